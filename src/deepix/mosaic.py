@@ -62,7 +62,8 @@ class Grid:
 
 
 def _bands(start: int, stop: int, origin: float, size: float) -> NDArray[np.int64]:
-    return np.floor((np.arange(start, stop) + 0.5 - origin) / size).astype(np.int64)
+    index: NDArray[np.int64] = np.floor((np.arange(start, stop) + 0.5 - origin) / size).astype(np.int64)
+    return index
 
 
 class Cells:
@@ -83,7 +84,8 @@ class Cells:
 
     def _reduce(self, values: Array, dtype: np.dtype[Any]) -> Array:
         by_row = np.add.reduceat(values, self._row_starts, axis=0, dtype=dtype)
-        return np.add.reduceat(by_row, self._column_starts, axis=1, dtype=dtype)
+        by_cell: Array = np.add.reduceat(by_row, self._column_starts, axis=1, dtype=dtype)
+        return by_cell
 
     def sum(self, values: Array) -> Array:
         """Return each cell's sum: int64 (exact) for integers, else float64."""
@@ -143,7 +145,13 @@ class Mosaic:
 
     @classmethod
     def rectangle(
-        cls, x: int, y: int, width: int, height: int, cell: float | tuple[float, float], confidence: float = 1.0
+        cls,
+        x: int,
+        y: int,
+        width: int,
+        height: int,
+        cell: float | tuple[float, float],
+        confidence: float = 1.0,
     ) -> Mosaic:
         """Return a rectangle whose cells start at its top left corner; `cell` is a size or (width, height)."""
         cell_width, cell_height = cell if isinstance(cell, tuple) else (cell, cell)
@@ -284,9 +292,34 @@ def check(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> None:
         ours = a.area[y0 - a.y : y1 - a.y, x0 - a.x : x1 - a.x]
         theirs = b.area[y0 - b.y : y1 - b.y, x0 - b.x : x1 - b.x]
         if (ours & theirs).any():
-            raise ValueError(
-                f"the areas {a.x},{a.y},{a.width},{a.height} and {b.x},{b.y},{b.width},{b.height} overlap"
-            )
+            raise ValueError(f"the areas {a.x},{a.y},{a.width},{a.height} and {b.x},{b.y},{b.width},{b.height} overlap")
+
+
+def random_mosaics(
+    shape: tuple[int, ...], count: int, rng: np.random.Generator, cells: tuple[int, int] = (4, 48)
+) -> list[Mosaic]:
+    """Draw rectangles of square cells that do not overlap, as many of `count` as find room.
+
+    Cell sizes are drawn log-uniformly between the two of `cells` (at most an eighth of the picture's shorter side),
+    areas of 2 to 12 cells a side (at most half of the picture's), places uniformly.
+    """
+    height, width = shape[:2]
+    least, most = cells[0], max(cells[0], min(cells[1], min(height, width) // 8))
+    if min(height, width) < 4 * least:
+        raise ValueError(f"a picture of {width} x {height} pixels is too small for random areas")
+    taken = np.zeros((height, width), bool)
+    result: list[Mosaic] = []
+    for _ in range(100 * count):
+        if len(result) == count:
+            break
+        cell = round(float(np.exp(rng.uniform(np.log(least), np.log(most)))))
+        w, h = (int(rng.integers(2 * cell, max(2 * cell, min(12 * cell, side // 2)) + 1)) for side in (width, height))
+        x, y = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
+        around = taken[max(y - 1, 0) : y + h + 1, max(x - 1, 0) : x + w + 1]
+        if not around.any():
+            taken[y : y + h, x : x + w] = True
+            result.append(Mosaic.rectangle(x, y, w, h, cell))
+    return result
 
 
 def unknown(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -404,7 +437,8 @@ def project(
 
 def project_box(box: Array, y: NDArray[np.float64], cells: Cells) -> Array:
     """Return z + A†(y − A z) for one mosaic's bounding box z, in the type of z; for loops that project often."""
-    return box + cells.spread((y - cells.mean(box)).astype(box.dtype))
+    projected: Array = box + cells.spread((y - cells.mean(box)).astype(box.dtype))
+    return projected
 
 
 def _project_bounded(box: Array, y: NDArray[np.float64], cells: Cells, low: float, high: float) -> Array:
@@ -434,9 +468,7 @@ def _project_bounded(box: Array, y: NDArray[np.float64], cells: Cells, low: floa
     return clipped.astype(box.dtype)
 
 
-def quantize(
-    estimate: Array, pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest"
-) -> Array:
+def quantize(estimate: Array, pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest") -> Array:
     """Return the estimate as a picture of integers that pixelates to the input, exactly.
 
     The estimate is projected within the range of the input's type and rounded; where a cell's rounded sum would
@@ -461,16 +493,21 @@ def quantize(
     """
     if pixelated.dtype.kind not in "iu":
         raise ValueError(f"the input must be of integers, not {pixelated.dtype}")
+    if estimate.shape != pixelated.shape:
+        raise ValueError(f"the estimate's shape {estimate.shape} is not the input's {pixelated.shape}")
+    check(mosaics, pixelated.shape)
     highest = int(np.iinfo(pixelated.dtype).max)
-    projected = project(estimate.astype(np.float64), pixelated, mosaics, rounding, bounds=(0, highest))
     result = pixelated.copy()
     for m in mosaics:
-        planes = projected[m.box].reshape(m.height, m.width, -1)
+        box = estimate[m.box].astype(np.float64)
+        box = _project_bounded(box, cell_values(pixelated, m, rounding), m.cells, 0, highest)
+        planes = box.reshape(m.height, m.width, -1)
         observed = pixelated[m.box].reshape(planes.shape)
         rounded = np.stack(
-            [_round_cells(planes[..., c], observed[..., c], m, rounding) for c in range(planes.shape[2])], axis=2
+            [_round_cells(planes[..., c], observed[..., c], m, rounding) for c in range(planes.shape[2])],
+            axis=2,
         )
-        _paste(result, m, rounded.reshape(projected[m.box].shape).astype(pixelated.dtype))
+        _paste(result, m, rounded.reshape(box.shape).astype(pixelated.dtype))
     return result
 
 
@@ -499,9 +536,7 @@ def _round_cells(plane: Array, observed: Array, m: Mosaic, rounding: Rounding) -
     return rounded
 
 
-def consistency(
-    restored: Array, pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest"
-) -> float:
+def consistency(restored: Array, pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest") -> float:
     """Return the largest difference that re-pixelating the restoration leaves to the input's cells.
 
     In the pictures' unit: 0 says that the restoration pixelates to the input, exactly.

@@ -1,0 +1,39 @@
+"""The command line: one thin command per verb; what a verb does lives in the module it calls.
+
+Heavy modules are imported inside the commands, so that `deepix --help` stays fast.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from deepix.cli import challenge, data, photos, training, weights
+from deepix.cli.common import fail
+from deepix.errors import DeepixError
+
+app = typer.Typer(
+    help="Restore the pixelated parts of a picture.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+photos.register(app)
+app.add_typer(challenge.app, name="challenge")
+training.register(app)
+app.add_typer(data.app, name="data")
+app.add_typer(weights.app, name="weights")
+
+
+def main() -> None:
+    """Run the command line; a `DeepixError` becomes one line and exit code 1."""
+    try:
+        app()
+    except DeepixError as error:
+        fail(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        fail("interrupted")
+        sys.exit(130)

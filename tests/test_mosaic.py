@@ -1,0 +1,250 @@
+"""The laws of section 3 of the design, on random pictures and mosaics."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepix.mosaic import (
+    Grid,
+    Mosaic,
+    cell_values,
+    consistency,
+    noise,
+    pixelate,
+    project,
+    quantize,
+    random_mosaics,
+    unknown,
+)
+
+
+@st.composite
+def mosaics_of(draw, height, width):
+    """One rectangle in the left half, one mask in the right, with any grid, also fractional."""
+    result = []
+    for left, right, masked in ((0, width // 2, False), (width // 2, width, True)):
+        x = draw(st.integers(left, right - 1))
+        y = draw(st.integers(0, height - 1))
+        w, h = draw(st.integers(1, right - x)), draw(st.integers(1, height - y))
+        size = st.one_of(st.integers(1, 9), st.floats(1, 9))
+        grid = Grid(draw(st.integers(-9, 30)), draw(st.floats(-9, 30)), draw(size), draw(size))
+        if masked:
+            mask = np.random.default_rng(draw(st.integers(0, 999))).random((h, w)) < 0.7
+            mask[0, 0] = True
+            result.append(Mosaic(x, y, w, h, grid, mask))
+        else:
+            result.append(Mosaic(x, y, w, h, grid))
+    return result
+
+
+@st.composite
+def cases(draw, dtypes=(np.uint8, np.uint16, np.float32)):
+    height, width = draw(st.integers(2, 24)), draw(st.integers(2, 24))
+    channels = draw(st.sampled_from([(), (1,), (3,)]))
+    dtype = np.dtype(draw(st.sampled_from(dtypes)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    # extreme values are likely, so that rounding meets the ends of the range
+    x = rng.random((height, width, *channels)) * 1.6 - 0.3
+    top = 1 if dtype.kind == "f" else np.iinfo(dtype).max
+    truth = (np.clip(x, 0, 1) * top).astype(dtype)
+    estimate = rng.normal(0.5, 0.6, truth.shape) * top
+    return truth, estimate, draw(mosaics_of(height, width)), draw(st.sampled_from(["nearest", "truncate"]))
+
+
+def slow_pixelate(truth, mosaics, rounding):
+    """The definition, cell by cell."""
+    result = truth.copy()
+    planes = result.reshape(*truth.shape[:2], -1)
+    source = truth.reshape(planes.shape)
+    for m in mosaics:
+        groups = {}
+        for j, i in zip(*np.nonzero(m.area), strict=True):
+            y, x = m.y + j, m.x + i
+            cell = (
+                int(np.floor((x + 0.5 - m.grid.x) / m.grid.width)),
+                int(np.floor((y + 0.5 - m.grid.y) / m.grid.height)),
+            )
+            groups.setdefault(cell, []).append((y, x))
+        for pixels in groups.values():
+            rows, columns = zip(*pixels, strict=True)
+            for c in range(planes.shape[2]):
+                values = [source[y, x, c].item() for y, x in pixels]
+                if truth.dtype.kind == "f":
+                    planes[rows, columns, c] = np.mean(values)
+                else:
+                    half = len(values) if rounding == "nearest" else 0
+                    planes[rows, columns, c] = (2 * sum(values) + half) // (2 * len(values))
+    return result
+
+
+@given(cases())
+def test_pixelate_is_the_mean_of_every_cell(case):
+    truth, _, mosaics, rounding = case
+    before = truth.copy()
+    result = pixelate(truth, mosaics, rounding)
+    assert result.dtype == truth.dtype
+    np.testing.assert_allclose(
+        result, slow_pixelate(truth, mosaics, rounding), rtol=0, atol=1e-6 if truth.dtype.kind == "f" else 0
+    )
+    assert np.array_equal(truth, before)
+
+
+@given(cases())
+def test_pixelating_twice_changes_nothing(case):
+    truth, _, mosaics, rounding = case
+    once = pixelate(truth, mosaics, rounding)
+    np.testing.assert_allclose(
+        pixelate(once, mosaics, rounding), once, rtol=0, atol=1e-6 if truth.dtype.kind == "f" else 0
+    )
+
+
+@given(cases())
+def test_known_pixels_come_back_bit_for_bit(case):
+    truth, estimate, mosaics, rounding = case
+    pixelated = pixelate(truth, mosaics, rounding)
+    known = ~unknown(mosaics, truth.shape)
+    assert np.array_equal(pixelated[known], truth[known])
+    projected = project(estimate, pixelated, mosaics, rounding)
+    assert np.array_equal(projected[known], truth[known].astype(np.float64))
+    if truth.dtype.kind != "f":
+        assert np.array_equal(quantize(estimate, pixelated, mosaics, rounding)[known], truth[known])
+
+
+@given(cases(dtypes=[np.float64]), st.booleans())
+def test_projection_never_moves_away_from_the_truth_and_is_idempotent(case, bounded):
+    truth, estimate, mosaics, _ = case
+    bounds = (0.0, 1.0) if bounded else None
+    pixelated = pixelate(truth, mosaics)
+    projected = project(estimate, pixelated, mosaics, bounds=bounds)
+    inside = unknown(mosaics, truth.shape)
+    error = ((projected - truth)[inside] ** 2).sum()
+    assert error <= ((estimate - truth)[inside] ** 2).sum() + 1e-5
+    np.testing.assert_allclose(project(projected, pixelated, mosaics, bounds=bounds), projected, atol=1e-6)
+    for m in mosaics:
+        np.testing.assert_allclose(cell_values(projected, m), cell_values(pixelated, m), atol=1e-6)
+    if bounded:
+        assert projected.min() >= 0
+        assert projected.max() <= 1
+
+
+@given(cases(dtypes=[np.float64]))
+def test_projection_is_orthogonal(case):
+    truth, estimate, mosaics, _ = case
+    pixelated = pixelate(truth, mosaics)
+    moved = estimate - project(estimate, pixelated, mosaics)
+    feasible = truth - project(estimate, pixelated, mosaics)
+    inside = unknown(mosaics, truth.shape)
+    assert abs((moved * feasible)[inside].sum()) < 1e-8
+
+
+@given(cases(dtypes=[np.uint8, np.uint16]))
+@settings(max_examples=200)
+def test_repixelating_a_restoration_returns_the_input(case):
+    truth, estimate, mosaics, rounding = case
+    pixelated = pixelate(truth, mosaics, rounding)
+    restored = quantize(estimate, pixelated, mosaics, rounding)
+    assert restored.dtype == truth.dtype
+    assert np.array_equal(pixelate(restored, mosaics, rounding), pixelated)
+    assert consistency(restored, pixelated, mosaics, rounding) == 0
+    assert noise(pixelated, mosaics) == 0
+
+
+@given(cases(dtypes=[np.uint8]))
+def test_a_lossy_input_is_kept_to_within_its_rounding(case):
+    observed, estimate, mosaics, rounding = case  # not pixelated at all: as noisy as can be
+    restored = quantize(estimate, observed, mosaics, rounding)
+    assert consistency(restored, observed, mosaics, rounding) <= 1
+    for m in mosaics:
+        means = cell_values(observed, m), cell_values(restored, m)
+        assert np.abs(means[0] - means[1]).max() <= (0.5 if rounding == "nearest" else 1)
+
+
+@given(st.data())
+def test_a_mosaic_survives_json(data):
+    for m in data.draw(mosaics_of(30, 30)):
+        assert Mosaic.from_dict(json.loads(json.dumps(m.to_dict()))) == m
+
+
+@given(st.data())
+def test_labels_and_coordinates_describe_the_cells(data):
+    for m in data.draw(mosaics_of(20, 20)):
+        labels = m.labels()
+        u, v = m.coordinates()
+        assert np.array_equal(labels >= 0, m.area)
+        assert np.array_equal(np.bincount(labels[m.area], minlength=m.cells.counts.size), m.cells.counts.ravel())
+        assert np.abs(u).max() < 1
+        assert np.abs(v).max() < 1
+        assert not u[~m.area].any()
+        if m.mask is None:  # in a whole cell the positions are symmetric
+            np.testing.assert_allclose(m.cells.mean(u), 0, atol=1e-6)
+            np.testing.assert_allclose(m.cells.mean(v), 0, atol=1e-6)
+
+
+def test_cells_cut_by_the_border_have_their_own_mean():
+    image = np.arange(5, dtype=np.uint8)[None, :] * 10
+    m = Mosaic(0, 0, 5, 1, Grid(-1, 0, 3, 1))
+    assert pixelate(image, [m]).tolist() == [[5, 5, 30, 30, 30]]
+
+
+def test_rounding_rules():
+    image = np.array([[1, 2]], np.uint8)
+    m = Mosaic.rectangle(0, 0, 2, 1, 2)
+    assert pixelate(image, [m], "nearest").tolist() == [[2, 2]]
+    assert pixelate(image, [m], "truncate").tolist() == [[1, 1]]
+
+
+def test_touching_masks_are_no_overlap():
+    stripes = np.arange(8) % 2 == 0
+    mask = np.broadcast_to(stripes, (4, 8))
+    image = np.arange(32, dtype=np.uint8).reshape(4, 8)
+    grid = Grid(0, 0, 4, 4)
+    both = [Mosaic.from_mask(mask, grid), Mosaic.from_mask(~mask, grid)]
+    assert len(np.unique(pixelate(image, both))) == 4
+
+
+@pytest.mark.parametrize(
+    ("mosaics", "message"),
+    [
+        ([Mosaic.rectangle(5, 0, 6, 4, 2)], "does not lie in the picture"),
+        ([Mosaic.rectangle(-1, 0, 6, 4, 2)], "does not lie in the picture"),
+        ([Mosaic.rectangle(0, 0, 5, 4, 2), Mosaic.rectangle(4, 3, 5, 4, 2)], "overlap"),
+    ],
+)
+def test_impossible_mosaics_are_refused(mosaics, message):
+    image = np.zeros((10, 10), np.uint8)
+    for action in (
+        lambda: pixelate(image, mosaics),
+        lambda: project(np.zeros((10, 10)), image, mosaics),
+        lambda: quantize(np.zeros((10, 10)), image, mosaics),
+    ):
+        with pytest.raises(ValueError, match=message):
+            action()
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="at least 1 pixel"):
+        Grid(0, 0, 0.5, 3)
+    with pytest.raises(ValueError, match="at least 1 pixel"):
+        Mosaic.rectangle(0, 0, 0, 3, 2)
+    with pytest.raises(ValueError, match="empty"):
+        Mosaic.from_mask(np.zeros((3, 3), bool), Grid(0, 0, 2, 2))
+    with pytest.raises(ValueError, match="must be bool"):
+        Mosaic(0, 0, 2, 2, Grid(0, 0, 2, 2), np.ones((3, 3), bool))
+    image, m = np.zeros((4, 4), np.uint8), [Mosaic.rectangle(0, 0, 2, 2, 2)]
+    with pytest.raises(ValueError, match="shape"):
+        project(np.zeros((3, 3)), image, m)
+    with pytest.raises(ValueError, match="float"):
+        project(image, image, m)
+    with pytest.raises(ValueError, match="integers"):
+        quantize(np.zeros((4, 4)), np.zeros((4, 4)), m)
+
+
+@given(st.integers(16, 80), st.integers(16, 80), st.integers(1, 6), st.integers(0, 99))
+def test_random_mosaics_do_not_touch_and_repeat_with_their_seed(height, width, count, seed):
+    mosaics = random_mosaics((height, width), count, np.random.default_rng(seed))
+    assert 1 <= len(mosaics) <= count
+    pixelate(np.zeros((height, width)), mosaics)
+    assert mosaics == random_mosaics((height, width), count, np.random.default_rng(seed))
