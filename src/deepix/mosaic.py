@@ -101,7 +101,8 @@ class Cells:
 
     def spread(self, cell_values: Array) -> Array:
         """Return A† y: each cell's value in all its pixels (the box's pixels outside the area get one too)."""
-        return cell_values.take(self.row_index, axis=0).take(self.column_index, axis=1)
+        pixels: Array = cell_values.take(self.row_index, axis=0).take(self.column_index, axis=1)
+        return pixels
 
 
 def _as_channels(plane: Array, like: Array) -> Array:
@@ -465,7 +466,8 @@ def _project_bounded(box: Array, y: NDArray[np.float64], cells: Cells, low: floa
         free = cells.mean((moved == clipped).astype(np.float64))
         newton = shift + error / np.maximum(free, 1e-9)
         shift = np.where((newton > lowest) & (newton < highest), newton, (lowest + highest) / 2)
-    return clipped.astype(box.dtype)
+    result: Array = clipped.astype(box.dtype)
+    return result
 
 
 def quantize(estimate: Array, pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest") -> Array:

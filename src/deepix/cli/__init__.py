@@ -11,6 +11,7 @@ import typer
 
 from deepix.cli import challenge, data, photos, training, weights
 from deepix.cli.common import fail
+from deepix.cli.summary import summary
 from deepix.errors import DeepixError
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
 photos.register(app)
 app.add_typer(challenge.app, name="challenge")
 training.register(app)
+app.command()(summary)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 

@@ -1,0 +1,291 @@
+"""deepix challenge …: the 64x64 challenge, from pictures to a score."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from deepix.cli.common import err, extra, fail, note, out
+from deepix.errors import DeepixError, InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepix.challenge import Examples
+    from deepix.mosaic import Mosaic, Rounding
+
+app = typer.Typer(no_args_is_help=True, help="The 64x64 challenge: prepare, predict, score, look.")
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="identity, smooth, or a network: its weights file or the folder it was trained in.",
+    ),
+]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help="For networks: auto, cpu, cuda …")]
+Batch = Annotated[int, typer.Option(min=1, help="For networks: pictures at once.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the random numbers.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def prepare(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="DIR…", help="Folders, zip archives or pictures.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.npz", help="True pictures, mosaics.", show_default=False)
+    ],
+    test_set: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.pkl", help="Also write a test set, without the truth.", show_default=False),
+    ] = None,
+    mosaics: Annotated[int, typer.Option(min=1, help="Mosaics for each picture, one at a time.")] = 1,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Prepare pictures as the challenge does, and draw a mosaic for each.
+
+    A picture becomes 64x64 and grayscale. Pictures that cannot be read are named and left out; the exit code is
+    then 1.
+
+    [bold]Examples[/]
+
+      deepix challenge prepare pictures/ -o truth.npz
+
+      deepix challenge prepare photos.zip -o truth.npz --test-set test_set.pkl --seed 7
+    """
+    from deepix import challenge
+
+    if test_set is not None and test_set.resolve() == output.resolve():
+        raise typer.BadParameter("the test set and the true pictures need two files", param_hint="--test-set")
+    for path in [output] if test_set is None else [output, test_set]:
+        challenge.check_output(path, overwrite)
+    found = challenge.find_pictures(sources)
+    pictures, faults = [], 0
+    with _progress("preparing", len(found)) as advance:
+        for picture in challenge.prepare_all(found):
+            advance(1)
+            if isinstance(picture, InputError):
+                faults += 1
+                fail(f"{picture}; left out")
+            else:
+                pictures.append(picture)
+    if not pictures:
+        raise DeepixError(f"{', '.join(map(str, sources))}: none of {len(found)} pictures can be read")
+    rng = np.random.default_rng(seed)
+    drawn = [challenge.random_mosaic(rng) for _ in range(len(pictures) * mosaics)]
+    images = np.stack(pictures)
+    challenge.write_examples(output, images, drawn, overwrite)
+    out.print(f"{output}: {len(images)} pictures, {len(drawn)} mosaics", markup=False)
+    if test_set is not None:
+        examples = challenge.Examples(np.repeat(images, mosaics, axis=0), drawn)
+        challenge.write_test_set(test_set, examples.test_set(), overwrite)
+        out.print(f"{test_set}: a test set of {len(drawn)} pictures", markup=False)
+    if faults:
+        note(f"{faults} of {len(found)} pictures left out")
+        raise typer.Exit(1)
+
+
+@app.command()
+def predict(
+    test_set: Annotated[Path, typer.Argument(metavar="TEST_SET", help="test_set.pkl, or true pictures (.npz).")],
+    model: Model,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The submission.", show_default=False)],
+    rounding: Annotated[
+        str, typer.Option("--round", metavar="HOW", help="nearest, or truncate as the ancestor did.")
+    ] = "nearest",
+    device: Device = "auto",
+    batch: Batch = 64,
+    overwrite: Overwrite = False,
+) -> None:
+    """Restore a test set and write a submission file.
+
+    [bold]Examples[/]
+
+      deepix challenge predict test_set.pkl --model smooth -o submission.bin
+
+      deepix challenge predict test_set.pkl --model runs/best.safetensors -o submission.bin --device cpu
+    """
+    from deepix import challenge
+
+    how: Rounding
+    match rounding:
+        case "nearest" | "truncate":
+            how = rounding
+        case _:
+            raise typer.BadParameter(f"{rounding!r} is neither nearest nor truncate", param_hint="--round")
+    challenge.check_output(output, overwrite)
+    pixelated, known, mosaics = challenge.read_task(test_set)
+    (estimates,) = _estimates([model], pixelated, mosaics, device, batch)
+    predictions = challenge.predictions(estimates, known, how)
+    challenge.write_submission(output, predictions, overwrite)
+    out.print(f"{output}: {len(predictions)} predictions by {model}", markup=False)
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A submission.", show_default=False)],
+    truth: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TRUTH", help="True pictures (.npz), or true pixels (pickle or submission).", show_default=False
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Compare a submission with the truth: RMSE over unknown pixels, 0 … 255, lower is better.
+
+    The challenge does not say whether it pools all pixels or averages pictures; both are printed, pooled first.
+
+    [bold]Example[/]
+
+      deepix challenge score submission.bin truth.npz
+    """
+    from deepix import challenge
+
+    result = challenge.score_file(file, truth)
+    if as_json:
+        print(json.dumps(asdict(result)))
+        return
+    out.print(f"pooled       {result.pooled:.3f}")
+    out.print(f"per picture  {result.per_picture:.3f}")
+    out.print(f"over {result.pixels:,} pixels of {result.count:,} pictures")
+
+
+@app.command()
+def inspect(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A submission, a test set, or true pictures.", show_default=False),
+    ],
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A test set or the truth, which the submission must fit.", show_default=False
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a file of the challenge holds, and whether it is whole.
+
+    [bold]Examples[/]
+
+      deepix challenge inspect test_set.pkl
+
+      deepix challenge inspect submission.bin --against test_set.pkl
+    """
+    from deepix import challenge
+
+    report = challenge.inspect(file, against)
+    if as_json:
+        print(json.dumps(report))
+        return
+    out.print(f"{file}: {report['kind']}", markup=False)
+    for name, value in report.items():
+        if name != "kind":
+            text = f"{value:,}" if isinstance(value, int) else f"{value[0]:,} … {value[1]:,}"
+            out.print(f"  {name}: {text}", markup=False)
+    if against is not None:
+        out.print(f"  fits {against}", markup=False)
+
+
+@app.command()
+def look(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PICTURES…", help="True pictures (.npz); or folders, archives, pictures.", show_default=False
+        ),
+    ],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="As of predict; may be given several times.", show_default=False
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.png", help="The sheet.", show_default=False)],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Pictures, drawn at random.")] = 6,
+    scale: Annotated[int, typer.Option(min=1, max=16, help="Screen pixels for one of the picture's.")] = 4,
+    seed: Seed = 0,
+    device: Device = "auto",
+    batch: Batch = 64,
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw samples: truth, pixelated and prediction side by side, in one PNG.
+
+    [bold]Examples[/]
+
+      deepix challenge look truth.npz --model smooth -o samples.png
+
+      deepix challenge look pictures/ -m smooth -m runs/best.safetensors -n 10 -o samples.png
+    """
+    from deepix import challenge
+
+    if output.suffix.lower() != ".png":
+        raise typer.BadParameter(f"{output} must end in .png", param_hint="--output")
+    challenge.check_output(output, overwrite)
+    examples = _samples(sources, count, np.random.default_rng(seed))
+    names = list(dict.fromkeys(model))
+    estimates = _estimates(names, examples.pixelated(), examples.mosaics, device, batch)
+    sheet = challenge.sample_sheet(examples, dict(zip(names, estimates, strict=True)), scale)
+    challenge.write(output, challenge.png(sheet), overwrite)
+    out.print(f"{output}: {len(examples.images)} pictures", markup=False)
+
+
+def _samples(sources: Sequence[Path], count: int, rng: np.random.Generator) -> Examples:
+    """Return random pictures with their mosaics from an .npz, or with random ones from picture files."""
+    from deepix import challenge
+
+    if len(sources) == 1 and sources[0].suffix.lower() == ".npz":
+        examples = challenge.read_examples(sources[0])
+        chosen = rng.permutation(len(examples.images))[:count]
+        return challenge.Examples(examples.images[chosen], [examples.mosaics[i] for i in chosen])
+    found = challenge.find_pictures(sources)
+    pictures: list[NDArray[np.uint8]] = []
+    for picture in challenge.prepare_all([found[i] for i in rng.permutation(len(found))[:count]]):
+        if isinstance(picture, InputError):
+            raise picture
+        pictures.append(picture)
+    return challenge.Examples(np.stack(pictures), [challenge.random_mosaic(rng) for _ in pictures])
+
+
+def _estimates(
+    models: Sequence[str],
+    pixelated: NDArray[np.uint8],
+    mosaics: Sequence[Mosaic],
+    device: str,
+    batch: int,
+) -> list[NDArray[np.float32]]:
+    from deepix import challenge
+
+    results = []
+    with extra("train"):
+        restorers = [challenge.restorer(name, device, batch) for name in models]
+    for name, restore in zip(models, restorers, strict=True):
+        with _progress(name, len(pixelated)) as advance:
+            results.append(restore(pixelated, mosaics, advance))
+    return results
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal while the body calls what it is given with the number of things done."""
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(escape(title), total=total)
+        yield lambda done: bar.advance(task, done)

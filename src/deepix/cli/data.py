@@ -1,0 +1,165 @@
+"""deepix data …: pictures to train on, packed into one file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepix.cli.common import err, note, out
+from deepix.errors import DeepixError
+
+if TYPE_CHECKING:
+    from deepix.training.pictures import Progress
+
+app = typer.Typer(no_args_is_help=True, help="Pack pictures to train on into one file, and look at it.")
+
+_SHOWN = 10  # skipped pictures that are named on the screen; FILE.json names all
+
+
+@app.command()
+def pack(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SOURCE", help="Folder, zip or tar archive, STL-10 .bin, .npy, .npz or picture."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The packed file, *.npy.")],
+    number: Annotated[
+        int | None,
+        typer.Option(
+            "--crops", min=1, help="Take so many random resized crops of each picture, not the challenge's preparation."
+        ),
+    ] = None,
+    size: Annotated[int | None, typer.Option(min=1, show_default="64", help="Width and height of a crop.")] = None,
+    scale: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LEAST GREATEST", show_default="0.1 1", help="A crop's share of the picture's area."),
+    ] = None,
+    ratio: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LEAST GREATEST", show_default="0.75 1.333", help="A crop's width : height."),
+    ] = None,
+    enlarge: Annotated[
+        float | None, typer.Option(min=1, show_default="1", help="Enlarge a crop by this factor at most.")
+    ] = None,
+    colour: Annotated[bool, typer.Option("--colour", "--color", help="Keep the crops' colours.")] = False,
+    seed: Annotated[int | None, typer.Option(min=0, show_default="0", help="Of the random crops.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, show_default="all cores", help="Processes.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Turn pictures into one file to train on.
+
+    FILE.json, written beside it, says where the pictures come from.
+
+    Each picture is prepared as the challenge does it (its middle, 64x64,
+    gray), or --crops takes random parts of larger pictures. Pictures that
+    cannot be used are skipped and named.
+
+    [bold]Examples[/]
+
+      deepix data pack photos/ stl10/unlabeled_X.bin -o train.npy
+
+      deepix data pack imagenet.zip -o crops.npy --crops 40 --size 128 --colour
+    """
+    from deepix.training import pictures
+
+    given = {
+        "size": size,
+        "scale": scale,
+        "ratio": ratio,
+        "enlarge": enlarge,
+        "colour": colour or None,
+        "seed": seed,
+    }
+    settings = {name: value for name, value in given.items() if value is not None}
+    if number is None and settings:
+        raise DeepixError(f"--{next(iter(settings))} is about crops: say how many of each picture with --crops")
+    try:
+        crops = None if number is None else pictures.Crops(number, **settings)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise DeepixError(str(error)) from error
+    with _progress(quiet) as progress:
+        report = pictures.pack(
+            sources,
+            output,
+            crops=crops,
+            jobs=jobs or os.cpu_count() or 1,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if quiet:
+        return
+    for line in report.skipped[:_SHOWN]:
+        note(f"skipped: {line}")
+    if len(report.skipped) > _SHOWN:
+        note(f"… {len(report.skipped) - _SHOWN} more: see {pictures.information_path(output)}")
+    skipped = f" ({len(report.skipped)} skipped)" if report.skipped else ""
+    out.print(f"{report.path}: {_shape(report.shape)} from {report.read} pictures{skipped}", markup=False)
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(help="What deepix data pack wrote.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="PNG", show_default="FILE.png", help="The contact sheet.")
+    ] = None,
+    columns: Annotated[int, typer.Option(min=1, help="Pictures side by side.")] = 16,
+    rows: Annotated[int, typer.Option(min=1, help="Rows of pictures.")] = 10,
+    check: Annotated[bool, typer.Option("--check", help="Compare the pixels with their checksum.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the contact sheet if it exists.")] = False,
+) -> None:
+    """Draw a packed file's pictures on one sheet, and print their provenance.
+
+    [bold]Examples[/]
+
+      deepix data show train.npy
+
+      deepix data show train.npy -o sheet.png --columns 8 --rows 4 --check
+    """
+    from rich.table import Table
+
+    from deepix import images
+    from deepix.training import pictures
+
+    packed = pictures.open_packed(file)
+    target = output or file.with_name(file.name + ".png")
+    sheet = pictures.contact_sheet(packed.pixels, columns, rows)
+    images.write(images.from_pil(sheet), target, overwrite=overwrite)
+    if check:
+        packed.check()
+
+    table = Table("source", "kind", "pictures", "used", title=f"{file}: {_shape(packed.pixels.shape)}")
+    for source in packed.info["sources"]:
+        table.add_row(*(str(source[name]) for name in ("path", "kind", "pictures", "used")))
+    out.print(table)
+    preparation = packed.info["preparation"]
+    if preparation == "challenge":
+        out.print("prepared as the challenge does it")
+    else:
+        settings = ", ".join(f"{name} {value}" for name, value in preparation["crops"].items())
+        out.print(f"random resized crops: {settings}", markup=False)
+    out.print(f"sha256 of the pixels: {packed.info['sha256']}{' (agrees)' if check else ''}")
+    out.print(f"contact sheet: {target}", markup=False)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    number, height, width, *colour = shape
+    return f"{number:,} pictures, {width}x{height}, {'colour' if colour else 'gray'}"
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    """Show a progress bar on standard error; yields what moves it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=quiet) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,223 @@
+"""Restoring one picture: find its mosaics, estimate the unknown pixels, make them agree with the input.
+
+The Python calls of the package live here; they take a path, the bytes of a file, a PIL image or an array, never change
+it, and give back a picture of the same kind (a PIL image for paths and bytes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepix import finder, images
+from deepix import mosaic as maths
+from deepix.errors import DeepixError
+from deepix.mosaic import Mosaic, Rounding
+from deepix.smooth import smooth
+
+Array = NDArray[Any]
+ImageLike = str | PathLike[str] | bytes | Image.Image | Array
+Area = tuple[int, int, int, int] | tuple[int, int, int, int, int]
+
+LEAST_CONFIDENCE = 0.5
+"""A grid fitted to an area that the user named must be at least this sure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Restoration:
+    """A restored picture and what is known of it.
+
+    Attributes
+    ----------
+    picture : the restored picture with what its file held besides pixels, as `deepix.images` reads and writes it
+    mosaics : the mosaics that were restored; empty when none was found: then the picture is the input
+    consistency : the largest deviation, in levels of the picture's type, that re-pixelating the restoration leaves to
+        the input's cells; 0 when the input's tiles are intact
+    noise : root mean square deviation of the input's pixels from their cells' means, in levels; 0 when the tiles are
+        intact, and what the promise of consistency is held to when a lossy file disturbed them
+    as_array : whether `image` is an array
+    """
+
+    picture: images.Picture
+    mosaics: list[Mosaic]
+    consistency: float
+    noise: float
+    as_array: bool = False
+
+    @cached_property
+    def image(self) -> Any:
+        """The restored picture, of the kind that was given: an array for an array, else a PIL image."""
+        return images.to_array(self.picture) if self.as_array else images.to_pil(self.picture)
+
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False, quality: int = images.QUALITY) -> None:
+        """Write the picture, with the input's alpha channel, colour profile and EXIF data.
+
+        Raises
+        ------
+        OutputError : the file exists and `overwrite` is False, or cannot be written
+        """
+        images.write(self.picture, path, overwrite=overwrite, quality=quality)
+
+
+def restore(
+    image: ImageLike,
+    mosaics: Sequence[Mosaic] | None = None,
+    *,
+    areas: Sequence[Area] = (),
+    mask: Array | None = None,
+    cell: int | None = None,
+    rounding: Rounding = "nearest",
+) -> Restoration:
+    """Restore the pixelated parts of a picture.
+
+    Parameters
+    ----------
+    image : path, bytes of a file, PIL image, or array (H, W[, C]) of uint8 or uint16
+    mosaics : the mosaics, when they are known; otherwise they come from `areas` and `mask`, or else are found
+    areas : rectangles (x, y, width, height[, cell]) that were pixelated, in pixels; without a cell size the grid is
+        fitted, with one the cells start at the rectangle's top left corner
+    mask : (H, W), non-zero where the picture was pixelated; each connected part is fitted a grid of its own
+    cell : the cells' size in pixels, for areas and masks that come without: only the grid's origin is then fitted; of
+        mosaics that are found, only those of this size count
+    rounding : how the mosaic's program made integers of means; "truncate" for the 64x64 challenge
+
+    Raises
+    ------
+    InputError : the file cannot be read
+    DeepixError : an area lies outside the picture, areas overlap, or no grid could be fitted to one
+    """
+    picture = images.load(image)
+    if mosaics is None:
+        mosaics = locate(picture, areas, mask, cell)
+    return restore_picture(picture, mosaics, rounding, as_array=isinstance(image, np.ndarray))
+
+
+def restore_picture(
+    picture: images.Picture, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest", *, as_array: bool = False
+) -> Restoration:
+    """Restore the given mosaics of a picture that `deepix.images` has read; else as `restore`."""
+    pixels = picture.pixels
+    _check(mosaics, pixels)
+    if not mosaics:
+        return Restoration(picture, [], 0.0, 0.0, as_array)
+    restored = maths.quantize(smooth(pixels, mosaics, rounding), pixels, mosaics, rounding)
+    return Restoration(
+        picture.with_pixels(restored),
+        list(mosaics),
+        maths.consistency(restored, pixels, mosaics, rounding),
+        maths.noise(pixels, mosaics),
+        as_array,
+    )
+
+
+def _check(mosaics: Sequence[Mosaic], pixels: Array) -> None:
+    try:
+        maths.check(mosaics, pixels.shape)
+    except ValueError as error:
+        raise DeepixError(str(error)) from error
+
+
+def find(image: ImageLike) -> list[Mosaic]:
+    """Find the pixelated areas of a picture and their grids.
+
+    Parameters
+    ----------
+    image : as for `restore`
+
+    Returns
+    -------
+    The mosaics, from top to bottom, each with a confidence between 0 and 1; none for a clean picture
+
+    Raises
+    ------
+    InputError : the file cannot be read
+    """
+    picture = images.load(image)
+    return finder.find(picture.pixels, lossy=picture.lossy)
+
+
+def pixelate(image: ImageLike, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest") -> Image.Image | Array:
+    """Pixelate areas of a picture; the alpha channel stays as it is.
+
+    Parameters
+    ----------
+    image : as for `restore`
+    mosaics : areas with their grids; must not overlap
+    rounding : how means become integers
+
+    Returns
+    -------
+    A picture of the kind that was given (a PIL image for a path or bytes)
+
+    Raises
+    ------
+    InputError : the file cannot be read
+    DeepixError : a mosaic lies outside the picture, or two overlap
+    """
+    picture = images.load(image)
+    _check(mosaics, picture.pixels)
+    result = picture.with_pixels(maths.pixelate(picture.pixels, mosaics, rounding))
+    return images.to_array(result) if isinstance(image, np.ndarray) else images.to_pil(result)
+
+
+def locate(
+    picture: images.Picture, areas: Sequence[Area] = (), mask: Array | None = None, cell: int | None = None
+) -> list[Mosaic]:
+    """Return the mosaics that the user named by areas or a mask, with grids fitted where needed; else find them.
+
+    Parameters
+    ----------
+    picture : as `deepix.images` has read it
+    areas, mask, cell : as for `restore`
+
+    Raises
+    ------
+    DeepixError : an area lies outside the picture, or no grid could be fitted to one
+    """
+    pixels = picture.pixels
+    if not areas and mask is None:
+        found = finder.find(pixels, lossy=picture.lossy)
+        # a cell size that the user knows settles what a finder can only guess
+        return [m for m in found if cell is None or (m.grid.width, m.grid.height) == (cell, cell)]
+    height, width = pixels.shape[:2]
+    result = []
+    for x, y, w, h, *size in areas:
+        if x < 0 or y < 0 or w < 1 or h < 1 or x + w > width or y + h > height:
+            raise DeepixError(f"the area {x},{y},{w},{h} does not lie in the picture of {width} x {height} pixels")
+        if size:
+            result.append(Mosaic.rectangle(x, y, w, h, size[0]))
+        else:
+            area = np.zeros((height, width), bool)
+            area[y : y + h, x : x + w] = True
+            result.append(_fitted(pixels, area, cell))
+    if mask is not None:
+        result += [_fitted(pixels, part, cell) for part in _parts(mask, (height, width))]
+    return result
+
+
+def _parts(mask: Array, shape: tuple[int, int]) -> list[NDArray[np.bool_]]:
+    from scipy import ndimage
+
+    if mask.shape != shape:
+        raise DeepixError(
+            f"the mask of {mask.shape[1]} x {mask.shape[0]} pixels does not fit the picture of {shape[1]} x {shape[0]}"
+        )
+    labels, count = ndimage.label(mask != 0)
+    if not count:
+        raise DeepixError("the mask is empty: paint the pixelated parts white")
+    return [labels == k + 1 for k in range(count)]
+
+
+def _fitted(pixels: Array, area: NDArray[np.bool_], cell: int | None) -> Mosaic:
+    grid, confidence = finder.fit_grid(pixels, area, (cell, cell) if cell else None)
+    m = Mosaic.from_mask(area, grid, confidence)
+    if confidence < LEAST_CONFIDENCE and cell is None:
+        raise DeepixError(f"no grid can be made out in the area {m.x},{m.y},{m.width},{m.height}: name its cell size")
+    return m

@@ -1,0 +1,1 @@
+"""Everything that needs PyTorch, and nothing outside this package does: data, networks, weights, training."""

@@ -1,0 +1,86 @@
+"""Pictures of pictures: areas drawn over a picture, and pictures side by side under their captions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from deepix.mosaic import Mosaic
+
+_GAP = 8
+_OUTLINE = (255, 0, 80)
+
+
+def overlay(image: Image.Image, mosaics: Sequence[Mosaic]) -> Image.Image:
+    """Return the picture in RGB with every mosaic's area tinted and outlined, its cells' grid and its number.
+
+    Parameters
+    ----------
+    image : any mode
+    mosaics : numbered from 1 in their order
+    """
+    base = displayable(image)
+    layer = Image.new("RGBA", base.size)
+    draw = ImageDraw.Draw(layer)
+    line = max(1, min(base.size) // 400)
+    font = ImageFont.load_default(max(12, min(base.size) // 30))
+    for number, m in enumerate(mosaics, 1):
+        tint = Image.new("RGBA", (m.width, m.height), (*_OUTLINE, 50))
+        layer.paste(tint, (m.x, m.y), Image.fromarray(m.area))
+        for x in _lines(m.grid.x, m.grid.width, m.x, m.width):
+            draw.line([(x, m.y), (x, m.y + m.height - 1)], (*_OUTLINE, 110))
+        for y in _lines(m.grid.y, m.grid.height, m.y, m.height):
+            draw.line([(m.x, y), (m.x + m.width - 1, y)], (*_OUTLINE, 110))
+        draw.rectangle((m.x, m.y, m.x + m.width - 1, m.y + m.height - 1), outline=(*_OUTLINE, 255), width=line)
+        draw.text((m.x + 2 * line, m.y + line), str(number), "white", font, stroke_width=2 * line, stroke_fill=_OUTLINE)
+    return Image.alpha_composite(base.convert("RGBA"), layer).convert("RGB")
+
+
+def _lines(origin: float, size: float, start: int, length: int) -> list[int]:
+    """Return the first pixel of each cell but the one at the area's border."""
+    first = int((start - origin) // size) + 1
+    lines = []
+    while (edge := origin + first * size) < start + length:
+        if edge > start:
+            lines.append(round(edge))
+        first += 1
+    return lines
+
+
+def side_by_side(pictures: Sequence[tuple[str, Image.Image]]) -> Image.Image:
+    """Return the pictures in one row on white, each under its caption; small ones are enlarged with hard pixels.
+
+    Parameters
+    ----------
+    pictures : (caption, picture) pairs; pictures of any mode, best of one size
+    """
+    shown = [(caption, displayable(image)) for caption, image in pictures]
+    shortest = min(min(image.size) for _, image in shown)
+    factor = max(1, 240 // shortest)
+    shown = [(c, i.resize((i.width * factor, i.height * factor), Image.Resampling.NEAREST)) for c, i in shown]
+    height = max(image.height for _, image in shown)
+    font = ImageFont.load_default(max(14, height // 25))
+    head = font.size * 2 if isinstance(font, ImageFont.FreeTypeFont) else 24
+    sheet = Image.new(
+        "RGB",
+        (sum(image.width for _, image in shown) + _GAP * (len(shown) + 1), round(height + head + _GAP)),
+        "white",
+    )
+    draw = ImageDraw.Draw(sheet)
+    x = _GAP
+    for caption, image in shown:
+        draw.text((x + image.width / 2, head / 2), caption, "black", font, anchor="mm")
+        sheet.paste(image, (x, round(head)))
+        x += image.width + _GAP
+    return sheet
+
+
+def displayable(image: Image.Image) -> Image.Image:
+    """Return the picture in RGB as a screen shows it: transparency over white, 16 bits scaled to 8."""
+    if image.mode.startswith("I;16"):
+        image = image.point(lambda value: value / 257).convert("L")
+    if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
