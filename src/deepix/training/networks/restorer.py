@@ -4,14 +4,16 @@
     z = s + σ · network([s − μ, y − μ] / σ, known, u, v, cell width, cell height)
     restoration = project(z)
 
-μ and σ are the mean and the contrast (standard deviation) of the window, so that a picture's brightness and contrast need
-not be learned. Of a picture larger than `window` only a window around its unknown pixels is looked at, when they all fit.
+μ and σ are the mean and the contrast (standard deviation) of the window, so that a picture's brightness and contrast
+need not be learned. Of a picture larger than `window` only a window around its unknown pixels is looked at, when they
+all fit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +31,7 @@ FLOOR = 0.02
 
 
 class Block(nn.Module):
-    """x + conv(act(conv(act(norm(x))))), the last convolution starting at zero."""
+    """x + conv(act(conv(norm(x)))), the last convolution starting at zero."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -40,7 +42,9 @@ class Block(nn.Module):
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(functional.silu(self.conv1(self.norm(x))))
+        """Map (B, width, H, W) to the same shape."""
+        y: Tensor = self.conv2(functional.silu(self.conv1(self.norm(x))))
+        return x + y
 
 
 class Attention(nn.Module):
@@ -56,10 +60,12 @@ class Attention(nn.Module):
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, width, H, W) to the same shape."""
         b, c, h, w = x.shape
         q, k, v = self.inputs(self.norm(x)).view(b, 3, self.heads, c // self.heads, h * w).mT.unbind(1)
         y = functional.scaled_dot_product_attention(q, k, v)
-        return x + self.output(y.mT.reshape(b, c, h, w))
+        change: Tensor = self.output(y.mT.reshape(b, c, h, w))
+        return x + change
 
 
 class UShape(nn.Module):
@@ -76,16 +82,14 @@ class UShape(nn.Module):
             nn.Sequential(*(Block(width) for _ in range(count)))
             for width, count in zip(widths[:-1], blocks[:-1], strict=True)
         )
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         bottom: list[nn.Module] = []
         for _ in range(blocks[-1]):
             bottom.append(Block(widths[-1]))
             if attention:
                 bottom.append(Attention(widths[-1]))
         self.bottom = nn.Sequential(*bottom)
-        self.ups = nn.ModuleList(
-            nn.Conv2d(b, 4 * a, 1) for a, b in reversed(list(zip(widths, widths[1:], strict=False)))
-        )
+        self.ups = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in reversed(list(pairwise(widths))))
         self.decoders = nn.ModuleList(
             nn.Sequential(*(Block(width) for _ in range(count)))
             for width, count in reversed(list(zip(widths[:-1], blocks[:-1], strict=True)))
@@ -95,6 +99,7 @@ class UShape(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) to (B, outputs, H, W); H and W are multiples of every scale."""
         x = self.stem(functional.pixel_unshuffle(x, self.down))
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
@@ -118,8 +123,8 @@ class Restorer(Network):
     down : factor of the first scale
     window : side of the window around the unknown pixels, in pixels; a multiple of every scale
     offset : what cells lack on average, see `deepix.training.mosaics.project`
-    start, grid, consistent : for ablations: start from the smooth estimate or from the mosaic; give the network the grid;
-        end in `project` or in a plain composite
+    start, grid, consistent : for ablations: start from the smooth estimate or from the mosaic; give the network the
+        grid; end in `project` or in a plain composite
     """
 
     def __init__(
@@ -139,10 +144,7 @@ class Restorer(Network):
         self.body = UShape(7 if grid else 3, 1, widths, blocks, attention, down)
 
     def restore(self, sample: Sample) -> Tensor:
-        """Return the restorations, (B, 1, H, W)."""
-        return self.estimate(sample)
-
-    def estimate(self, sample: Sample) -> Tensor:
+        """Return the restorations, float32 (B, 1, H, W)."""
         pixelated, mosaics = sample.pixelated, sample.mosaics
         place = windows(mosaics.cell, self.window)
         whole = pixelated
@@ -167,7 +169,7 @@ class Restorer(Network):
 
 
 def windows(cell: Tensor, size: int) -> tuple[Tensor, Tensor] | None:
-    """Return (x, y), int64 (B,): the corner of each picture's window; None if not all unknown pixels fit with a margin."""
+    """Return (x, y), int64 (B,): the corner of each picture's window; None where some picture's unknown pixels do not fit."""
     height, width = cell.shape[1:]
     if height <= size and width <= size:
         return None

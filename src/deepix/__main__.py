@@ -1,0 +1,5 @@
+"""`python -m deepix` is `deepix`."""
+
+from deepix.cli import main
+
+main()

@@ -1,0 +1,410 @@
+"""Where: rectangles of intact, or nearly intact, tiles.
+
+1. *Proposal.* `exact_tiles` and `cores` find single rectangles of one colour; those that continue each other on one
+   grid make a seed: a box and a grid.
+2. *Area.* `grow` finds the rectangle around a seed that its grid explains best. With G the step between two
+   neighbouring pixels, each pair of pixels tells for or against the mosaic by a log-likelihood ratio: off
+   the grid's lines steps are noise (mean `noise`), on them larger than around (`CONTRAST` times), and in a
+   photo as large as around, everywhere.
+3. *Judgement.* `judge` looks at the cells themselves and says how sure one can be that these are the cells of a
+   pixelated photo, not the windows of a screenshot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from deepix.finder.grid import LARGEST, SMALLEST, Steps, comb, luminance
+from deepix.mosaic import Grid, Mosaic
+
+Array = NDArray[Any]
+Box = tuple[int, int, int, int]
+"""x, y, width, height"""
+
+CONTRAST = 4.0
+EXACT = 0.1
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A box that holds some tiles of a grid; `weight` (the tiles' pixels) orders the seeds."""
+
+    box: Box
+    cell: tuple[int, int]
+    origin: tuple[int, int]
+    weight: int
+
+
+def exact_tiles(across: Steps, down: Steps, largest: int = LARGEST) -> NDArray[np.int64]:
+    """Return the isolated rectangles of one colour: int64 (n, 4) of x, y, width, height.
+
+    `flat` marks the 2 x 2 blocks of one colour by their upper left pixel. In it a tile of w x h pixels is an isolated
+    block of (w − 1) x (h − 1). Its upper left corner is found first, then how far it runs to the right and down.
+    """
+    flat = _flat(across, down, 0)
+    # np.roll-free neighbours: flat is padded by a frame of False
+    corners = np.flatnonzero(flat[1:-1, 1:-1] & ~flat[:-2, 1:-1] & ~flat[1:-1, :-2])
+    width = flat.shape[1]
+    y, x = np.divmod(corners, width - 2)
+    at = (y + 1) * width + x + 1
+    line = flat.ravel()
+    right = _run(line, at, 1, largest)
+    below = _run(line, at, width, largest)
+    last = at + (right - 1) + (below - 1) * width
+    good = (right >= SMALLEST - 1) & (below >= SMALLEST - 1) & (right < largest) & (below < largest)
+    at, last, right, below, x, y = (v[good] for v in (at, last, right, below, x, y))
+    closed = line[last] & ~line[last + 1] & ~line[last + width]
+    closed &= ~line[last - (right - 1) - 1] & ~line[last - (below - 1) * width - width]
+    tiles = np.stack([x, y, right + 1, below + 1], axis=1)[closed]
+    return tiles.astype(np.int64)
+
+
+def _flat(across: Steps, down: Steps, tolerance: int) -> NDArray[np.bool_]:
+    """Return where a pixel and its right, lower and lower right neighbours are equal: (H + 1, W + 1), framed."""
+    height, width = across.shape
+    flat = np.zeros((height + 1, width + 1), bool)
+    same = across[:, 1:] <= tolerance
+    inner = flat[1:-1, 1:-1]
+    np.logical_and(same[:-1], same[1:], out=inner)
+    inner &= down[1:, 1:] <= tolerance
+    inner &= down[1:, :-1] <= tolerance
+    return flat
+
+
+def _run(line: NDArray[np.bool_], start: NDArray[np.int64], stride: int, longest: int) -> NDArray[np.int64]:
+    """Return how many True follow each start, itself included, going by `stride`."""
+    length = np.ones(len(start), np.int64)
+    alive = np.arange(len(start))
+    for k in range(1, longest):
+        alive = alive[line[start[alive] + k * stride]]
+        if not alive.size:
+            break
+        length[alive] += 1
+    return length
+
+
+def seeds(tiles: NDArray[np.int64], limit: int = 300) -> list[Seed]:
+    """Return clusters of neighbouring tiles of equal size that continue each other on one grid, largest first."""
+    if not len(tiles):
+        return []
+    x, y, w, h = tiles.T
+    key = ((w * (LARGEST + 1) + h) * (LARGEST + 1) + x % w) * (LARGEST + 1) + y % h
+    code = (key << 32) | ((y // h) << 16) | (x // w)
+    order = np.argsort(code)
+    code, tiles = code[order], tiles[order]
+    pairs = []
+    for neighbour in (1, 1 << 16):
+        at = np.minimum(np.searchsorted(code, code + neighbour), len(code) - 1)
+        hit = np.flatnonzero(code[at] == code + neighbour)
+        pairs.append(np.stack([hit, at[hit]]))
+    a, b = np.concatenate(pairs, axis=1)
+    if not a.size:
+        return []
+    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(len(code), len(code)))
+    _, label = connected_components(graph, directed=False)
+    order = np.argsort(label, kind="stable")
+    label, tiles = label[order], tiles[order]
+    first = np.flatnonzero(np.diff(label, prepend=-1))
+    number = np.diff(first, append=len(label))
+    x, y, w, h = tiles.T
+    left, top = np.minimum.reduceat(x, first), np.minimum.reduceat(y, first)
+    right, bottom = np.maximum.reduceat(x + w, first), np.maximum.reduceat(y + h, first)
+    weight = number * w[first] * h[first]
+    chosen = np.flatnonzero(number >= 2)
+    chosen = chosen[np.argsort(-weight[chosen], kind="stable")][:limit]
+    return [
+        Seed(
+            (int(left[i]), int(top[i]), int(right[i] - left[i]), int(bottom[i] - top[i])),
+            (int(w[first[i]]), int(h[first[i]])),
+            (int(left[i]), int(top[i])),
+            int(weight[i]),
+        )
+        for i in chosen
+    ]
+
+
+def grow(
+    across: Steps, down: Steps, seed: Seed, noise: float, blocked: NDArray[np.bool_] | None = None
+) -> tuple[Box, float] | None:
+    """Return the rectangle that the seed's grid explains best, with its log-likelihood ratio, or None.
+
+    Starting with the seed's rows, the best interval of columns, then of rows, and so on until nothing changes
+    (coordinate ascent), in a window that widens while the rectangle touches it.
+
+    Parameters
+    ----------
+    across, down : as `steps` returns
+    seed : where to start, and the grid
+    noise : mean step inside tiles, in levels
+    blocked : bool (H, W), pixels that belong to other mosaics
+    """
+    height, width = across.shape
+    x, y, w, h = seed.box
+    x0, y0, x1, y1 = x, y, x + w, y + h  # the window
+    margin_x, margin_y = max(2 * seed.cell[0], 24), max(2 * seed.cell[1], 24)
+    rows = (y, y + h)
+    while True:
+        x0, y0 = max(x0 - margin_x, 0), max(y0 - margin_y, 0)
+        x1, y1 = min(x1 + margin_x, width), min(y1 + margin_y, height)
+        window = (slice(y0, y1), slice(x0, x1))
+        horizontal = _evidence(across[window], seed.cell, (seed.origin[0] - x0) % seed.cell[0], 1, noise)
+        vertical = _evidence(down[window], seed.cell, (seed.origin[1] - y0) % seed.cell[1], 0, noise)
+        if blocked is not None:
+            horizontal[blocked[window]] = -100
+        interval = _ascend(horizontal, vertical, (rows[0] - y0, rows[1] - y0))
+        if interval is None:
+            return None
+        (a, b), (c, d), score = interval
+        rows = (y0 + c, y0 + d)
+        touches = (a == 0 < x0) or (c == 0 < y0) or (x0 + b == x1 < width) or (y0 + d == y1 < height)
+        if not touches:
+            return (x0 + a, y0 + c, b - a, d - c), score
+        margin_x, margin_y = (x1 - x0) // 2, (y1 - y0) // 2
+
+
+def _evidence(g: Steps, cell: tuple[int, int], phase: int, axis: int, noise: float) -> NDArray[np.float32]:
+    """Return each pair's log-likelihood ratio of "mosaic" to "photo", float32 of the shape of `g`."""
+    exact = noise < EXACT
+    size = cell[0] if axis == 1 else cell[1]
+    values = g.astype(np.float32)
+    lines = (slice(None), slice(phase, None, size)) if axis == 1 else (slice(phase, None, size), slice(None))
+    reach = [max(2 * v + 1, 9) if exact or i == axis else 9 for i, v in enumerate((cell[1], cell[0]))]
+    around = ndimage.uniform_filter(values, size=reach, mode="nearest")
+    if exact:
+        np.maximum(around, noise, out=around)
+        inside: Array = np.float32(noise)
+    else:
+        off = values.copy()
+        off[lines] = 0
+        share = np.ones(g.shape[axis], np.float32)
+        share[phase::size] = 0
+        share = ndimage.uniform_filter1d(share, reach[axis], mode="nearest")
+        inside = ndimage.uniform_filter(off, size=reach, mode="nearest")
+        inside /= share if axis == 1 else share[:, None]
+        np.maximum(around, noise, out=around)
+        inside = np.maximum(np.clip(inside, 0.2 * around, 0.6 * around), noise)
+    ratio = np.log(around / inside)
+    ratio -= g * (1 / inside - 1 / around)
+    ratio[lines] = -np.log(CONTRAST) + g[lines] / around[lines] * (1 - 1 / CONTRAST)
+    np.clip(ratio, -30 if exact else -4, 3, out=ratio)
+    ratio -= 0.02
+    return ratio
+
+
+def _ascend(
+    horizontal: NDArray[np.float32], vertical: NDArray[np.float32], rows: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int], float] | None:
+    columns = (0, 0)
+    for _ in range(12):
+        before = (columns, rows)
+        c, d = rows
+        pairs = horizontal[c:d].sum(axis=0, dtype=np.float64)
+        columns, score = _best_interval(pairs + vertical[c + 1 : d].sum(axis=0, dtype=np.float64), pairs)
+        a, b = columns
+        if score <= 0:
+            return None
+        pairs = vertical[:, a:b].sum(axis=1, dtype=np.float64)
+        rows, score = _best_interval(pairs + horizontal[:, a + 1 : b].sum(axis=1, dtype=np.float64), pairs)
+        if score <= 0:
+            return None
+        if (columns, rows) == before:
+            break
+    return columns, rows, score
+
+
+def _best_interval(
+    values: NDArray[np.float64], first: NDArray[np.float64]
+) -> tuple[tuple[int, int], float]:
+    """Return the interval (a, b) with the largest sum of values[a:b] − first[a], and that sum.
+
+    `first` is the evidence of the pair that leads into a line from outside: it does not count for the first line.
+    """
+    ends = np.cumsum(values)
+    starts = ends - values + first
+    least = np.minimum.accumulate(starts)
+    b = int(np.argmax(ends - least))
+    a = int(np.argmin(starts[: b + 1]))
+    return (a, b + 1), float(ends[b] - starts[a])
+
+
+def cores(across: Steps, down: Steps, tolerance: int, limit: int = 3000) -> NDArray[np.int64]:
+    """Return rectangles that are nearly of one colour, with their sides on the strongest steps around: as `exact_tiles`.
+
+    For lossy files: the middle of a larger tile is smooth, and what the file's noise took from its rim lies
+    within one block of the file's transform (8 pixels).
+    """
+    flat = _flat(across, down, tolerance)[1:-1, 1:-1]
+    label, number = ndimage.label(flat)
+    size = np.bincount(label.ravel(), minlength=number + 1)
+    size[0] = 0
+    chosen = np.flatnonzero(size >= 16)
+    if len(chosen) > limit:
+        chosen = chosen[np.argsort(-size[chosen], kind="stable")[:limit]]
+    objects = ndimage.find_objects(label)
+    found = []
+    for i in chosen:
+        rows, columns = objects[i - 1]
+        h, w = rows.stop - rows.start, columns.stop - columns.start
+        if size[i] < 0.6 * w * h or min(w, h) < 3 or max(w, h) > LARGEST:
+            continue
+        x0, x1 = _sides(across[rows, :], columns.start, columns.stop + 1)
+        y0, y1 = _sides(down[:, columns].T, rows.start, rows.stop + 1)
+        if SMALLEST <= x1 - x0 <= LARGEST and SMALLEST <= y1 - y0 <= LARGEST:
+            found.append((x0, y0, x1 - x0, y1 - y0))
+    return np.unique(np.array(found, np.int64).reshape(-1, 4), axis=0)
+
+
+def _sides(band: Steps, start: int, stop: int, reach: int = 8) -> tuple[int, int]:
+    """Return where the strongest steps lie near both ends of [start, stop), from a band's steps along it."""
+    length = band.shape[1]
+    inside = min(2, (stop - start) // 4)
+    low, high = max(start - reach, 0), min(stop + reach + 1, length)
+    left = band[:, low : start + inside + 1].mean(axis=0)
+    right = band[:, stop - inside : high].mean(axis=0)
+    # the picture's own edges count as sides where nothing else does
+    first = low + int(left.argmax()) if left.max() >= 1 else low
+    last = stop - inside + int(right.argmax()) if right.size and right.max() >= 1 else high
+    return first, last
+
+
+ROOTS = np.rint(16 * np.sqrt(np.arange(256))).clip(0, 255).astype(np.uint8)
+
+
+def combed(across: Steps, down: Steps, side: int, limit: int = 60) -> list[Seed]:
+    """Return seeds from square windows in which combs explain the steps in both directions.
+
+    For lossy files and small cells, where only many lines together stand out. Roots of the steps are compared, so
+    that a single strong edge of the photo does not weigh more than a comb.
+    """
+    height, width = across.shape
+    if min(height, width) < side:
+        return []
+    ratio_x, size_x, phase_x = _combs(_profiles(ROOTS[across], side), side)
+    ratio_y, size_y, phase_y = _combs(_profiles(np.ascontiguousarray(ROOTS[down].T), side).swapaxes(0, 1), side)
+    ratio = np.minimum(ratio_x, ratio_y)
+    chosen = np.flatnonzero(ratio.ravel() > 0.02)
+    chosen = chosen[np.argsort(-ratio.ravel()[chosen], kind="stable")]
+    found, seen = [], set()
+    for i in chosen:
+        j, k = divmod(int(i), ratio.shape[1])
+        x, y = k * (side // 2), j * (side // 2)
+        cell = (int(size_x[j, k]), int(size_y[j, k]))
+        origin = (x + int(phase_x[j, k]), y + int(phase_y[j, k]))
+        key = (cell, origin[0] % cell[0], origin[1] % cell[1], x // (4 * side), y // (4 * side))
+        if key in seen:
+            continue
+        seen.add(key)
+        found.append(Seed((x, y, side, side), cell, origin, round(1000 * float(ratio[j, k]))))
+        if len(found) == limit:
+            break
+    return found
+
+
+def _profiles(g: Steps, side: int) -> NDArray[np.float32]:
+    """Return the sums over the rows of each window, at half-overlapping windows: (rows, columns, side)."""
+    half = side // 2
+    strips = len(g) // half
+    sums = g[: strips * half].reshape(strips, half, -1).sum(axis=1, dtype=np.uint32)
+    sums = (sums[:-1] + sums[1:]).astype(np.float32) / (16 * 2 * half)
+    return np.lib.stride_tricks.sliding_window_view(sums, side, axis=1)[:, ::half]
+
+
+def _combs(
+    profiles: NDArray[np.float32], side: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Return each window's best comb (see `grid.comb`): ratio per pair of pixels, size, phase."""
+    shape = profiles.shape[:2]
+    p = np.ascontiguousarray(profiles.reshape(-1, side))
+    floor = np.float32(0.3)
+    everything = p.sum(axis=1)
+    whole = np.log(everything / side + floor)
+    best = np.full(len(p), -np.inf, np.float32)
+    best_size, best_phase = np.full(len(p), SMALLEST), np.zeros(len(p), np.int64)
+    for size in range(SMALLEST, side // 2 + 1):
+        rows = side // size
+        on = p[:, : rows * size].reshape(len(p), rows, size).sum(axis=1)
+        number = np.full(size, rows, np.float32)
+        rest = side - rows * size
+        on[:, :rest] += p[:, rows * size :]
+        number[:rest] += 1
+        off = everything[:, None] - on
+        share = number / side
+        on_mean, off_mean = on / number + floor, off / (side - number) + floor
+        ratio = whole[:, None] - share * np.log(on_mean) - (1 - share) * np.log(off_mean)
+        ratio[on_mean < 1.5 * off_mean] = -np.inf
+        phase = ratio.argmax(axis=1)
+        value = ratio[np.arange(len(p)), phase]
+        better = value > best
+        best[better], best_size[better], best_phase[better] = value[better], size, phase[better]
+    return best.reshape(shape), best_size.reshape(shape), best_phase.reshape(shape)
+
+
+def noise_in(across: Steps, down: Steps, seed: Seed) -> float:
+    """Return the mean step off the grid's lines in the seed's box, in levels."""
+    x, y, w, h = seed.box
+    columns = (np.arange(x, x + w) - seed.origin[0]) % seed.cell[0] != 0
+    rows = (np.arange(y, y + h) - seed.origin[1]) % seed.cell[1] != 0
+    box = (slice(y, y + h), slice(x, x + w))
+    return float(across[box][:, columns].mean() + down[box][rows].mean()) / 2
+
+
+def regrid(across: Steps, down: Steps, box: Box, noise: float) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the cell and the origin that explain the steps inside a box best."""
+    x, y, w, h = box
+    inside = (slice(y, y + h), slice(x, x + w))
+    columns = across[inside][:, 1:].sum(axis=0, dtype=np.float64)
+    rows = down[inside][1:].sum(axis=1, dtype=np.float64)
+    floor = max(noise, 0.05)
+    width, phase_x, _ = comb(columns, np.full(w - 1, float(h)), floor)
+    height, phase_y, _ = comb(rows, np.full(h - 1, float(w)), floor)
+    return (width, height), (x + 1 + phase_x, y + 1 + phase_y)
+
+
+def judge(pixels: Array, across: Steps, down: Steps, box: Box, grid: Grid, noise: float) -> float:
+    """Return how sure one can be that the box is a pixelated part of a photo: 0 … 1.
+
+    A photo's cells differ from most of their neighbours, by more than the noise, and not as the sum of a row's and a
+    column's value (as in gradients and drawn frames): the mixed difference of the four cells around a corner is not 0.
+    """
+    m = Mosaic(*box, grid)
+    values = m.cells.mean(pixels[m.box] if noise < EXACT else luminance(pixels[m.box]))
+    if pixels.dtype == np.uint16:
+        values = values / 257
+    if min(values.shape[:2]) < 2:
+        return 0.0
+    values = values.reshape(*values.shape[:2], -1)
+    edges = [np.abs(np.diff(values, axis=axis)).max(axis=2) for axis in (0, 1)]
+    saddle = np.abs(np.diff(np.diff(values, axis=0), axis=1)).max(axis=2)
+    tolerance = 0.5 + noise
+    crossed = min(*((e > tolerance).mean() for e in edges), (saddle > tolerance).mean())
+    contrast = min(float(np.median(e)) for e in edges)
+    strongest = max(float(e.max()) for e in edges)
+    if noise >= EXACT:
+        picture = luminance(pixels[m.box]).astype(np.float64)
+        rest = m.cells.mean(np.abs(picture - m.cells.spread(m.cells.mean(picture))))
+        allowed = 1.0 + 0.3 * _largest_around(edges[1][..., None].max(axis=2), edges[0][..., None].max(axis=2))
+        if (rest <= allowed).mean() < 0.8:
+            return 0.0
+    aligned = all(v % 8 == 0 for v in (grid.x, grid.y, grid.width, grid.height))
+    if crossed < 0.6 or strongest < 7 or contrast < 1:
+        return 0.0
+    if contrast < (5 if aligned else 1.5):
+        return 0.0
+    return 1.0
+
+
+def _largest_around(across: Array, down: Array) -> Array:
+    """Return each cell's largest difference to a neighbour."""
+    result = np.zeros((across.shape[0], down.shape[1]))
+    np.maximum(result[:, :-1], across, out=result[:, :-1])
+    np.maximum(result[:, 1:], across, out=result[:, 1:])
+    np.maximum(result[:-1], down, out=result[:-1])
+    np.maximum(result[1:], down, out=result[1:])
+    return result

@@ -1,0 +1,527 @@
+"""Reading pictures from wherever they are, packing them, and opening what was packed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+from typer.testing import CliRunner
+
+from deepix import challenge
+from deepix.cli import app
+from deepix.errors import DeepixError, InputError, OutputError
+from deepix.training import pictures
+from deepix.training.pictures import Crops, open_packed, pack, read
+
+Arrays = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def photos() -> Arrays:
+    """Gray and colour, high and wide; names in the order in which they are read."""
+    return {
+        "a/cat.png": data.chelsea(),
+        "a/coins.png": data.coins(),
+        "b/deep/astronaut.png": np.ascontiguousarray(data.astronaut()[:, 100:400]),
+        "c.png": data.camera()[:200],
+    }
+
+
+def encoded(image: np.ndarray, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def files(photos: Arrays) -> dict[str, bytes]:
+    """The photos as files, among others that are no pictures or not meant to be read."""
+    return {
+        "a/notes.txt": b"no picture",
+        ".hidden/x.png": b"hidden",
+        "__MACOSX/a/._cat.png": b"junk",
+        **{name: encoded(image) for name, image in photos.items()},
+    }
+
+
+def make_folder(path: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
+
+
+def make_zip(path: Path, files: dict[str, bytes]) -> Path:
+    path = path.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def make_tar(path: Path, files: dict[str, bytes], suffix: str = ".tar") -> Path:
+    path = path.with_suffix(suffix)
+    with tarfile.open(path, "w:gz" if suffix != ".tar" else "w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def make_tgz(path: Path, files: dict[str, bytes]) -> Path:
+    return make_tar(path, files, ".tgz")
+
+
+def prepared(photos: Arrays) -> np.ndarray:
+    return np.stack([challenge.prepare(image) for image in photos.values()])
+
+
+@pytest.fixture
+def packed(tmp_path: Path, files: dict[str, bytes]) -> Path:
+    path = tmp_path / "packed.npy"
+    pack([make_zip(tmp_path / "in", files)], path)
+    return path
+
+
+# ── sources ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("make", [make_folder, make_zip, make_tar, make_tgz])
+def test_folders_and_archives(
+    make: Callable[[Path, dict[str, bytes]], Path], files: dict[str, bytes], photos: Arrays, tmp_path: Path
+) -> None:
+    seen = []
+    source = make(tmp_path / "in", files)
+    report = pack([source], tmp_path / "out.npy", progress=lambda done, total: seen.append((done, total)))
+    assert report.shape == (4, 64, 64)
+    assert (report.read, report.skipped) == (4, [])
+    assert seen[-1] == (4, None if make in (make_tar, make_tgz) else 4)
+    result = open_packed(tmp_path / "out.npy")
+    np.testing.assert_array_equal(result.pixels, prepared(photos))
+    assert result.info["sources"] == [
+        {"path": str(source), "kind": make.__name__.replace("tgz", "tar")[5:], "pictures": 4, "used": 4}
+    ]
+
+
+def test_a_single_picture(photos: Arrays, tmp_path: Path) -> None:
+    (tmp_path / "cat.jpg").write_bytes(encoded(photos["a/cat.png"], "JPEG"))
+    pack([tmp_path / "cat.jpg"], tmp_path / "out.npy")
+    np.testing.assert_array_equal(open_packed(tmp_path / "out.npy").pixels[0], challenge.prepare(tmp_path / "cat.jpg"))
+
+
+def test_stl10_planes_lie_column_after_column(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3)).astype(np.uint8)
+    with (tmp_path / "unlabeled_X.bin").open("wb") as file:
+        for image in images:
+            for channel in range(3):
+                for column in range(96):
+                    file.write(image[:, column, channel].tobytes())
+    source = read(tmp_path / "unlabeled_X.bin")
+    assert (source.kind, source.total) == ("STL-10", 3)
+    for item, image in zip(source.items, images, strict=True):
+        np.testing.assert_array_equal(item.content, image)
+
+
+@pytest.mark.parametrize(
+    ("shape", "read_as"),
+    [
+        ((5, 70, 80), (70, 80)),
+        ((5, 70, 80, 3), (70, 80, 3)),
+        ((5, 70, 80, 1), (70, 80)),
+        ((5, 3, 70, 80), (70, 80, 3)),
+        ((5, 1, 70, 80), (70, 80)),
+    ],
+)
+def test_array_files(shape: tuple[int, ...], read_as: tuple[int, ...], tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    np.save(tmp_path / "a.npy", array)
+    np.savez(tmp_path / "one.npz", array)
+    np.savez_compressed(tmp_path / "more.npz", images=array, params=np.zeros(5))
+    expected = array.transpose(0, 2, 3, 1) if shape[1] in (1, 3) else array
+    expected = expected.reshape(5, *read_as)
+    for name in ("a.npy", "one.npz", "more.npz"):
+        source = read(tmp_path / name)
+        assert (source.kind, source.total) == ("array", 5)
+        np.testing.assert_array_equal(np.stack([item.content for item in source.items]), expected)
+
+
+def test_several_sources_in_the_order_given(photos: Arrays, tmp_path: Path) -> None:
+    first = make_folder(tmp_path / "one", {"x.png": encoded(photos["c.png"])})
+    second = make_zip(tmp_path / "two", {"y.png": encoded(photos["a/cat.png"])})
+    pack([second, first], tmp_path / "out.npy")
+    expected = [challenge.prepare(photos["a/cat.png"]), challenge.prepare(photos["c.png"])]
+    np.testing.assert_array_equal(open_packed(tmp_path / "out.npy").pixels, expected)
+
+
+def bad_array(array: np.ndarray) -> Callable[[Path], None]:
+    return lambda path: np.save(path, array)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("nothing", None, "no such file or folder"),
+        ("empty", Path.mkdir, "no pictures in it"),
+        ("a.zip", lambda path: path.write_bytes(b"PK\x03\x04 and no more"), "cannot be read"),
+        ("a.zip", lambda path: make_zip(path, {"x.txt": b""}), "no pictures in it"),
+        ("a.tar", lambda path: path.write_bytes(b"no archive" * 100), "damaged archive"),
+        ("a.tar", lambda path: make_tar(path, {"x.txt": b""}), "no pictures in it"),
+        ("a.txt", lambda path: path.write_text("hello"), "not a folder, zip or tar"),
+        ("a.bin", lambda path: path.write_bytes(bytes(1000)), "not STL-10"),
+        ("a.bin", lambda path: path.write_bytes(b""), "not STL-10"),
+        ("a.npy", lambda path: path.write_bytes(b"no array"), "cannot be read"),
+        ("a.npy", bad_array(np.zeros((2, 64, 64))), "must be uint8, not float64"),
+        ("a.npy", bad_array(np.zeros((64, 64), np.uint8)), "an array of pictures is"),
+        ("a.npy", bad_array(np.zeros((0, 64, 64), np.uint8)), "an array of pictures is"),
+        ("a.npy", bad_array(np.array([None])), "cannot be read"),
+        ("a.npz", lambda path: np.savez(path, x=np.zeros(1), y=np.zeros(1)), r"no array called images \(found: x, y\)"),
+        ("a.npz", lambda path: path.write_bytes(b"PK"), "cannot be read"),
+    ],
+)
+def test_unusable_sources_are_named(
+    name: str, make: Callable[[Path], object] | None, message: str, tmp_path: Path
+) -> None:
+    if make is not None:
+        make(tmp_path / name)
+    with pytest.raises(InputError, match=message) as caught:
+        pack([tmp_path / name], tmp_path / "out.npy")
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("*out*"))
+
+
+# ── damage ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_corrupt_pictures_are_skipped_and_named(files: dict[str, bytes], photos: Arrays, tmp_path: Path) -> None:
+    good = files["a/cat.png"]
+    bad = {"a/bad.png": b"no picture", "a/cut.png": good[: len(good) // 2], "z.gif": b"", **files}
+    report = pack([make_folder(tmp_path / "in", bad)], tmp_path / "out.npy")
+    assert report.shape == (4, 64, 64)
+    assert report.read == 7
+    assert [line.split(":")[0] for line in report.skipped] == [
+        str(tmp_path / "in" / name) for name in ("a/bad.png", "a/cut.png", "z.gif")
+    ]
+    result = open_packed(tmp_path / "out.npy")
+    np.testing.assert_array_equal(result.pixels, prepared(photos))
+    assert result.info["skipped"] == report.skipped
+    assert result.info["sources"][0]["used"] == 4
+
+
+def test_a_damaged_member_of_a_zip_is_skipped(files: dict[str, bytes], photos: Arrays, tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "in", files)
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo("a/coins.png").header_offset
+    content = bytearray(path.read_bytes())
+    content[start + 2000 : start + 2100] = bytes(100)
+    path.write_bytes(content)
+    report = pack([path], tmp_path / "out.npy")
+    assert report.shape[0] == 3
+    assert len(report.skipped) == 1
+    assert report.skipped[0].startswith(f"{path}:a/coins.png: cannot be read")
+    np.testing.assert_array_equal(open_packed(tmp_path / "out.npy").pixels, prepared(photos)[[0, 2, 3]])
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar, make_tgz])
+def test_an_archive_that_was_cut_off_is_refused(
+    make: Callable[[Path, dict[str, bytes]], Path], files: dict[str, bytes], tmp_path: Path
+) -> None:
+    path = make(tmp_path / "in", files)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(InputError, match=f"{path}: .*(damaged|cannot be read)"):
+        pack([path], tmp_path / "out.npy")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_usable_picture_is_an_error(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "in", {"a.png": b"bad", "b.png": b"bad"})
+    with pytest.raises(InputError, match=r"a.png: not a picture \(and none of the 2 pictures"):
+        pack([source], tmp_path / "out.npy")
+    assert list(tmp_path.iterdir()) == [source]
+
+
+# ── crops ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_crops_do_not_depend_on_the_number_of_processes(
+    colour: bool, files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "_BATCH", 1)  # so that there are more batches than may be under way
+    more = {f"more/{i}.png": files["a/cat.png"] for i in range(4)}
+    source = make_folder(tmp_path / "in", {**files, **more, "b/bad.png": b"bad"})
+    crops = Crops(9, size=48, colour=colour, seed=5)
+    for jobs in (1, 2):
+        report = pack([source], tmp_path / f"{jobs}.npy", crops=crops, jobs=jobs)
+        assert report.shape == ((72, 48, 48, 3) if colour else (72, 48, 48))
+        assert len(report.skipped) == 1
+    assert (tmp_path / "1.npy").read_bytes() == (tmp_path / "2.npy").read_bytes()
+    pack([source], tmp_path / "other.npy", crops=dataclasses.replace(crops, seed=6))
+    assert (tmp_path / "1.npy").read_bytes() != (tmp_path / "other.npy").read_bytes()
+    packed = open_packed(tmp_path / "1.npy")
+    assert len(np.unique(packed.pixels.reshape(72, -1), axis=0)) == 72
+    np.testing.assert_array_equal(packed.groups, np.arange(72) // 9)
+    assert packed.per_picture == 9
+    assert packed.info["preparation"]["crops"] == json.loads(json.dumps(dataclasses.asdict(crops)))
+
+
+def test_gray_crops_are_the_challenges_luminance_of_the_coloured_ones(photos: Arrays) -> None:
+    image = Image.fromarray(photos["a/cat.png"])
+    gray, colour = (pictures.crop(image, Crops(5, colour=colour), np.random.default_rng(1)) for colour in (False, True))
+    np.testing.assert_array_equal(gray, [challenge.to_grayscale(crop) for crop in colour])
+
+
+def test_the_whole_picture_is_a_crop_prepared_as_the_challenge_does_it(photos: Arrays) -> None:
+    image = photos["b/deep/astronaut.png"][:300]
+    crops = Crops(1, scale=(1, 1), ratio=(1, 1))
+    (result,) = pictures.crop(Image.fromarray(image), crops, np.random.default_rng(0))
+    np.testing.assert_array_equal(result, challenge.prepare(image))
+
+
+def test_places_of_crops() -> None:
+    crops = Crops(size=64, scale=(0.2, 0.6), ratio=(0.5, 2))
+    rng = np.random.default_rng(0)
+    x, y, width, height = np.array([pictures._place(640, 480, crops, rng) for _ in range(4000)]).T
+    assert (x >= 0).all()
+    assert (y >= 0).all()
+    assert (x + width <= 640).all()
+    assert (y + height <= 480).all()
+    share = width * height / (640 * 480)
+    assert share.min() > 0.19
+    assert share.max() < 0.61
+    assert 0.35 < share.mean() < 0.42  # flat crops of a large share do not fit, so a little below the middle
+    assert (width / height).min() < 0.55
+    assert (width / height).max() > 1.9
+    free = x[width < 300] / (640 - width[width < 300])
+    assert abs(free.mean() - 0.5) < 0.03
+
+
+def test_crops_are_never_enlarged_more_than_allowed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for enlarge, least in ((1.0, 64), (1.5, 43)):
+        places = [pictures._place(200, 70, Crops(scale=(0.01, 1), enlarge=enlarge), rng) for _ in range(2000)]
+        assert min(min(width, height) for _, _, width, height in places) == least
+    np.save(tmp_path / "a.npy", np.zeros((2, 50, 90), np.uint8))
+    pack([tmp_path / "a.npy"], tmp_path / "enlarged.npy", crops=Crops(2, enlarge=1.28))
+    with pytest.raises(InputError, match=r"a.npy\[0\]: 90 x 50 pixels, but crops need 64 x 64"):
+        pack([tmp_path / "a.npy"], tmp_path / "out.npy", crops=Crops(2))
+
+
+def test_crops_of_a_photo_lie_upright(tmp_path: Path) -> None:
+    image = Image.fromarray(np.repeat(np.arange(200, dtype=np.uint8)[:, None], 200, axis=1))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    image.save(tmp_path / "turned.png", exif=exif)
+    pack([tmp_path / "turned.png"], tmp_path / "out.npy", crops=Crops(3, colour=True))
+    pixels = open_packed(tmp_path / "out.npy").pixels.astype(int)
+    assert (np.diff(pixels[..., 0], axis=1) == 0).all()
+    assert (np.diff(pixels[..., 0], axis=2) < 0).any()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"number": 0}, {"size": 0}, {"seed": -1}, {"scale": (0, 1)}, {"scale": (0.5, 1.1)}, {"scale": (0.5, 0.4)}),
+        *({"ratio": (0, 1)}, {"ratio": (2, 1)}, {"enlarge": 0.9}, {"enlarge": float("nan")}),
+    ],
+    ids=str,
+)
+def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"must be|can be enlarged"):
+        Crops(**wrong)  # type: ignore[arg-type]
+
+
+# ── the packed file ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_packed_file_is_a_plain_array_file_with_its_checksum(packed: Path, photos: Arrays) -> None:
+    result = open_packed(packed)
+    assert isinstance(result.pixels, np.memmap)
+    assert not result.pixels.flags.writeable
+    np.testing.assert_array_equal(np.load(packed), prepared(photos))
+    assert result.info["sha256"] == hashlib.sha256(prepared(photos).tobytes()).hexdigest()
+    result.check()
+
+
+def test_packing_packed_files_keeps_what_belongs_together(
+    packed: Path, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    pack([tmp_path / "in.zip"], tmp_path / "crops.npy", crops=Crops(3))
+    pack([tmp_path / "crops.npy", packed], tmp_path / "both.npy")
+    both = open_packed(tmp_path / "both.npy")
+    np.testing.assert_array_equal(both.pixels[:12], open_packed(tmp_path / "crops.npy").pixels)
+    np.testing.assert_array_equal(both.pixels[12:], open_packed(packed).pixels)
+    np.testing.assert_array_equal(both.groups, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 6, 7])
+    assert both.info["groups"] == [[4, 3], [4, 1]]
+    assert [source["kind"] for source in both.info["sources"]] == ["packed", "packed"]
+    assert both.info["sources"][0]["info"]["sources"][0]["path"] == str(tmp_path / "in.zip")
+    with pytest.raises(InputError, match="different numbers of crops"):
+        _ = both.per_picture
+
+
+def test_a_changed_pixel_is_noticed(packed: Path) -> None:
+    pixels = np.load(packed, mmap_mode="r+")
+    pixels[2, 3, 4] ^= 1
+    pixels.flush()
+    with pytest.raises(InputError, match="damaged"):
+        open_packed(packed).check()
+
+
+def change_information(path: Path, **changes: object) -> None:
+    information = pictures.information_path(path)
+    information.write_text(json.dumps({**json.loads(information.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (Path.unlink, "no such file"),
+        (lambda path: pictures.information_path(path).unlink(), "deepix data pack"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "damaged"),
+        (lambda path: path.write_bytes(b"no array"), "damaged"),
+        (lambda path: pictures.information_path(path).write_text("{"), "damaged"),
+        (lambda path: pictures.information_path(path).write_text("[]"), "does not describe"),
+        (lambda path: change_information(path, version=2), "does not describe"),
+        (lambda path: change_information(path, shape=[3, 64, 64]), "does not fit"),
+        (lambda path: change_information(path, dtype="int8"), "does not fit"),
+        (lambda path: change_information(path, groups=[[3, 1]]), "do not add up"),
+        (lambda path: change_information(path, groups=[3]), "damaged"),
+    ],
+)
+def test_files_that_are_not_packed_ones_are_refused(
+    damage: Callable[[Path], object], message: str, packed: Path
+) -> None:
+    damage(packed)
+    with pytest.raises(InputError, match=message) as caught:
+        open_packed(packed)
+    assert str(caught.value).startswith(str(packed))
+
+
+def test_nothing_is_overwritten_unasked(packed: Path, tmp_path: Path) -> None:
+    before = packed.read_bytes()
+    np.save(tmp_path / "one.npy", data.camera()[None])
+    with pytest.raises(OutputError, match=r"packed.npy: exists; --overwrite"):
+        pack([tmp_path / "one.npy"], packed)
+    assert packed.read_bytes() == before
+    pack([tmp_path / "one.npy"], packed, overwrite=True)
+    assert len(open_packed(packed)) == 1
+
+
+@pytest.mark.parametrize(("name", "message"), [("out.zip", "call it out.npy"), ("no/out.npy", "there is no folder")])
+def test_outputs_that_cannot_be(name: str, message: str, packed: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=message):
+        pack([packed], tmp_path / name)
+
+
+def test_contact_sheet() -> None:
+    pixels = np.arange(50, dtype=np.uint8)[:, None, None] * np.ones((8, 6), np.uint8)
+    sheet = np.asarray(pictures.contact_sheet(pixels, columns=4, rows=2, gap=1))
+    assert sheet.shape == (2 * 9 + 1, 4 * 7 + 1)
+    assert sheet[1::9, 1::7].ravel().tolist() == [0, 7, 14, 21, 28, 35, 42, 49]
+    assert (sheet[0] == 255).all()
+    assert pictures.contact_sheet(pixels[:2], gap=3).size == (2 * 9 + 3, 8 + 6)
+    colour = np.zeros((1, 5, 5, 3), np.uint8)
+    assert pictures.contact_sheet(colour).mode == "RGB"
+    with pytest.raises(ValueError, match="needs a picture"):
+        pictures.contact_sheet(pixels[:0])
+
+
+def test_training_needs_no_more_than_its_own_packages() -> None:
+    code = (
+        "import sys; from deepix.training import pictures, mosaics; "
+        "sys.exit(bool({'scipy', 'rich', 'typer', 'matplotlib', 'skimage'} & sys.modules.keys()))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# ── the command line ─────────────────────────────────────────────────────────────────────────────
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["data", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_pack_and_show(files: dict[str, bytes], photos: Arrays, tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "in", {**files, "bad.png": b"bad"})
+    output = tmp_path / "out.npy"
+    said = run("pack", source, "-o", output, "--jobs", 1)
+    assert "4 pictures, 64x64, gray from 5 pictures (1 skipped)" in said
+    assert f"skipped: {source / 'bad.png'}: not a picture" in said
+    np.testing.assert_array_equal(open_packed(output).pixels, prepared(photos))
+
+    said = run("show", output, "--columns", 2, "--check")
+    assert "(agrees)" in said
+    assert "folder" in said
+    with Image.open(tmp_path / "out.npy.png") as sheet:
+        assert sheet.size == (2 * 66 + 2, 2 * 66 + 2)
+    with pytest.raises(OutputError, match=r"out.npy.png: exists"):
+        run("show", output)
+    run("show", output, "--overwrite")
+
+
+def test_pack_crops(files: dict[str, bytes], tmp_path: Path) -> None:
+    source = make_zip(tmp_path / "in", files)
+    output = tmp_path / "out.npy"
+    options = [
+        "--crops",
+        2,
+        "--size",
+        32,
+        "--scale",
+        0.2,
+        0.5,
+        "--ratio",
+        1,
+        1,
+        "--enlarge",
+        2,
+        "--colour",
+        "--seed",
+        3,
+    ]
+    assert run("pack", source, "-o", output, "--jobs", 1, "--quiet", *options) == ""
+    result = open_packed(output)
+    assert result.pixels.shape == (8, 32, 32, 3)
+    assert result.info["preparation"]["crops"] == {
+        "number": 2,
+        "size": 32,
+        "scale": [0.2, 0.5],
+        "ratio": [1, 1],
+        "enlarge": 2,
+        "colour": True,
+        "seed": 3,
+    }
+    assert "enlarge 2.0, colour True, seed 3" in run("show", output)
+
+
+def test_options_about_crops_need_crops(packed: Path, tmp_path: Path) -> None:
+    with pytest.raises(DeepixError, match="--size is about crops"):
+        run("pack", packed, "-o", tmp_path / "out.npy", "--size", 32)
+    with pytest.raises(DeepixError, match="the scale must be"):
+        run("pack", packed, "-o", tmp_path / "out.npy", "--crops", 1, "--scale", 0.5, 0.1)
+
+
+def test_help_has_examples_and_the_defaults_that_hold() -> None:
+    said = run("pack", "--help")
+    assert "deepix data pack photos/" in said
+    assert "deepix data show train.npy" in run("show", "--help")
+    crops = Crops()
+    for values in ([crops.size], crops.scale, crops.ratio, [crops.enlarge], [crops.seed]):
+        assert f"({' '.join(f'{value:.4g}' for value in values)})" in said

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage import data
+
+from deepix import challenge
+from deepix import smooth as module
+from deepix.mosaic import Grid, Mosaic, consistency, pixelate, project, quantize, unknown
+from deepix.smooth import smooth
+
+
+def rmse(estimate, truth, mosaics):
+    area = unknown(mosaics, truth.shape)
+    return float(np.sqrt(((estimate.astype(np.float64) - truth)[area] ** 2).mean()))
+
+
+@st.composite
+def cases(draw):
+    """A random picture, smooth or noisy, with up to three mosaics of any grid and mask, side by side or apart."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    height, width = draw(st.integers(8, 48)), draw(st.integers(8, 48))
+    channels = draw(st.sampled_from([(), (1,), (3,)]))
+    dtype = draw(st.sampled_from([np.uint8, np.uint16, np.float32]))
+    image = rng.normal(size=(height, width, *channels)).cumsum(axis=0).cumsum(axis=1)
+    image = (image - image.min()) / (np.ptp(image) or 1)
+    if dtype is not np.float32:
+        image = image * np.iinfo(dtype).max
+    taken = np.zeros((height, width), bool)
+    mosaics = []
+    for _ in range(draw(st.integers(0, 3))):
+        x, y = rng.integers(width), rng.integers(height)
+        mask = np.zeros((height, width), bool)
+        mask[y : y + rng.integers(1, 40), x : x + rng.integers(1, 40)] = True
+        if draw(st.booleans()):
+            mask &= rng.random((height, width)) < 0.8
+        mask &= ~taken
+        if mask.any():
+            taken |= mask
+            grid = Grid(*rng.uniform(-5, 5, 2), *rng.uniform(1, 40, 2))
+            mosaics.append(Mosaic.from_mask(mask, grid))
+    return image.astype(dtype), mosaics, draw(st.sampled_from(["nearest", "truncate"]))
+
+
+@given(cases())
+@settings(deadline=None, max_examples=60)
+def test_the_restoration_agrees_with_the_input(case):
+    image, mosaics, rounding = case
+    pixelated = pixelate(image, mosaics, rounding)
+    before = pixelated.copy()
+    restored = smooth(pixelated, mosaics, rounding)
+    assert restored.dtype == np.float32
+    assert restored.shape == image.shape
+    assert np.isfinite(restored).all()
+    np.testing.assert_array_equal(pixelated, before)
+    known = ~unknown(mosaics, image.shape)
+    np.testing.assert_array_equal(restored[known], pixelated[known].astype(np.float32))
+    scale = float(pixelated.max()) or 1.0
+    np.testing.assert_allclose(restored, project(restored, pixelated, mosaics, rounding), atol=1e-5 * scale)
+    if image.dtype.kind in "iu":
+        assert consistency(quantize(restored, pixelated, mosaics, rounding), pixelated, mosaics, rounding) == 0
+
+
+@pytest.mark.parametrize("value", [0, 7, 255])
+@pytest.mark.parametrize("cell", [1, 5, 40])
+def test_a_constant_picture_stays(value, cell):
+    image = np.full((50, 60, 3), value, np.uint8)
+    np.testing.assert_allclose(smooth(image, [Mosaic.rectangle(5, 0, 50, 48, cell)]), value, atol=1e-3)
+
+
+@pytest.mark.parametrize("cell", [6, 16, 33.3])
+def test_a_slope_is_restored(cell):
+    y, x = np.mgrid[:120, :140]
+    image = (0.5 * x + 1.25 * y).astype(np.float32)
+    mosaics = [Mosaic.rectangle(21, 17, 90, 80, cell)]
+    pixelated = pixelate(image, mosaics)
+    assert rmse(smooth(pixelated, mosaics), image, mosaics) < 0.05 * rmse(pixelated, image, mosaics)
+
+
+@pytest.mark.parametrize("angle", [0, 20, 45, 70, 90, 135])
+def test_an_edge_is_sharper_than_the_membrane_makes_it(angle, monkeypatch):
+    y, x = np.mgrid[:64, :64] - 31.3
+    across = x * np.cos(np.radians(angle)) + y * np.sin(np.radians(angle))
+    image = (255 / (1 + np.exp(-across))).astype(np.float32)
+    mosaics = [Mosaic.rectangle(16, 17, 32, 30, 8)]
+    pixelated = pixelate(image, mosaics)
+    ours = rmse(smooth(pixelated, mosaics), image, mosaics)
+    monkeypatch.setattr(module, "COARSE_ROUNDS", ())
+    monkeypatch.setattr(module, "MEMBRANE_STEPS", 50)
+    membrane = rmse(smooth(pixelated, mosaics), image, mosaics)
+    assert ours < 0.75 * membrane < 0.75 * rmse(pixelated, image, mosaics)
+
+
+@pytest.mark.parametrize(
+    "name", ["astronaut", "coffee", "chelsea", "rocket", "camera", "coins", "brick", "grass", "moon"]
+)
+def test_it_is_never_worse_than_the_mosaic(name):
+    image = getattr(data, name)()[:300, :400]
+    for cell in (6, 11, 25):
+        mosaics = [Mosaic.rectangle(60, 50, 130, 110, cell), Mosaic.rectangle(220, 180, 64, 64, cell)]
+        pixelated = pixelate(image, mosaics)
+        assert rmse(smooth(pixelated, mosaics), image, mosaics) < rmse(pixelated, image, mosaics)
+
+
+def test_it_reaches_its_quality_on_the_challenges_task():
+    rng = np.random.default_rng(5)
+    image = challenge.prepare(data.astronaut())
+    before, after = [], []
+    for _ in range(40):
+        m = challenge.random_mosaic(rng)
+        pixelated = challenge.pixelate(image, m)
+        before.append(rmse(pixelated, image, [m]))
+        after.append(rmse(smooth(pixelated, [m], challenge.ROUNDING), image, [m]))
+    assert np.mean(after) < 0.7 * np.mean(before)
+
+
+def test_only_the_neighbourhood_counts():
+    image = data.astronaut()
+    mosaics = [Mosaic.rectangle(200, 100, 60, 70, 14)]
+    pixelated = pixelate(image, mosaics)
+    other = 255 - pixelated
+    window = slice(100 - module.MARGIN, 170 + module.MARGIN), slice(200 - module.MARGIN, 260 + module.MARGIN)
+    other[window] = pixelated[window]
+    box = mosaics[0].box
+    expected = smooth(pixelated, mosaics)[box]
+    np.testing.assert_array_equal(smooth(other, mosaics)[box], expected)
+    moved = [mosaics[0].moved(-window[1].start, -window[0].start)]
+    np.testing.assert_allclose(smooth(pixelated[window], moved)[moved[0].box], expected, atol=1e-3)
+
+
+def test_the_window_does_as_well_as_the_whole_picture(monkeypatch):
+    image = data.coffee()[:200, :240]
+    mosaics = [Mosaic.rectangle(70, 60, 100, 80, 9)]
+    pixelated = pixelate(image, mosaics)
+    windowed = smooth(pixelated, mosaics)
+    monkeypatch.setattr(module, "MARGIN", 240)
+    difference = rmse(windowed, smooth(pixelated, mosaics), mosaics)
+    assert difference < 0.05 * rmse(windowed, pixelated, mosaics)
+
+
+def test_tiles_leave_no_seam(monkeypatch):
+    image = data.astronaut()[:300, :300]
+    mosaics = [Mosaic.rectangle(20, 10, 250, 260, 10.5)]
+    pixelated = pixelate(image, mosaics)
+    whole = smooth(pixelated, mosaics)
+    monkeypatch.setattr(module, "TILE", 128)
+    tiled = smooth(pixelated, mosaics)
+    assert (whole != tiled).any()  # it was cut indeed
+    assert rmse(tiled, whole, mosaics) < 0.1 * rmse(whole, pixelated, mosaics)
+    assert rmse(tiled, image, mosaics) == pytest.approx(rmse(whole, image, mosaics), rel=0.02)
+
+
+def test_touching_mosaics_are_restored_together():
+    y, x = np.mgrid[:60, :90]
+    image = (2 * x + y).astype(np.float32)
+    halves = [Mosaic.rectangle(10, 10, 35, 40, 10), Mosaic.rectangle(45, 10, 35, 40, 7)]
+    pixelated = pixelate(image, halves)
+    restored = smooth(pixelated, halves)
+    assert rmse(restored, image, halves) < 0.1 * rmse(pixelated, image, halves)
+    np.testing.assert_allclose(smooth(pixelated, halves[::-1]), restored, atol=0.5)
+
+
+def test_mosaics_apart_do_not_change_each_other():
+    image = data.astronaut()
+    both = [Mosaic.rectangle(30, 40, 60, 50, 8), Mosaic.rectangle(300, 350, 70, 60, 20)]
+    pixelated = pixelate(image, both)
+    together = smooth(pixelated, both)
+    for m in both:
+        np.testing.assert_array_equal(together[m.box], smooth(pixelated, [m])[m.box])
+
+
+@pytest.mark.parametrize("cell", [9, 20])
+def test_channels_that_are_equal_are_restored_as_a_grey_picture_is(cell):
+    image = data.camera()[100:200, 150:270]
+    mosaics = [Mosaic.rectangle(20, 20, 60, 50, cell)]
+    pixelated = pixelate(image, mosaics)
+    grey = smooth(pixelated, mosaics)
+    colour = smooth(np.repeat(pixelated[..., None], 3, axis=2), mosaics)
+    assert colour.shape == (100, 120, 3)
+    np.testing.assert_allclose(colour, np.repeat(grey[..., None], 3, axis=2), atol=0.05)
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(257, 0), (1 / 255, 0), (-1, 255)])
+def test_the_unit_does_not_matter(factor, offset):
+    image = data.coins()[:100, :120].astype(np.float32)
+    mosaics = [Mosaic.rectangle(20, 20, 60, 50, 13)]
+    pixelated = pixelate(image, mosaics)
+    expected = smooth(pixelated, mosaics) * factor + offset
+    np.testing.assert_allclose(smooth(pixelated * factor + offset, mosaics), expected, atol=abs(factor) * 0.1)
+
+
+def test_turning_the_picture_turns_the_result():
+    image = data.coins()[:100, :120].astype(np.float32)
+    area = np.zeros(image.shape, bool)
+    area[20:68, 24:88] = True
+    grid = Grid(24, 20, 8, 8)
+    pixelated = pixelate(image, [Mosaic.from_mask(area, grid)])
+    expected = smooth(pixelated, [Mosaic.from_mask(area, grid)])
+    flipped = smooth(pixelated[:, ::-1].copy(), [Mosaic.from_mask(area[:, ::-1], Grid(120 - 88, 20, 8, 8))])
+    np.testing.assert_allclose(flipped[:, ::-1], expected, atol=0.05)
+    turned = smooth(pixelated.T.copy(), [Mosaic.from_mask(area.T, Grid(20, 24, 8, 8))])
+    np.testing.assert_allclose(turned.T, expected, atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (2, 2), (3, 90, 3)])
+@pytest.mark.parametrize("cell", [1, 13, 1000])
+def test_the_smallest_pictures(shape, cell):
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    mosaics = [Mosaic.rectangle(0, 0, shape[1], shape[0], cell)]
+    pixelated = pixelate(image, mosaics)
+    restored = smooth(pixelated, mosaics)
+    assert np.isfinite(restored).all()
+    assert consistency(quantize(restored, pixelated, mosaics), pixelated, mosaics) == 0
+
+
+def test_it_refuses_areas_outside_and_overlapping():
+    image = np.zeros((20, 20), np.uint8)
+    with pytest.raises(ValueError, match="does not lie in the picture"):
+        smooth(image, [Mosaic.rectangle(10, 10, 20, 5, 4)])
+    with pytest.raises(ValueError, match="overlap"):
+        smooth(image, [Mosaic.rectangle(0, 0, 9, 9, 4), Mosaic.rectangle(8, 8, 9, 9, 4)])

@@ -1,0 +1,541 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from skimage import data
+from typer.testing import CliRunner
+
+from deepix import challenge
+from deepix.cli import app
+from deepix.errors import DeepixError, InputError, OutputError
+from deepix.mosaic import Mosaic
+from deepix.training import fit, looks, mosaics, pictures, predict, settings, weights
+from deepix.training.batches import Batches, as_pictures, augmented, held_out
+from deepix.training.settings import Settings
+
+TINY = "deepixv1:2,2,2:3,3"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def tiles(count: int, size: int = 64) -> np.ndarray:
+    camera = data.camera()
+    places = [(y, x) for y in range(0, 512 - size + 1, size) for x in range(0, 512 - size + 1, size)]
+    return np.stack([camera[y : y + size, x : x + size] for y, x in places[:count]])
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Twelve pictures of 16x16."""
+    folder = tmp_path_factory.mktemp("packed")
+    np.save(folder / "tiles.npy", tiles(12, 16))
+    crops = pictures.Crops(1, size=16, scale=(1, 1), ratio=(1, 1))
+    pictures.pack([folder / "tiles.npy"], folder / "packed.npy", crops=crops)
+    return str(folder / "packed.npy")
+
+
+def small(packed: str, run: Path, **changes: Any) -> Settings:
+    given: dict[str, Any] = {
+        "network": TINY,
+        "data": packed,
+        "run": str(run),
+        "batch": 4,
+        "ranges": {"width": (4, 8), "height": (4, 8), "cell": (4, 4)},
+        "accelerator": "cpu",
+    }
+    budget = {} if {"minutes", "epochs"} & changes.keys() else {"steps": 6}
+    return Settings(**{**given, **budget, **changes})
+
+
+def silent(line: str) -> None:
+    pass
+
+
+def states(run: Path) -> dict[str, Any]:
+    return torch.load(run / fit.LAST, weights_only=True)
+
+
+def same(one: Any, two: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, two)
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(same(a, b) for a, b in zip(one, two, strict=True))
+    return bool(one == two)
+
+
+def assert_same_run(one: Path, two: Path) -> None:
+    """Weights, averages, the optimizer's state and the curve, bit for bit; the minutes may differ."""
+    ours, theirs = states(one), states(two)
+    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states"):
+        assert same(ours[part], theirs[part]), part
+    curves = [[{k: v for k, v in row.items() if k != "minutes"} for row in looks.read_log(run)] for run in (one, two)]
+    assert curves[0] == curves[1]
+    assert same(*(weights.load(run).state_dict() for run in (one, two)))
+
+
+# ── the whole of a run ───────────────────────────────────────────────────────────────────────────
+
+
+def test_a_run_leaves_what_it_promises(packed: str, tmp_path: Path) -> None:
+    lines: list[str] = []
+    result = fit.fit(small(packed, tmp_path / "run", validate_every=2), lines.append)
+    assert result.finished
+    assert result.steps == 6
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"run.json", "last.ckpt", "best.safetensors", "log.csv", "curve.png", "samples", "tensorboard"}
+    rows = looks.read_log(tmp_path / "run")
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    best = min(rows, key=lambda row: row["val_rmse"])
+    assert (result.best_rmse, result.best_step) == (best["val_rmse"], best["step"])
+    assert sum(line.startswith("step") for line in lines) == 3
+    bests = [row for i, row in enumerate(rows) if row["val_rmse"] < min([r["val_rmse"] for r in rows[:i]] or [np.inf])]
+    sheets = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
+    assert sheets == [f"best_{row['step']:07.0f}.png" for row in bests]
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+    about = weights.metadata(result.weights)
+    assert about.extra["step"] == result.best_step
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["result"]["best_rmse"] == result.best_rmse
+
+
+def test_two_pictures_are_learned_by_heart(tmp_path: Path) -> None:
+    np.save(tmp_path / "two.npy", np.concatenate([tiles(40, 16)[[3, 37]]] * 10))
+    pictures.pack(
+        [tmp_path / "two.npy"], tmp_path / "p.npy", crops=pictures.Crops(1, size=16, scale=(1, 1), ratio=(1, 1))
+    )
+    chosen = small(
+        str(tmp_path / "p.npy"), tmp_path / "run", network="deepixv1:4,4,4:3,5", steps=250, batch=8, lr=4e-3,
+        augment="none", ema=0.9, validate_every=50, ranges={"width": (8, 8), "height": (8, 8), "cell": (4, 4)},
+    )  # fmt: skip
+    result = fit.fit(chosen, silent)
+    first = looks.read_log(tmp_path / "run")[0]["train_rmse"]
+    assert result.best_rmse < 3 < first / 3
+
+
+def test_the_score_is_the_challenge_s(tmp_path: Path) -> None:
+    images = tiles(7)
+    rng = np.random.default_rng(5)
+    challenge.write_examples(tmp_path / "val.npz", images, [challenge.random_mosaic(rng) for _ in images])
+    np.save(tmp_path / "tiles.npy", tiles(20)[7:])
+    chosen = Settings(
+        network=TINY, data=str(tmp_path / "tiles.npy"), run=str(tmp_path / "run"), steps=3, batch=4,
+        validate=str(tmp_path / "val.npz"), accelerator="cpu",
+    )  # fmt: skip
+    result = fit.fit(chosen, silent)
+    examples = challenge.read_examples(tmp_path / "val.npz")
+    estimate = predict.predict(result.weights, examples.pixelated(), examples.mosaics, device="cpu")
+    ours = [np.rint(e.clip(0, 255))[~known] for e, known in zip(estimate, examples.known(), strict=True)]
+    score = challenge.score(ours, examples.truths())
+    assert result.best_rmse == pytest.approx(score.pooled, rel=1e-5)
+    assert result.best_rmse_per_picture == pytest.approx(score.per_picture, rel=1e-5)
+
+
+def test_a_budget_in_minutes_ends_and_its_rate_falls(packed: str, tmp_path: Path) -> None:
+    result = fit.fit(small(packed, tmp_path / "run", minutes=0.03), silent)
+    assert result.finished
+    assert result.minutes > 0.015
+    rows = looks.read_log(tmp_path / "run")
+    assert rows[-1]["step"] == result.steps
+    assert rows[-1]["lr"] < 1e-3
+
+
+def test_a_budget_in_epochs_shows_each_picture_so_often(packed: str, tmp_path: Path) -> None:
+    result = fit.fit(small(packed, tmp_path / "run", epochs=2), silent)
+    assert result.steps == 6  # 11 pictures in batches of 4, twice: 5.5 steps
+    assert looks.read_log(tmp_path / "run")[-1]["epoch"] == pytest.approx(24 / 11)
+
+
+def test_no_progress_stops_early(packed: str, tmp_path: Path) -> None:
+    chosen = small(packed, tmp_path / "run", steps=50, lr=1e-12, weight_decay=0, ema=0, validate_every=1, patience=2)
+    # what batch norms have seen changes the score even when no weight does
+    result = fit.fit(replace(chosen, options={"batch_norm": False}), silent)
+    assert result.steps < 50
+    rows = [row["val_rmse"] for row in looks.read_log(tmp_path / "run")]
+    assert len(rows) == rows.index(min(rows)) + 1 + 2
+
+
+@pytest.mark.parametrize("changes", [
+    {"optimizer": "adam", "schedule": "step", "drop_every": 1, "loss": "whole", "ema": 0, "clip": 0},
+    {"schedule": "constant", "augment": "rotations", "truncate": False, "precision": "bf16-mixed"},
+    {"network": "simpledeepixcnn:6:6,3", "ranges": {"count": [0, 2], "width": [4, 5], "height": [4, 5], "cell": [2, 4],
+     "square": False, "corner": False}},
+])  # fmt: skip
+def test_options_train(packed: str, tmp_path: Path, changes: dict[str, Any]) -> None:
+    result = fit.fit(small(packed, tmp_path / "run", **changes), silent)
+    assert np.isfinite(result.best_rmse)
+    rates = [row["lr"] for row in looks.read_log(tmp_path / "run")]
+    if changes.get("schedule") == "step":
+        assert rates[-1] == pytest.approx(1e-4)  # in the second epoch
+    if changes.get("schedule") == "constant":
+        assert set(rates) == {1e-3}
+
+
+def test_colour_pictures_train(tmp_path: Path) -> None:
+    np.save(tmp_path / "colour.npy", np.stack([data.coffee()[i : i + 16, i : i + 16] for i in range(0, 80, 16)]))
+    crops = pictures.Crops(1, size=16, scale=(1, 1), ratio=(1, 1), colour=True)
+    pictures.pack([tmp_path / "colour.npy"], tmp_path / "packed.npy", crops=crops)
+    result = fit.fit(small(str(tmp_path / "packed.npy"), tmp_path / "run", steps=2), silent)
+    assert Image.open(next((tmp_path / "run" / "samples").iterdir())).mode == "RGB"
+    assert np.isfinite(result.best_rmse)
+
+
+def test_without_extras_it_trains_and_says_so(packed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    missing = ("matplotlib", "tensorboard")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name in missing else find(name, *a))
+    lines: list[str] = []
+    fit.fit(small(packed, tmp_path / "run", steps=2), lines.append)
+    assert not (tmp_path / "run" / "curve.png").exists()
+    assert not (tmp_path / "run" / "tensorboard").exists()
+    assert sum(line.startswith("note: no ") for line in lines) == 2
+
+
+def test_weights_go_on_in_another_run(packed: str, tmp_path: Path) -> None:
+    first = fit.fit(small(packed, tmp_path / "one"), silent)
+    chosen = small(packed, tmp_path / "two", network=str(first.run), steps=1, lr=1e-12, weight_decay=0, ema=0)
+    fit.fit(chosen, silent)
+    ours, theirs = (weights.load(tmp_path / run).state_dict() for run in ("one", "two"))
+    name = "input_layer.weight"
+    torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-9)
+
+
+# ── to repeat and to resume ──────────────────────────────────────────────────────────────────────
+
+
+def test_run_json_repeats_the_run(packed: str, tmp_path: Path) -> None:
+    fit.fit(small(packed, tmp_path / "one", seed=3), silent)
+    fit.fit(replace(settings.read(tmp_path / "one"), run=str(tmp_path / "two")), silent)
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+    fit.fit(replace(settings.read(tmp_path / "one"), run=str(tmp_path / "three"), seed=4), silent)
+    assert not same(states(tmp_path / "one")["state_dict"], states(tmp_path / "three")["state_dict"])
+
+
+KILLED = """
+import sys, json, torch
+from deepix.training import fit
+from deepix.training.settings import Settings
+torch.set_num_threads(1)
+if __name__ == "__main__":
+    print(fit.fit(Settings(**json.loads(sys.argv[1])), lambda line: print(line, flush=True)), flush=True)
+"""
+
+
+def script(tmp_path: Path, chosen: Settings) -> list[str]:
+    (tmp_path / "script.py").write_text(KILLED)
+    return [sys.executable, str(tmp_path / "script.py"), json.dumps(asdict(chosen))]
+
+
+def test_a_killed_run_resumes_as_if_nothing_had_happened(packed: str, tmp_path: Path) -> None:
+    """Killed between two validations, with a checkpoint at every step; one that ran through is the measure."""
+    chosen = small(packed, tmp_path / "killed", steps=60, validate_every=25, save_minutes=0, ema=0.9)
+    process = subprocess.Popen(script(tmp_path, chosen), stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step"):
+            break
+    process.kill()
+    process.stdout.close()
+    process.wait()
+    step = states(tmp_path / "killed")["global_step"]
+    assert 24 <= step < 60
+    lines: list[str] = []
+    fit.resume(tmp_path / "killed", lines.append)
+    fit.fit(replace(chosen, run=str(tmp_path / "whole")), silent)
+    assert_same_run(tmp_path / "killed", tmp_path / "whole")
+    assert sum(line.startswith("step") for line in lines) <= 3
+
+
+class Crash(Exception):
+    pass
+
+
+def test_a_run_that_crashed_in_a_validation_resumes_exactly(packed: str, tmp_path: Path) -> None:
+    def crash(line: str) -> None:
+        if line.startswith("step       4"):
+            raise Crash
+
+    chosen = small(packed, tmp_path / "crashed", validate_every=2)
+    with pytest.raises(Crash):
+        fit.fit(chosen, crash)
+    assert states(tmp_path / "crashed")["global_step"] == 2
+    fit.resume(tmp_path / "crashed", silent)
+    fit.fit(replace(chosen, run=str(tmp_path / "whole")), silent)
+    assert_same_run(tmp_path / "crashed", tmp_path / "whole")
+
+
+def test_a_run_that_crashed_before_its_first_checkpoint_starts_again(packed: str, tmp_path: Path) -> None:
+    def crash(line: str) -> None:
+        raise Crash
+
+    with pytest.raises(Crash):
+        fit.fit(small(packed, tmp_path / "run"), crash)
+    assert fit.resume(tmp_path / "run", silent).steps == 6
+
+
+def test_interrupt_saves_and_resumes(packed: str, tmp_path: Path) -> None:
+    def interrupt(line: str) -> None:
+        if line.startswith("step       2"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    result = fit.fit(small(packed, tmp_path / "run", validate_every=2), interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert not result.finished
+    assert result.steps == 3
+    assert states(tmp_path / "run")["global_step"] == 3
+    assert fit.resume(tmp_path / "run", silent).steps == 6
+
+
+def test_a_finished_run_goes_on_with_a_larger_budget_only(packed: str, tmp_path: Path) -> None:
+    fit.fit(small(packed, tmp_path / "run"), silent)
+    with pytest.raises(InputError, match="its budget is used up"):
+        fit.resume(tmp_path / "run", silent)
+    result = fit.resume(tmp_path / "run", silent, steps=9)
+    assert result.steps == 9
+    assert [row["step"] for row in looks.read_log(tmp_path / "run")][-1] == 9
+    assert settings.read(tmp_path / "run").steps == 9
+
+
+def test_several_processes_train_together(packed: str, tmp_path: Path) -> None:
+    """Two processes on the CPU (ddp, gloo), by the clock, on which they must agree; the network has idle parameters."""
+    chosen = small(
+        packed, tmp_path / "run", devices=2, network="simpledeepixcnn:6:6,3", minutes=0.05, validate_every=4
+    )  # fmt: skip
+    done = subprocess.run(script(tmp_path, chosen), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("parameters;") == 1  # every line is said once
+    rows = looks.read_log(tmp_path / "run")
+    assert rows[0]["step"] == 4
+    assert np.isfinite(rows[-1]["val_rmse"])
+    assert settings.read(tmp_path / "run").devices == 2
+    weights.load(tmp_path / "run")
+
+
+# ── mistakes ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": None}, "one budget"),
+        ({"minutes": 1, "steps": 1}, "one budget"),
+        ({"steps": -1}, "one budget"),
+        ({"batch": 0}, "batch must be"),
+        ({"loss": "mean"}, "loss must be one of unknown, whole"),
+        ({"devices": 3}, "cannot be shared out"),
+        ({"patience": 0}, "patience must be at least 1"),
+        ({"network": "nothing"}, "nothing"),
+        ({"ranges": {"cells": (1, 2)}}, "mosaics: "),
+        ({"ranges": {"width": (20, 30)}}, "do not fit"),
+        ({"data": "nowhere"}, "nowhere: no such file"),
+        ({"validate": "nowhere.npz"}, "nowhere.npz: "),
+        ({"accelerator": "quantum"}, "Lightning cannot"),
+        ({"precision": "3"}, "Lightning cannot"),
+    ],
+)
+def test_wrong_settings_are_one_line(packed: str, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DeepixError, match=message) as caught:
+        fit.fit(small(packed, tmp_path / "run", **changes), silent)
+    assert "\n" not in str(caught.value)
+    # what failed so early does not stand in the way
+    fit.fit(small(packed, tmp_path / "run", steps=1), silent)
+
+
+def test_places_that_cannot_be_written_are_one_line(packed: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file"):
+        fit.fit(small(packed, tmp_path / "file"), silent)
+    with pytest.raises(OutputError, match=r"file/run.*choose another folder"):
+        fit.fit(small(packed, tmp_path / "file" / "run"), silent)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("Dear …")
+    with pytest.raises(OutputError, match="exists already"):
+        fit.fit(small(packed, tmp_path / "full"), silent)
+
+
+def test_no_room_is_one_line_and_no_broken_checkpoint(packed: str, tmp_path: Path) -> None:
+    """The system refuses files above 40,000 bytes; the checkpoint is larger, the weights are not."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
+    try:
+        with pytest.raises(OutputError, match=r"/run.*make room"):
+            fit.fit(small(packed, tmp_path / "run", network="deepixv1:3,3,3:3,3"), silent)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert weights.BEST in names
+    assert fit.LAST not in names
+    assert not [name for name in names if "part" in name]
+
+
+def test_a_damaged_checkpoint_is_named(packed: str, tmp_path: Path) -> None:
+    fit.fit(small(packed, tmp_path / "run"), silent)
+    (tmp_path / "run" / fit.LAST).write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(InputError, match=r"last\.ckpt: a damaged checkpoint"):
+        fit.resume(tmp_path / "run", silent, steps=9)
+    (tmp_path / "run" / "run.json").write_text("{")
+    with pytest.raises(InputError, match=r"run\.json: cannot be used"):
+        fit.resume(tmp_path / "run", silent)
+    with pytest.raises(InputError, match=r"is this the folder of a run"):
+        fit.resume(tmp_path, silent)
+
+
+def test_divergence_is_said(packed: str, tmp_path: Path) -> None:
+    chosen = small(packed, tmp_path / "run", network="basiccnn:2:8:3", lr=1e30, clip=0, ema=0, warmup=0)
+    with pytest.raises(DeepixError, match="diverged"):
+        fit.fit(chosen, silent)
+
+
+# ── the parts ────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 50), st.integers(1, 5))
+def test_every_picture_comes_equally_often(count: int, batch: int, start: int, steps: int) -> None:
+    indices = np.arange(count) + 100
+    batches = Batches(np.zeros((200, 1, 1), np.uint8), indices, batch, seed=1)
+    seen = np.concatenate([batches.chosen(step) for step in range(start + steps)])
+    counts = np.bincount(seen, minlength=100 + count)[100:]
+    assert counts.max() - counts.min() <= 1
+    again = Batches(np.zeros((200, 1, 1), np.uint8), indices, batch, seed=1)
+    assert np.array_equal(again.chosen(start), batches.chosen(start))
+
+
+def test_processes_share_a_batch() -> None:
+    pixels = np.arange(30, dtype=np.uint8)[:, None, None]
+    whole = Batches(pixels, np.arange(30), 6, seed=2)
+    parts = []
+    for rank in range(3):
+        part = Batches(pixels, np.arange(30), 6, seed=2)
+        part.rank, part.world, part.start = rank, 3, 4
+        step, got = next(iter(part))
+        assert step == 4
+        parts.append(got)
+    assert sorted(torch.cat(parts).flatten().tolist()) == sorted(whole.chosen(4).tolist())
+
+
+def test_crops_of_a_picture_stay_together(tmp_path: Path) -> None:
+    np.save(tmp_path / "tiles.npy", tiles(30, 32))
+    pictures.pack([tmp_path / "tiles.npy"], tmp_path / "packed.npy", crops=pictures.Crops(4, size=16))
+    opened = pictures.open_packed(tmp_path / "packed.npy")
+    trained, validation = held_out(opened, small(str(tmp_path / "packed.npy"), tmp_path / "run"))
+    assert len(validation.pixels) == 3 * 4
+    assert len(trained) == 27 * 4
+    assert len(np.unique(opened.groups[trained])) == 27
+
+
+def test_as_pictures() -> None:
+    gray = torch.tensor([[[0, 255], [51, 102]]], dtype=torch.uint8)
+    torch.testing.assert_close(as_pictures(gray), torch.tensor([[[[0, 1], [0.2, 0.4]]]]))
+    assert as_pictures(torch.zeros(2, 5, 6, 3, dtype=torch.uint8)).shape == (2, 3, 5, 6)
+
+
+def test_augmented_pictures_are_the_eight_orientations() -> None:
+    picture = torch.rand(1, 1, 4, 4)
+    batch = augmented(picture.expand(200, -1, -1, -1), "rotations", torch.Generator().manual_seed(1))
+    kinds = {tuple(p.flatten().tolist()) for p in batch}
+    turned = [torch.rot90(p, k, (2, 3)) for p in (picture, picture.flip(3)) for k in range(4)]
+    assert kinds == {tuple(t.flatten().tolist()) for t in turned}
+    flips = augmented(picture.expand(200, -1, -1, -1), "flips", torch.Generator().manual_seed(1))
+    assert {tuple(p.flatten().tolist()) for p in flips} == {
+        tuple(p.flatten().tolist()) for p in (picture, picture.flip(3))
+    }
+    assert augmented(picture, "none", torch.Generator()) is picture
+
+
+def test_losses_weigh_what_they_say() -> None:
+    truth = torch.rand(2, 1, 8, 8)
+    ours = mosaics.from_numpy([[Mosaic.rectangle(0, 0, 2, 2, 2)], [Mosaic.rectangle(1, 1, 6, 4, 2)]], 8, 8)
+    sample = mosaics.Sample(truth, mosaics.pixelate(truth, ours), ours)
+    prediction = truth.clone()
+    prediction[0, 0, :2, :2] += 0.5
+    prediction[1, 0, 7, 7] += 9  # known: counts for the whole picture only
+    assert fit.LOSSES["unknown"](prediction, sample).item() == pytest.approx(4 * 0.25 / 28)
+    assert fit.LOSSES["whole"](prediction, sample).item() == pytest.approx((4 * 0.25 + 81) / 128)
+
+
+def test_schedules() -> None:
+    chosen = Settings(network="n", data="d", run="r", steps=1, warmup=0.1)
+    assert settings.rate(chosen, 0.05, 0) == pytest.approx(0.5)
+    assert settings.rate(chosen, 0.1, 0) == pytest.approx(1)
+    assert settings.rate(chosen, 0.55, 0) == pytest.approx(0.5)
+    assert settings.rate(chosen, 1, 0) == pytest.approx(0)
+    his = replace(chosen, schedule="step")
+    assert [settings.rate(his, 0, epoch) for epoch in (0, 14.9, 15, 30)] == pytest.approx([1, 1, 0.1, 0.01])
+
+
+def test_sample_sheet_shows_every_picture(tmp_path: Path) -> None:
+    truth = torch.rand(3, 1, 16, 16)
+    sample = mosaics.sample(truth, mosaics.Ranges((4, 8), (4, 8), (4, 4)), torch.Generator().manual_seed(1))
+    sheet = looks.sample_sheet(sample, truth, "caption")
+    worse = looks.sample_sheet(sample, truth + 0.2, "caption")
+    assert sheet.size == worse.size
+    assert sheet.height > 3 * 160
+    assert not np.array_equal(np.asarray(sheet), np.asarray(worse))
+
+
+def test_log_is_read_as_written(tmp_path: Path) -> None:
+    rows = [dict.fromkeys(looks.COLUMNS, 0.1 + i) for i in range(3)]
+    looks.write_log(tmp_path, rows)
+    assert looks.read_log(tmp_path) == rows
+    (tmp_path / looks.LOG).write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="not the log of a run"):
+        looks.read_log(tmp_path)
+    with pytest.raises(InputError, match="no log of a run"):
+        looks.read_log(tmp_path / "nowhere")
+
+
+# ── the command line ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_one_command_trains_on_a_folder_of_photos_and_another_compares(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for i in range(4):
+        Image.fromarray(data.astronaut()[i * 100 : i * 100 + 120]).save(tmp_path / "photos" / f"{i}.png")
+    runner = CliRunner()
+    for run in ("one", "two"):
+        arguments = ["train", TINY, "--data", str(tmp_path / "photos"), "-o", str(tmp_path / run), "--steps", "2"]
+        result = runner.invoke(app, [*arguments, "--crops", "3", "--batch", "4", "--set", "batch_norm=true"])
+        assert result.exit_code == 0, result.output
+        assert "RMSE" in result.stdout
+    for name in ("curve.png", "best.safetensors", "samples"):
+        assert (tmp_path / "one" / name).exists()
+    picture = tmp_path / "both.svg"
+    result = runner.invoke(app, ["plot", str(tmp_path / "one"), str(tmp_path / "two"), "-o", str(picture)])
+    assert result.exit_code == 0, result.output
+    assert "two" in picture.read_text()
+    result = runner.invoke(app, ["plot", str(tmp_path / "one"), "-o", str(picture)])
+    assert isinstance(result.exception, OutputError)
+    result = runner.invoke(app, ["train", "--resume", str(tmp_path / "one"), "--steps", "3"])
+    assert result.exit_code == 0, result.output
+    assert "of 3;" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], [TINY, "--data", "x"], [TINY, "--resume", "x"], [TINY, "-d", "x", "-o", "y", "--set", "a"]]
+)
+def test_usage_errors(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, ["train", *arguments])
+    assert result.exit_code == 2
