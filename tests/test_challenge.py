@@ -672,7 +672,7 @@ def test_predictions_round_and_clip() -> None:
     assert [p.tolist() for p in challenge.predictions(estimates, known)] == [[2, 0, 255, 2, 254]]
     assert [p.tolist() for p in challenge.predictions(estimates, known, "truncate")] == [[1, 0, 255, 2, 254]]
     estimates[0, 1, 1] = np.nan
-    with pytest.raises(ValueError, match="not numbers"):
+    with pytest.raises(DeepixError, match="not numbers"):
         challenge.predictions(estimates, known)
 
 
@@ -826,6 +826,16 @@ def test_truncating_is_the_ancestors_rounding(tmp_path: Path, pictures: Path) ->
     nearest, truncated = (np.concatenate(challenge.read_submission(tmp_path / h)) for h in ("nearest", "truncate"))
     assert set(np.unique(nearest.astype(int) - truncated)) == {0, 1}
     assert call("predict", truth, "-m", "smooth", "-o", tmp_path / "x", "--round", "up").exit_code == 2
+
+
+def test_a_test_set_that_no_submission_can_hold(tmp_path: Path) -> None:
+    known = np.ones((1, 1, 64, 64), bool)
+    known[0, 0, 3, 4] = False  # a longest prediction of 1 pixel
+    pixelated = np.zeros((1, 1, 64, 64), np.uint8)
+    challenge.write_test_set(tmp_path / "test_set.pkl", challenge.TestSet(pixelated, known))
+    result = call("predict", tmp_path / "test_set.pkl", "-m", "identity", "-o", tmp_path / "x")
+    assert isinstance(result.exception, OutputError)
+    assert "x: a submission needs a prediction of 2 pixels or more" in str(result.exception)
 
 
 def test_the_same_seed_prepares_the_same(tmp_path: Path, pictures: Path) -> None:

@@ -24,7 +24,7 @@ from deepix import challenge
 from deepix.cli import app
 from deepix.errors import DeepixError, InputError, OutputError
 from deepix.mosaic import Mosaic
-from deepix.training import fit, looks, mosaics, pictures, predict, settings, weights
+from deepix.training import fit, looks, mosaics, pictures, predict, settings, task, weights
 from deepix.training.batches import Batches, as_pictures, augmented, held_out
 from deepix.training.settings import Settings
 
@@ -472,8 +472,8 @@ def test_losses_weigh_what_they_say() -> None:
     prediction = truth.clone()
     prediction[0, 0, :2, :2] += 0.5
     prediction[1, 0, 7, 7] += 9  # known: counts for the whole picture only
-    assert fit.LOSSES["unknown"](prediction, sample).item() == pytest.approx(4 * 0.25 / 28)
-    assert fit.LOSSES["whole"](prediction, sample).item() == pytest.approx((4 * 0.25 + 81) / 128)
+    assert task.LOSSES["unknown"](prediction, sample).item() == pytest.approx(4 * 0.25 / 28)
+    assert task.LOSSES["whole"](prediction, sample).item() == pytest.approx((4 * 0.25 + 81) / 128)
 
 
 def test_schedules() -> None:

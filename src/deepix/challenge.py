@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
 from deepix import mosaic
-from deepix.errors import InputError, OutputError
+from deepix.errors import DeepixError, InputError, OutputError
 from deepix.mosaic import Mosaic, Rounding
 
 SIZE = 64
@@ -692,10 +692,10 @@ def predictions(
 
     Raises
     ------
-    ValueError : an estimate is not a number
+    DeepixError : an estimate is not a number
     """
     if not np.isfinite(estimates).all():
-        raise ValueError("the model's estimates hold values that are not numbers")
+        raise DeepixError("the model's estimates hold values that are not numbers; its training has diverged")
     rounded = np.floor(estimates) if rounding == "truncate" else np.rint(estimates)
     integers = np.clip(rounded, 0, 255).astype(np.uint8)
     return [picture[~mask] for picture, mask in zip(integers, known, strict=True)]
@@ -785,8 +785,18 @@ def read_submission(path: str | Path) -> list[Bytes]:
 
 
 def write_submission(path: str | Path, predictions: Sequence[Bytes], overwrite: bool = False) -> None:
-    """Write a submission file; see `serialise` and `write` for what they raise."""
-    write(path, serialise(predictions), overwrite)
+    """Write a submission file.
+
+    Raises
+    ------
+    OutputError : the predictions cannot be serialised (see `serialise`), the file exists and `overwrite` is False,
+        or it cannot be written
+    """
+    try:
+        data = serialise(predictions)
+    except ValueError as error:
+        raise OutputError(f"{path}: {error}") from None
+    write(path, data, overwrite)
 
 
 @dataclass(frozen=True)

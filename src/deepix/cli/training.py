@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -240,10 +241,11 @@ def train(
         if not quiet:
             note(line)
 
+    bar = sys.stdout.isatty() and not quiet
     if resume is not None:
         if network is not None or data is not None or run is not None:
             raise typer.BadParameter("a run is resumed as it was; give only a budget", param_hint="--resume")
-        result = fit.resume(resume, say, minutes=minutes, steps=steps, epochs=epochs)
+        result = fit.resume(resume, say, bar, minutes=minutes, steps=steps, epochs=epochs)
     else:
         for value, name in ((network, "NETWORK"), (data, "--data"), (run, "--output")):
             if value is None:
@@ -285,6 +287,7 @@ def train(
                 seed=seed,
             ),
             say,
+            bar,
         )
     if not fit.first_process():
         return

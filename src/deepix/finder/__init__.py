@@ -47,7 +47,7 @@ def _candidates(pixels, across, down, seeds, noise):
         for _ in range(3):
             level = noise or max(tiles.noise_in(across, down, seed), 0.3)
             grown = tiles.grow(across, down, seed, level)
-            if grown is None or grown[1] < 30:
+            if grown is None or grown[1] < 10:
                 break
             box, score = grown
             tried.append((box, seed.cell, seed.origin))

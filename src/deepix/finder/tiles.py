@@ -30,6 +30,7 @@ Box = tuple[int, int, int, int]
 
 CONTRAST = 4.0
 EXACT = 0.1
+LOW, HIGH, BIAS, OFFCAP, ONCAP = 0.2, 0.6, 0.02, 0.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -154,11 +155,12 @@ def grow(
         x0, y0 = max(x0 - margin_x, 0), max(y0 - margin_y, 0)
         x1, y1 = min(x1 + margin_x, width), min(y1 + margin_y, height)
         window = (slice(y0, y1), slice(x0, x1))
-        horizontal = _evidence(across[window], seed.cell, (seed.origin[0] - x0) % seed.cell[0], 1, noise)
-        vertical = _evidence(down[window], seed.cell, (seed.origin[1] - y0) % seed.cell[1], 0, noise)
+        phase = ((seed.origin[0] - x0) % seed.cell[0], (seed.origin[1] - y0) % seed.cell[1])
+        horizontal = _evidence(across[window], seed.cell, phase[0], 1, noise)
+        vertical = _evidence(down[window], seed.cell, phase[1], 0, noise)
         if blocked is not None:
             horizontal[blocked[window]] = -100
-        interval = _ascend(horizontal, vertical, (rows[0] - y0, rows[1] - y0))
+        interval = _ascend(horizontal, vertical, (rows[0] - y0, rows[1] - y0), seed.cell, phase)
         if interval is None:
             return None
         (a, b), (c, d), score = interval
@@ -177,41 +179,65 @@ def _evidence(g: Steps, cell: tuple[int, int], phase: int, axis: int, noise: flo
     lines = (slice(None), slice(phase, None, size)) if axis == 1 else (slice(phase, None, size), slice(None))
     reach = [max(2 * v + 1, 9) if exact or i == axis else 9 for i, v in enumerate((cell[1], cell[0]))]
     around = ndimage.uniform_filter(values, size=reach, mode="nearest")
+    np.maximum(around, noise, out=around)
     if exact:
-        np.maximum(around, noise, out=around)
-        inside: Array = np.float32(noise)
-    else:
-        off = values.copy()
-        off[lines] = 0
-        share = np.ones(g.shape[axis], np.float32)
-        share[phase::size] = 0
-        share = ndimage.uniform_filter1d(share, reach[axis], mode="nearest")
-        inside = ndimage.uniform_filter(off, size=reach, mode="nearest")
-        inside /= share if axis == 1 else share[:, None]
-        np.maximum(around, noise, out=around)
-        inside = np.maximum(np.clip(inside, 0.2 * around, 0.6 * around), noise)
+        ratio = np.log(around / np.float32(noise))
+        ratio -= g * (np.float32(1 / noise) - 1 / around)
+        ratio[lines] = -np.log(CONTRAST) + g[lines] / around[lines] * (1 - 1 / CONTRAST)
+        np.clip(ratio, -30, 3, out=ratio)
+        ratio -= 0.02
+        return ratio
+    off = values.copy()
+    off[lines] = 0
+    share = np.ones(g.shape[axis], np.float32)
+    share[phase::size] = 0
+    share = ndimage.uniform_filter1d(share, reach[axis], mode="nearest")
+    inside = ndimage.uniform_filter(off, size=reach, mode="nearest")
+    inside /= share if axis == 1 else share[:, None]
+    inside = np.maximum(np.clip(inside, LOW * around, HIGH * around), noise)
     ratio = np.log(around / inside)
     ratio -= g * (1 / inside - 1 / around)
-    ratio[lines] = -np.log(CONTRAST) + g[lines] / around[lines] * (1 - 1 / CONTRAST)
-    np.clip(ratio, -30 if exact else -4, 3, out=ratio)
-    ratio -= 0.02
+    kappa = min(CONTRAST, 0.8 * size)
+    ratio[lines] = -np.log(kappa) + g[lines] / around[lines] * (1 - 1 / kappa)
+    if OFFCAP: np.minimum(ratio, np.maximum(OFFCAP / size, 0.05), out=ratio, where=share_where(g.shape, lines))
+    np.clip(ratio, -4, ONCAP, out=ratio)
+    ratio -= BIAS
     return ratio
+
+def share_where(shape, lines):
+    m = np.ones(shape, bool); m[lines] = False
+    return m
+
+
+def _spread(pairs: NDArray[np.float64], size: int, phase: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share each line's evidence out to the cells on both sides; return it with what is left at the pairs."""
+    lines = np.zeros_like(pairs)
+    lines[phase::size] = pairs[phase::size]
+    total = np.cumsum(np.pad(lines, size))
+    shared = (total[2 * size :] - total[: -2 * size]) / (2 * size)
+    return shared, pairs - lines
 
 
 def _ascend(
-    horizontal: NDArray[np.float32], vertical: NDArray[np.float32], rows: tuple[int, int]
+    horizontal: NDArray[np.float32],
+    vertical: NDArray[np.float32],
+    rows: tuple[int, int],
+    cell: tuple[int, int],
+    phase: tuple[int, int],
 ) -> tuple[tuple[int, int], tuple[int, int], float] | None:
     columns = (0, 0)
     for _ in range(12):
         before = (columns, rows)
         c, d = rows
-        pairs = horizontal[c:d].sum(axis=0, dtype=np.float64)
-        columns, score = _best_interval(pairs + vertical[c + 1 : d].sum(axis=0, dtype=np.float64), pairs)
+        shared, pairs = _spread(horizontal[c:d].sum(axis=0, dtype=np.float64), cell[0], phase[0])
+        within = vertical[c + 1 : d].sum(axis=0, dtype=np.float64)
+        columns, score = _best_interval(shared + pairs + within, pairs)
         a, b = columns
         if score <= 0:
             return None
-        pairs = vertical[:, a:b].sum(axis=1, dtype=np.float64)
-        rows, score = _best_interval(pairs + horizontal[:, a + 1 : b].sum(axis=1, dtype=np.float64), pairs)
+        shared, pairs = _spread(vertical[:, a:b].sum(axis=1, dtype=np.float64), cell[1], phase[1])
+        within = horizontal[:, a + 1 : b].sum(axis=1, dtype=np.float64)
+        rows, score = _best_interval(shared + pairs + within, pairs)
         if score <= 0:
             return None
         if (columns, rows) == before:

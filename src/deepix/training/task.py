@@ -1,0 +1,106 @@
+"""What is learned: a network with its loss, optimizer and score, as Lightning trains it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepix.training import mosaics, networks
+from deepix.training.batches import as_pictures, augmented, ranges, seed_of
+from deepix.training.mosaics import Sample
+from deepix.training.settings import Loss, Optimizer, Settings
+
+
+def unknown_loss(prediction: Tensor, sample: Sample) -> Tensor:
+    """Return the mean squared error over the unknown pixels, all of the batch weighing the same."""
+    assert sample.truth is not None
+    unknown = ~sample.mosaics.known
+    squares = (prediction - sample.truth).square() * unknown
+    return squares.sum() / (unknown.sum() * prediction.shape[1]).clamp(min=1)
+
+
+def whole_loss(prediction: Tensor, sample: Sample) -> Tensor:
+    """Return the mean squared error over the whole pictures, as the ancestor does."""
+    assert sample.truth is not None
+    return (prediction - sample.truth).square().mean()
+
+
+LOSSES: dict[Loss, Callable[[Tensor, Sample], Tensor]] = {"unknown": unknown_loss, "whole": whole_loss}
+"""Functions of (prediction, sample); a prediction is what `network.restore(sample)` returns."""
+
+OPTIMIZERS: dict[Optimizer, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+class Score(NamedTuple):
+    """RMSE over unknown pixels on the 0–255 scale: of all pixels pooled, and the mean of each picture's."""
+
+    rmse: float
+    per_picture: float
+
+
+class Task(pl.LightningModule):
+    """A network with what it is to learn; the smallest thing that Lightning trains."""
+
+    def __init__(self, network: networks.Network, settings: Settings) -> None:
+        super().__init__()
+        self.network, self.settings = network, settings
+        self._errors: list[Tensor] = []  # of each validated batch: sums of squares and numbers of pixels (2, B)
+
+    def training_step(self, batch: tuple[int, Tensor], index: int) -> dict[str, Tensor]:
+        """Return the loss and the mean squared error over unknown pixels of a batch."""
+        step, pixels = batch
+        torch.manual_seed(seed_of(self.settings.seed, 3, step, self.global_rank))  # for networks with dropout
+        generator = torch.Generator().manual_seed(seed_of(self.settings.seed, 4, step, self.global_rank))
+        truth = augmented(as_pictures(pixels), self.settings.augment, generator)
+        sample = mosaics.sample(truth, ranges(self.settings), generator, self.settings.truncate)
+        prediction = self.network.restore(sample)
+        loss = LOSSES[self.settings.loss](prediction.float(), sample)
+        error = loss if self.settings.loss == "unknown" else unknown_loss(prediction.float(), sample)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(pixels))
+        return {"loss": loss, "error": error.detach()}
+
+    def fixed(self, pixels: Tensor, rectangles: NDArray[np.int64]) -> Sample:
+        """Return some of the validation set as the network gets it."""
+        truth = as_pictures(pixels.to(self.device))
+        height, width = truth.shape[2:]
+        ours = mosaics.from_rectangles(torch.from_numpy(rectangles), height, width, self.device)
+        return Sample(truth, mosaics.pixelate(truth, ours, self.settings.truncate), ours)
+
+    def validation_step(self, batch: tuple[Tensor, NDArray[np.int64]], index: int) -> None:
+        """Note the errors of a batch of the validation set, in integers as the challenge scores them."""
+        if not len(batch[0]):
+            return
+        sample = self.fixed(*batch)
+        assert sample.truth is not None
+        levels = (self.network.restore(sample).float().clamp(0, 1) * 255).round()
+        squares = (levels - sample.truth * 255).square() * ~sample.mosaics.known
+        pixels = (~sample.mosaics.known).sum(dim=(1, 2, 3)) * squares.shape[1]
+        self._errors.append(torch.stack([squares.sum(dim=(1, 2, 3), dtype=torch.float64), pixels.double()]))
+
+    def score(self) -> Score:
+        """Return the score of what was validated since the last call, in all processes together."""
+        squares, pixels = torch.cat(self._errors, dim=1) if self._errors else torch.zeros(2, 0)
+        self._errors.clear()
+        seen = pixels > 0
+        means = (squares[seen] / pixels[seen]).sqrt()
+        sums = torch.stack([squares.sum(), pixels.sum(), means.sum(), seen.sum()]).double().to(self.device)
+        total, count, mean, n = self.trainer.strategy.reduce(sums, reduce_op="sum").tolist()
+        return Score(math.sqrt(total / max(count, 1)), mean / max(n, 1))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimizer; only kernels and matrices decay."""
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.settings.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        make: Any = OPTIMIZERS[self.settings.optimizer]
+        optimizer: torch.optim.Optimizer = make([g for g in groups if g["params"]], lr=self.settings.lr)
+        return optimizer
