@@ -1,12 +1,12 @@
-"""The scoreboard of the 64x64 challenge: networks trained alike, on the same data for the same minutes, and scored alike.
+"""The scoreboard of the 64x64 challenge: networks trained alike for the same minutes, and scored alike.
 
     deepix data pack PHOTOS… -o data/train.npy --crops 30 --scale 0.2 1 --ratio 0.8 1.25
     python benchmarks/scoreboard.py --data data/train.npy --minutes 10
 
-Each network is trained by `deepix train NETWORK --data FILE --minutes N --validate …` with its default settings into a folder of
---runs; a run that is there already is only scored again, so that a table can grow run by run. Scores are RMSE over the
-unknown pixels of challenge-val, predictions rounded to the nearest integer, but for the ancestor's published weights, whose author
-cut them off. --output writes the table.
+Each network is trained by `deepix train NETWORK --data FILE --minutes N --validate …` with its default settings into
+a folder of --runs; a run that is there already is only scored again, so that a table can grow run by run. Scores are
+RMSE over the unknown pixels of challenge-val, predictions rounded to the nearest integer, but for the ancestor's
+published weights, whose author cut them off. --output writes the table.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -36,6 +37,7 @@ NETWORKS = (
     "simplethickcnn:5:6,3",
     "deepixv1:5,5,5:3,5",
     "deepixv1:5,5,6,7:3,5",
+    "deepixv1:5,5,6,6,7,7,8:3,5",
     "restorer:small",
 )
 
@@ -52,13 +54,24 @@ class Row:
     seen: int | None = None
 
 
-def train(name: str, run: Path, options: argparse.Namespace) -> None:
-    """Train a network by the command that users have, unless its run is there."""
-    if (run / weights.BEST).exists():
-        return
-    command = [sys.executable, "-m", "deepix", "train", name, "--data", options.data, "--validate", options.examples]
-    command += ["--minutes", options.minutes, "--run", run, "--seed", 0]
-    subprocess.run([str(part) for part in command], check=True)
+def train(name: str, run: Path, options: argparse.Namespace) -> int:
+    """Train a network by the command that users have, or go on, unless that is done; return how many pictures it saw."""
+    command: list[str | Path] = [sys.executable, "-m", "deepix", "train"]
+    if not run.exists():
+        command += [name, "--data", options.data, "--validate", options.examples]
+        command += ["--minutes", str(options.minutes), "--output", run]
+    else:
+        command += ["--resume", run]
+    if not result(run).get("finished"):
+        subprocess.run(command, check=True)
+    return int(result(run)["steps"]) * settings.read(run).batch
+
+
+def result(run: Path) -> dict[str, Any]:
+    """Return what a run's file says came of it; nothing as long as it goes on."""
+    path = run / settings.RUN
+    found: dict[str, Any] = json.loads(path.read_text("utf-8")).get("result", {}) if path.exists() else {}
+    return found
 
 
 def cost(network: networks.Network, seconds: float) -> tuple[int, float, tuple[float, float]]:
@@ -111,9 +124,7 @@ def main() -> None:
     rows = [Row(name, scored(name)) for name in ("identity", "smooth")]
     for name in options.networks:
         run = options.runs / name.replace(":", "_").replace(",", "-")
-        train(name, run, options)
-        steps = json.loads((run / settings.RUN).read_text("utf-8"))["result"]["steps"]
-        seen = steps * settings.read(run).batch
+        seen = train(name, run, options)
         rows.append(Row(name, scored(str(run)), *cost(networks.create(name), options.seconds), seen))
     if options.published.exists():
         network = weights.import_pickle(options.published)

@@ -271,12 +271,13 @@ class Crash(Exception):
     pass
 
 
-def test_a_run_that_crashed_in_a_validation_resumes_exactly(packed: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_run_that_crashed_in_a_validation_resumes_exactly(packed: str, tmp_path: Path, optimizer: str) -> None:
     def crash(line: str) -> None:
         if line.startswith("step       4"):
             raise Crash
 
-    chosen = small(packed, tmp_path / "crashed", validate_every=2)
+    chosen = small(packed, tmp_path / "crashed", validate_every=2, optimizer=optimizer)
     with pytest.raises(Crash):
         fit.fit(chosen, crash)
     assert states(tmp_path / "crashed")["global_step"] == 2
@@ -474,6 +475,29 @@ def test_losses_weigh_what_they_say() -> None:
     prediction[1, 0, 7, 7] += 9  # known: counts for the whole picture only
     assert task.LOSSES["unknown"](prediction, sample).item() == pytest.approx(4 * 0.25 / 28)
     assert task.LOSSES["whole"](prediction, sample).item() == pytest.approx((4 * 0.25 + 81) / 128)
+
+
+def test_muon_takes_pytorch_s_steps_on_kernels_as_matrices() -> None:
+    torch.manual_seed(0)
+    one = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    matrix = torch.nn.Parameter(one.weight.detach().permute(0, 2, 3, 1).flatten(1).clone())
+    bias = torch.nn.Parameter(one.bias.detach().clone())
+    ours = task.Muon([{"params": [one.weight], "weight_decay": 0.1}, {"params": [one.bias], "weight_decay": 0}], lr=0.1)
+    theirs = [
+        torch.optim.Muon([matrix], lr=0.05, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW([bias], lr=0.05, weight_decay=0),
+    ]
+    for group in ours.param_groups:
+        group["lr"] = 0.05
+    for _ in range(3):
+        ours.zero_grad()
+        one(torch.rand(2, 3, 5, 5)).square().mean().backward()
+        matrix.grad = one.weight.grad.permute(0, 2, 3, 1).flatten(1).clone()
+        bias.grad = one.bias.grad.clone()
+        for optimizer in (ours, *theirs):
+            optimizer.step()
+    torch.testing.assert_close(one.weight.permute(0, 2, 3, 1).flatten(1), matrix)
+    torch.testing.assert_close(one.bias, bias)
 
 
 def test_schedules() -> None:

@@ -45,7 +45,7 @@ def run(folder: Path, inputs: Sequence[Path], say: Callable[[str], None] | None 
     """
     from skimage import data
 
-    images.make_folder(folder)
+    files.make_folder(folder)
     for number, name in enumerate(SAMPLES):
         if say:
             say(f"{name}: pixelate, find, restore")

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import secrets
 import stat
 import struct
 import threading
@@ -29,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from deepix.errors import DeepixError, InputError, OutputError
+from deepix import files
+from deepix.errors import DeepixError, InputError, OutputError, reason
 
 if TYPE_CHECKING:
     from PIL import PngImagePlugin, TiffImagePlugin
@@ -216,7 +216,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise InputError(f"{path}: cannot be opened ({_reason(error)})") from error
+        raise InputError(f"{path}: cannot be opened ({reason(error)})") from error
     with file:
         yield file
 
@@ -229,7 +229,7 @@ def _decode(file: IO[bytes], name: str, path: Path | None) -> Picture:
         picture = _from_image(image, name)
         lossy = _lossy_webp(file) if image.format == "WEBP" else picture.lossy
     several = (f"the file holds {frames} pictures; only the first is used",) if frames > 1 else ()
-    warned = dict.fromkeys(f"while reading: {_one_line(w.message)}" for w in caught if w.category is UserWarning)
+    warned = dict.fromkeys(f"while reading: {" ".join(str(w.message).split())}" for w in caught if w.category is UserWarning)
     return replace(picture, path=path, lossy=lossy, notes=(*several, *picture.notes, *warned))
 
 
@@ -256,18 +256,9 @@ def _decoder(name: str) -> Iterator[list[warnings.WarningMessage]]:
                 f"{name}: claims more than {MAX_PIXELS // 10**6} megapixels; scale it down or cut it first"
             ) from None
         except Exception as error:  # decoders raise SyntaxError, struct.error, zlib.error, EOFError, … on bad data
-            raise InputError(f"{name}: damaged or cut off ({_reason(error)})") from error
+            raise InputError(f"{name}: damaged or cut off ({reason(error)})") from error
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
-
-
-def _reason(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else _one_line(error)
-    return text or type(error).__name__
-
-
-def _one_line(message: object) -> str:
-    return " ".join(str(message).split())
 
 
 def _lossy_webp(file: IO[bytes]) -> bool:
@@ -296,7 +287,7 @@ def from_pil(image: Image.Image) -> Picture:
     except (DeepixError, MemoryError):
         raise
     except Exception as error:  # as in _decoder; the limits are the caller's, who opened the file
-        raise InputError(f"{name}: damaged or cut off ({_reason(error)})") from error
+        raise InputError(f"{name}: damaged or cut off ({reason(error)})") from error
     return replace(picture, path=Path(name) if filename else None)
 
 
@@ -360,7 +351,7 @@ def _upright(image: Image.Image, notes: list[str]) -> tuple[Image.Image, bytes |
     except MemoryError:
         raise
     except Exception as error:
-        notes.append(f"the EXIF data is damaged and was dropped ({_reason(error)})")
+        notes.append(f"the EXIF data is damaged and was dropped ({reason(error)})")
         return image, None, False
     kept: bytes | None = None
     try:
@@ -374,7 +365,7 @@ def _upright(image: Image.Image, notes: list[str]) -> tuple[Image.Image, bytes |
     except MemoryError:
         raise
     except Exception as error:
-        notes.append(f"the EXIF data is damaged and was dropped ({_reason(error)})")
+        notes.append(f"the EXIF data is damaged and was dropped ({reason(error)})")
     method = _UPRIGHT.get(orientation)
     return image if method is None else image.transpose(method), kept, orientation in _TURNS
 
@@ -596,37 +587,15 @@ def check_target(
     """
     path = Path(path)
     try:
-        if path.exists():
-            if source is not None and Path(source).exists() and path.samefile(source):
-                raise OutputError(f"{path}: is the input; choose another name")
-            if path.is_dir():
-                raise OutputError(f"{path}: is a folder; name a file in it")
-            if not path.is_file():
-                raise OutputError(f"{path}: not a regular file; choose another name")
-            if not overwrite:
-                raise OutputError(_exists(path))
+        same = source is not None and path.exists() and Path(source).exists() and path.samefile(source)
     except (OSError, ValueError) as error:  # a name too long, a folder that may not be looked into, a NUL
-        raise OutputError(f"{path}: cannot be written ({_reason(error)})") from error
+        raise files.failure(path, error) from error
+    if same:
+        raise OutputError(f"{path}: is the input; choose another name")
+    files.check_free(path, overwrite)
     if path.suffix.lower() not in _WRITERS:
         known = ", ".join(_WRITERS)
         raise OutputError(f"{path}: no picture format is written as '{path.suffix}'; use one of {known}")
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder and those it lies in, unless they exist.
-
-    Raises
-    ------
-    OutputError : it cannot be made
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: the folder cannot be made ({_reason(error)})") from error
-
-
-def _exists(path: Path) -> str:
-    return f"{path}: exists already; choose another name, or allow overwriting with --overwrite"
 
 
 def write(
@@ -663,35 +632,7 @@ def write(
     path = Path(path)
     check_target(path, source, overwrite=overwrite)
     check_target(path, picture.path, overwrite=overwrite)
-    data = _encode(picture, path, quality)
-    try:
-        _store(data, path, overwrite)
-    except FileExistsError:
-        raise OutputError(_exists(path)) from None
-    except FileNotFoundError:
-        raise OutputError(f"{path}: there is no folder {path.parent}; create it first") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise OutputError(f"{path}: cannot be written ({_reason(error)})") from error
-
-
-def _store(data: bytes, path: Path, overwrite: bool) -> None:
-    temporary = path.with_name(f".deepix-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-        if overwrite:
-            temporary.replace(path)
-            return
-        try:
-            path.hardlink_to(temporary)  # unlike a rename, this fails when another program made the file meanwhile
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links
-            if os.path.lexists(path):
-                raise FileExistsError(path) from None
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write_bytes(path, _encode(picture, path, quality), overwrite=overwrite)
 
 
 def writable_suffixes() -> tuple[str, ...]:
@@ -731,7 +672,7 @@ def _encode(picture: Picture, path: Path, quality: int) -> bytes:
     except MemoryError:
         raise
     except Exception as error:  # encoders raise anything: a side that is too long, metadata that is too large
-        raise OutputError(f"{path}: cannot be encoded as {kind} ({_reason(error)})") from error
+        raise OutputError(f"{path}: cannot be encoded as {kind} ({reason(error)})") from error
     return buffer.getvalue()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from deepix.mosaic import Mosaic
@@ -77,10 +78,27 @@ def side_by_side(pictures: Sequence[tuple[str, Image.Image]]) -> Image.Image:
 
 
 def displayable(image: Image.Image) -> Image.Image:
-    """Return the picture in RGB as a screen shows it: transparency over white, 16 bits scaled to 8."""
+    """Return the picture in RGB as a screen shows it; see `eight_bits`."""
+    return eight_bits(image).convert("RGB")
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Return the picture in 8-bit grayscale ("L") or RGB.
+
+    Palettes and CMYK are turned into RGB by Pillow, 16 bits divided by 257, and what is transparent is laid on white.
+
+    Raises
+    ------
+    ValueError : its mode ("I", "F") says nothing about the values' range
+    """
+    if image.mode in ("L", "RGB") and not image.has_transparency_data:
+        return image
     if image.mode.startswith("I;16"):
-        image = image.point(lambda value: value / 257).convert("L")
-    if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+        values = np.asarray(image).astype(np.float64) / 257
+        return Image.fromarray(np.rint(values).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"Pillow mode {image.mode} says nothing about the values' range")
+    if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image.convert("L" if image.mode == "1" else "RGB")

@@ -6,9 +6,11 @@ Heavy modules are imported inside the commands, so that `deepix --help` stays fa
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+import deepix
 from deepix.cli import challenge, data, photos, training, weights
 from deepix.cli.common import fail
 from deepix.cli.summary import summary
@@ -21,6 +23,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"deepix {deepix.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 photos.register(app)
 app.add_typer(challenge.app, name="challenge")
 training.register(app)

@@ -98,7 +98,7 @@ def restore(
             "notes": list(picture.notes),
         }
         if result.mosaics:
-            images.make_folder(target.parent)
+            files.make_folder(target.parent)
             images.write(result.picture, target, overwrite=overwrite, quality=quality, source=source)
             report["output"] = str(target)
             if compare:
@@ -157,7 +157,7 @@ def find(
         picture = images.read(source)
         mosaics = finder.find(picture.pixels, lossy=picture.lossy)
         if overlay:
-            images.make_folder(target.parent)
+            files.make_folder(target.parent)
             drawn = images.from_pil(views.overlay(images.to_pil(picture), mosaics))
             images.write(drawn, target, overwrite=overwrite, source=source)
         rows.extend(_row(source, m) for m in mosaics)

@@ -145,6 +145,14 @@ def train(
             help="Cells start anywhere, not at the area's corner, and need not be square.",
         ),
     ] = False,
+    truncate: Annotated[
+        bool,
+        typer.Option(
+            "--truncate/--exact",
+            rich_help_panel=_DATA,
+            help="Cut the cells' means off to integers as the challenge does, or keep them.",
+        ),
+    ] = Settings.truncate,
     options: Annotated[
         list[str] | None,
         typer.Option(
@@ -158,7 +166,9 @@ def train(
     batch: Annotated[
         int, typer.Option(rich_help_panel=_LEARNING, help="Pictures in a step, of all processes together.")
     ] = Settings.batch,
-    optimizer: Annotated[Optimizer, typer.Option(rich_help_panel=_LEARNING)] = Settings.optimizer,
+    optimizer: Annotated[
+        Optimizer, typer.Option(rich_help_panel=_LEARNING, help="Muon wants --lr 0.01.")
+    ] = Settings.optimizer,
     lr: Annotated[float, typer.Option(rich_help_panel=_LEARNING, help="Learning rate.")] = Settings.lr,
     weight_decay: Annotated[
         float, typer.Option(rich_help_panel=_LEARNING, help="Of kernels and matrices.")
@@ -278,6 +288,7 @@ def train(
                 patience=patience,
                 augment=augment,
                 ranges={**areas, **ranges, **({"corner": False, "square": False} if any_grid else {})},
+                truncate=truncate,
                 save_minutes=save_minutes,
                 precision=precision,
                 accelerator=accelerator,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepix.finder import tiles
-from deepix.finder.grid import steps
+from deepix.finder.grid import luminance, steps
 from deepix.mosaic import Grid, Mosaic
 
 __all__ = ["find"]
@@ -19,31 +19,47 @@ def find(pixels: NDArray[Any], *, lossy: bool | None = None) -> list[Mosaic]:
     if not lossy:
         across, down = steps(pixels, lossy=False)
         found = _settle(_candidates(pixels, across, down, tiles.seeds(tiles.exact_tiles(across, down)), 0.05))
-    if lossy or (lossy is None and not all(_is_whole(m, across, down) for m in found) or not found):
+    if lossy or (lossy is None and (not found or _go_on(found, pixels))):
         across, down = steps(pixels, lossy=True)
         seeds = []
         for tolerance in (1, 2, 4):
-            seeds += tiles.seeds(tiles.cores(across, down, tolerance), 60)
-        for side in (256, 128, 64, 32, 24, 16):
+            found_cores = tiles.cores(across, down, tolerance)
+            seeds += tiles.seeds(found_cores, 100)
+            seeds += tiles.single_seeds(found_cores, across.shape)
+        for side in (256, 128, 64, 32, 24, 16, 12):
             seeds += tiles.combed(across, down, side)
         found = _settle(_candidates(pixels, across, down, seeds, None))
     return sorted(found, key=lambda m: (m.y, m.x))
 
 
-def _is_whole(m, across, down):
-    """Whether a mosaic of exactly equal pixels does not go on in merely similar ones."""
-    cell = (int(m.grid.width), int(m.grid.height))
-    seed = tiles.Seed((m.x, m.y, m.width, m.height), cell, (int(m.grid.x), int(m.grid.y)), 0)
-    grown = tiles.grow(across, down, seed, 0.5)
-    return grown is None or grown[0][2] * grown[0][3] <= 1.15 * m.width * m.height
+def _go_on(found, pixels):
+    """Whether mosaics of exactly equal pixels go on in merely similar ones: a lossy file's."""
+    picture = luminance(pixels)
+    ours = theirs = 0
+    for m in found:
+        cell = (int(m.grid.width), int(m.grid.height))
+        box = tiles.trim(picture, (m.x, m.y, m.width, m.height), cell, (int(m.grid.x), int(m.grid.y)))
+        ours += m.width * m.height
+        theirs += min(box[2] * box[3], 2 * m.width * m.height)
+    return theirs > 1.15 * ours
 
 
 def _candidates(pixels, across, down, seeds, noise):
     candidates = []
+    picture = luminance(pixels) if noise is None else pixels
     tried = []
-    for seed in seeds:
+    ranked = sorted(
+        ((tiles.support(across, down, seed.box, seed.cell, seed.origin), seed) for seed in seeds),
+        key=lambda r: -r[0],
+    ) if noise is None else [(0, seed) for seed in seeds]
+    for value, seed in ranked:
         if _inside_one(seed, tried):
             continue
+        if noise is None:
+            if value < 10 or value < 0.02 * seed.box[2] * seed.box[3] or len(tried) > 150:
+                continue
+            if any(_covers(m, seed.box) and tiles.support(across, down, seed.box, (int(m.grid.width), int(m.grid.height)), (int(m.grid.x), int(m.grid.y))) >= 0.8 * value for _, m in candidates):
+                continue
         for _ in range(3):
             level = noise or max(tiles.noise_in(across, down, seed), 0.3)
             grown = tiles.grow(across, down, seed, level)
@@ -51,18 +67,26 @@ def _candidates(pixels, across, down, seeds, noise):
                 break
             box, score = grown
             tried.append((box, seed.cell, seed.origin))
+            if noise is None:
+                box = tiles.trim(picture, box, seed.cell, seed.origin)
             grid = Grid(seed.origin[0], seed.origin[1], *seed.cell)
             confidence = tiles.judge(pixels, across, down, box, grid, level)
             if confidence < 0.5:
                 break
-            cell, origin = tiles.regrid(across, down, box, level)
-            if cell == seed.cell and all((o - p) % c == 0 for o, p, c in zip(origin, seed.origin, cell)):
-                candidates.append((score, Mosaic(*box, grid, confidence=confidence)))
-                break
+            score = tiles.support(across, down, box, seed.cell, seed.origin)
+            candidates.append((score, Mosaic(*box, grid, confidence=confidence)))
+            cell, origin = tiles.regrid(across, down, box)
             seed = tiles.Seed(box, cell, origin, seed.weight)
             if _inside_one(seed, tried):
                 break
     return candidates
+
+
+def _covers(m, box):
+    x, y, w, h = box
+    across = min(m.x + m.width, x + w) - max(m.x, x)
+    down = min(m.y + m.height, y + h) - max(m.y, y)
+    return across > 0 and down > 0 and across * down >= 0.6 * w * h
 
 
 def _inside_one(seed, tried):

@@ -105,14 +105,25 @@ def comb(
     number = int(tried.sum())
     on = np.bincount(bins, np.tile(total, len(tried)), number)
     on_pairs = np.bincount(bins, np.tile(count, len(tried)), number)
+    ratio = _ratio(on, on_pairs, everything, pairs, floor)
+    best = int(np.argmax(ratio >= ratio.max() - 1e-6 * pairs))  # the first, hence smallest, of the equally good
+    index = int(np.searchsorted(first, best, side="right")) - 1
+    return int(tried[index]), int(best - first[index]), float(ratio[best])
+
+
+def comb_ratio(total: Array, count: Array, floor: float, size: int, phase: int) -> float:
+    """Return the log-likelihood ratio of one comb: see `comb`."""
+    on, on_pairs = total[phase::size].sum(), count[phase::size].sum()
+    return float(_ratio(on[None], on_pairs[None], float(total.sum()), float(count.sum()), floor)[0])
+
+
+def _ratio(on: Array, on_pairs: Array, everything: float, pairs: float, floor: float) -> NDArray[np.float64]:
     off_pairs = np.maximum(pairs - on_pairs, 1e-9)
     on_mean = on / np.maximum(on_pairs, 1e-9) + floor
     off_mean = np.maximum(everything - on, 0) / off_pairs + floor
     ratio = pairs * np.log(everything / pairs + floor) - on_pairs * np.log(on_mean) - off_pairs * np.log(off_mean)
     ratio[(on_pairs == 0) | (on_mean <= off_mean)] = -np.inf
-    best = int(np.argmax(ratio >= ratio.max() - 1e-6 * pairs))  # the first, hence smallest, of the equally good
-    index = int(np.searchsorted(first, best, side="right")) - 1
-    return int(tried[index]), int(best - first[index]), float(ratio[best])
+    return np.asarray(ratio, np.float64)
 
 
 def comb_in(

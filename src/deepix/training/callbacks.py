@@ -299,14 +299,27 @@ class Record(pl.Callback):
 
 
 class Bar(TQDMProgressBar):
-    """Lightning's bar, with how much of the budget is used."""
+    """One line with the steps, the speed, how much of the budget is used and the running losses."""
+
+    BAR_FORMAT = "{desc} step {n_fmt} [{elapsed}, {rate_noinv_fmt}{postfix}]"
 
     def __init__(self, budget: Budget) -> None:
         super().__init__(refresh_rate=10)
         self.budget = budget
 
+    def init_validation_tqdm(self) -> Any:
+        """Show no bar of its own for validations."""
+        bar = super().init_validation_tqdm()
+        bar.disable = True
+        return bar
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Call it by its name: Lightning's only epoch is the whole run."""
+        super().on_train_epoch_start(trainer)
+        self.train_progress_bar.set_description_str("training")
+
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Return what stands right of the bar."""
+        """Return what stands at the end of the line."""
         shown = super().get_metrics(trainer, pl_module)
         shown.pop("v_num", None)
         return {"done": f"{min(self.budget.progress, 1):.0%}", **shown}

@@ -13,7 +13,7 @@ from deepix.errors import DeepixError, InputError
 RUN = "run.json"
 """The file in a run's folder that holds its settings and what else it takes to repeat it."""
 
-Optimizer = Literal["adam", "adamw"]
+Optimizer = Literal["adam", "adamw", "muon"]
 Schedule = Literal["cosine", "step", "constant"]
 Loss = Literal["unknown", "whole"]
 Augment = Literal["none", "flips", "rotations"]
@@ -35,7 +35,7 @@ class Settings:
     validate_count : how many pictures of it, evenly spread; default: all, of held-out ones at most 1000
     validate_every : in steps; default: 40 times, or more rarely so that it takes a tenth of the time at most
     batch : pictures in a step, of all processes together
-    optimizer : "adam" or "adamw"
+    optimizer : "adam", "adamw", or "muon" for kernels (with AdamW for the rest), which wants a rate of about 1e-2
     lr : learning rate at the schedule's height
     weight_decay : of kernels and matrices, not of biases and norms
     schedule : see `rate`

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepix.training import mosaics, networks
 from deepix.training.batches import as_pictures, augmented, ranges, seed_of
@@ -19,7 +19,7 @@ from deepix.training.settings import Loss, Optimizer, Settings
 
 
 def unknown_loss(prediction: Tensor, sample: Sample) -> Tensor:
-    """Return the mean squared error over the unknown pixels, all of the batch weighing the same."""
+    """Return the mean squared error over the unknown pixels, all of the batch (of this process) weighing the same."""
     assert sample.truth is not None
     unknown = ~sample.mosaics.known
     squares = (prediction - sample.truth).square() * unknown
@@ -34,8 +34,6 @@ def whole_loss(prediction: Tensor, sample: Sample) -> Tensor:
 
 LOSSES: dict[Loss, Callable[[Tensor, Sample], Tensor]] = {"unknown": unknown_loss, "whole": whole_loss}
 """Functions of (prediction, sample); a prediction is what `network.restore(sample)` returns."""
-
-OPTIMIZERS: dict[Optimizer, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 class Score(NamedTuple):
@@ -101,6 +99,63 @@ class Task(pl.LightningModule):
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.settings.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        make: Any = OPTIMIZERS[self.settings.optimizer]
-        optimizer: torch.optim.Optimizer = make([g for g in groups if g["params"]], lr=self.settings.lr)
+        groups = [group for group in groups if group["params"]]
+        makers: dict[Optimizer, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}
+        optimizer: torch.optim.Optimizer = makers[self.settings.optimizer](groups, lr=self.settings.lr)
         return optimizer
+
+
+class Muon(torch.optim.Optimizer):
+    """PyTorch's Muon for kernels, each as a matrix (outputs, the rest), and AdamW for biases and norms, in one.
+
+    Lightning wants one optimizer, and PyTorch's takes matrices only, so the two inside work on views of the parameters.
+    Steps are scaled as "Muon is Scalable for LLM Training" (2025) has it, so that rates and decays suit both.
+
+    Parameters
+    ----------
+    groups : with `params` and `weight_decay`; parameters on the device on which they stay
+    lr : learning rate
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], lr: float) -> None:
+        super().__init__(groups, {"lr": lr})
+        self._views: list[tuple[nn.Parameter, nn.Parameter]] = []
+        self._inner: list[torch.optim.Optimizer] = []
+        for group in self.param_groups:
+            decay = {"lr": lr, "weight_decay": group["weight_decay"]}
+            if group["params"][0].ndim > 1:
+                views = [nn.Parameter(_as_matrix(p.data)) for p in group["params"]]
+                self._views += zip(group["params"], views, strict=True)
+                self._inner.append(torch.optim.Muon(views, **decay, adjust_lr_fn="match_rms_adamw"))
+            else:
+                self._inner.append(torch.optim.AdamW(group["params"], **decay))
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take a step with the groups' rates."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for parameter, view in self._views:
+            grad = parameter.grad
+            view.grad = None if grad is None else _as_matrix(grad, like=parameter)
+        for group, inner in zip(self.param_groups, self._inner, strict=True):
+            inner.param_groups[0]["lr"] = group["lr"]
+            inner.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of the two inside."""
+        return {"inner": [inner.state_dict() for inner in self._inner]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Set them."""
+        for inner, state in zip(self._inner, state_dict["inner"], strict=True):
+            inner.load_state_dict(state)
+
+
+def _as_matrix(tensor: Tensor, like: Tensor | None = None) -> Tensor:
+    """Return a kernel as a matrix with its outputs as rows: a view, if it lies as `like` in memory."""
+    like = tensor if like is None else like
+    return (tensor if like.is_contiguous() else tensor.permute(0, 2, 3, 1)).flatten(1)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from deepix import challenge
+from deepix import files
 from deepix.errors import DeepixError, InputError, OutputError
 from deepix.training import networks
 from deepix.training.networks import Network, ancestor
@@ -56,7 +56,7 @@ def save(
         raise OutputError(f"{path}: weights are written as {SUFFIX}; choose such a name")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     metadata = {"config": json.dumps(network.config), "extra": json.dumps(dict(extra or {}))}
-    challenge.write(path, to_bytes(tensors, metadata), overwrite)
+    files.write_bytes(path, to_bytes(tensors, metadata), overwrite=overwrite)
 
 
 def load(path: Path | str, device: torch.device | str = "cpu") -> Network:

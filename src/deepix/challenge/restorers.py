@@ -1,0 +1,69 @@
+"""What estimates the unknown pixels of a test set's pictures, by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepix.challenge.protocol import ROUNDING, Bytes
+from deepix.errors import InputError
+from deepix.mosaic import Mosaic
+
+Progress = Callable[[int], None]
+"""Called with the number of pictures done since the last call."""
+Restorer = Callable[[Bytes, Sequence[Mosaic], Progress | None], NDArray[np.float32]]
+"""(pixelated (N, H, W), each picture's mosaic, progress) → estimates float32 (N, H, W), 0 … 255."""
+
+
+def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
+    """Return what estimates a test set's pictures.
+
+    Parameters
+    ----------
+    name : "identity" (the mosaic as it is), "smooth" (the training-free restorer), or a trained network: the path of
+        its weights or of the folder it was trained in, which needs the extra `train`
+    device, batch : for networks: "auto", "cpu", "cuda" …, and how many pictures at once
+
+    Returns
+    -------
+    A function of pixelated uint8 (N, 64, 64), N mosaics and a progress callback (or None); it
+    returns estimates float32 (N, 64, 64), 0 … 255.
+
+    Raises
+    ------
+    InputError : no such restorer, or weights that cannot be read
+    ModuleNotFoundError : the extra `train` is missing
+    """
+    if name == "identity":
+        return _each(lambda pixelated, m: pixelated)
+    if name == "smooth":
+        from deepix.smooth import smooth
+
+        return _each(lambda pixelated, m: smooth(pixelated, [m], rounding=ROUNDING))
+    if not Path(name).exists():
+        raise InputError(f"{name}: no such model: 'identity', 'smooth', or a path to weights or a training run")
+    from deepix.training import weights
+    from deepix.training.predict import choose_device, predict
+
+    network = weights.load(name, choose_device(device))
+
+    def run(pixelated: Bytes, mosaics: Sequence[Mosaic], progress: Progress | None = None) -> NDArray[np.float32]:
+        return predict(network, pixelated, mosaics, batch, device, progress)
+
+    return run
+
+
+def _each(restore: Callable[[Bytes, Mosaic], NDArray[Any]]) -> Restorer:
+    def run(pixelated: Bytes, mosaics: Sequence[Mosaic], progress: Progress | None = None) -> NDArray[np.float32]:
+        result = np.empty(pixelated.shape, np.float32)
+        for i, m in enumerate(mosaics):
+            result[i] = restore(pixelated[i], m)
+            if progress:
+                progress(1)
+        return result
+
+    return run
