@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from deepix import challenge
+from deepix import challenge, sources
 from deepix.errors import InputError
 
 STAGES = ("read", "restore", "write", "score")
@@ -30,18 +30,18 @@ def pictures(data: Path, count: int) -> tuple[str, NDArray[np.uint8]]:
     """Return where `count` prepared pictures come from, and them, uint8 (count, 64, 64)."""
     archives = sorted(data.glob("tiny-imagenet-*k.zip"))
     if archives:
-        found = challenge.find_pictures(archives)
-        whole = (p for p in challenge.prepare_all(found) if not isinstance(p, InputError))
+        found = challenge.prepare_all(sources.read(archive) for archive in archives)
+        whole = (p for p in found if not isinstance(p, InputError))
         images = np.stack(list(islice(whole, count)))
         if len(images) == count:
             return archives[0].name, images
     from skimage import data as own
 
     rng = np.random.default_rng(0)
-    sources = [getattr(own, name)() for name in ("astronaut", "chelsea", "coffee", "rocket")]
+    photos = [getattr(own, name)() for name in ("astronaut", "chelsea", "coffee", "rocket")]
     crops = []
     for i in range(count):
-        source = sources[i % len(sources)]
+        source = photos[i % len(photos)]
         side = int(rng.integers(64, min(source.shape[:2]), endpoint=True))
         y, x = (int(rng.integers(0, n - side, endpoint=True)) for n in source.shape[:2])
         crops.append(challenge.prepare(np.ascontiguousarray(source[y : y + side, x : x + side])))

@@ -6,7 +6,8 @@
 Mosaics. Each case is a photo with 1 to 4 areas pixelated by `deepix.mosaic.pixelate`, written as PNG or JPEG
 (quality 90 to 95, chroma halved or not) and read back. Cells are 3 to 128 pixels wide and high (log-uniform; half of
 them square), an area holds at least 2 x 2 whole cells and up to what the photo holds (log-uniform), and may
-be cut by its border on every side. One fifth of the areas touch an edge of the photo; one quarter of the photos is gray.
+be cut by its border on every side. One fifth of the areas touch an edge of the photo; one quarter of the photos is
+gray.
 A mosaic counts as found when a reported one has exactly its grid (the same cell size, the same origin modulo
 the cell) and its area's intersection over union is at least 0.95.
 
@@ -174,7 +175,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-WORDS = "open file edit view help save cancel the a quick brown fox mosaic picture of and to in 1024 2026 ok".split()
+WORDS = ("open", "file", "edit", "view", "save", "cancel", "the", "quick", "brown", "fox", "mosaic", "of", "1024", "ok")
 
 
 def screenshot(rng: np.random.Generator) -> Array:
@@ -236,7 +237,7 @@ def gradient(rng: np.random.Generator) -> Array:
         ramp = (x, y, (x + y) / 2, x * y, np.hypot(x - 0.5, y - 0.5))[int(rng.integers(5))]
         low, high = rng.integers(0, 256, 2)
         planes.append(low + ramp * (int(high) - int(low)))
-    return np.clip(np.rint(np.stack(planes, axis=2)), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(np.stack(planes, axis=2)), 0, 255), np.uint8)
 
 
 def letterboxed(photo: Array, rng: np.random.Generator) -> Array:
@@ -245,7 +246,8 @@ def letterboxed(photo: Array, rng: np.random.Generator) -> Array:
 
 
 def overexposed(photo: Array, rng: np.random.Generator) -> Array:
-    return np.clip(photo * rng.uniform(1.5, 4.0) - rng.uniform(0, 120), 0, 255).astype(np.uint8)
+    brighter = photo * rng.uniform(1.5, 4.0) - rng.uniform(0, 120)
+    return np.asarray(np.clip(brighter, 0, 255), np.uint8)
 
 
 def doubled(photo: Array, _: np.random.Generator) -> Array:
@@ -294,11 +296,7 @@ def overlap(a: Mosaic, b: Mosaic) -> float:
 
 def same_grid(a: Grid, b: Grid) -> bool:
     """Whether the cells are as large and lie at the same places, exactly."""
-    return (
-        (a.width, a.height) == (b.width, b.height)
-        and (a.x - b.x) % a.width == 0
-        and (a.y - b.y) % a.height == 0
-    )
+    return (a.width, a.height) == (b.width, b.height) and (a.x - b.x) % a.width == 0 and (a.y - b.y) % a.height == 0
 
 
 def matches(found: Mosaic, truth: Mosaic) -> bool:
@@ -338,8 +336,10 @@ def main() -> None:
             if not hit:
                 best = max(found, key=lambda f: overlap(f, t), default=None)
                 iou = overlap(best, t) if best else 0.0
-                misses.append(f"case {number} {case.kind} {case.pixels.shape}: {brief(t)}; best {iou:.2f} "
-                              f"{brief(best) if best and iou else 'nothing'}")
+                misses.append(
+                    f"case {number} {case.kind} {case.pixels.shape}: {brief(t)}; best {iou:.2f} "
+                    f"{brief(best) if best and iou else 'nothing'}"
+                )
 
     print(f"Photos: {args.pictures} ({photos.source}), seed {args.seed}.\n")
     print("| cells (shorter side) | " + " | ".join(FORMATS) + " | all |")
@@ -348,15 +348,19 @@ def main() -> None:
         print(row(f"{low}–{high}", [right[f"{low}–{high}", f] for f in FORMATS]))
     bands = [f"{low}–{high}" for low, high in BANDS]
     print(row("all", [[hit for b in bands for hit in right[b, f]] for f in FORMATS]))
-    print(f"\nMosaics reported: {reported}, of which not exactly right: {wrong}. "
-          f"Draws refused as undecidable: {len(refused)}. Time per picture: {seconds / args.cases:.2f} s.\n")
+    print(
+        f"\nMosaics reported: {reported}, of which not exactly right: {wrong}. "
+        f"Draws refused as undecidable: {len(refused)}. Time per picture: {seconds / args.cases:.2f} s.\n"
+    )
 
     alarms: dict[str, list[int]] = defaultdict(list)
     for case in clean_cases(photos, args.clean, args.seed):
         found = find(case.pixels)
         alarms[case.kind].append(len(found))
-        misses += [f"alarm in {case.kind} {len(alarms[case.kind]) - 1} {case.pixels.shape}: {brief(f)} "
-                   f"{f.confidence:.2f}" for f in found]
+        misses += [
+            f"alarm in {case.kind} {len(alarms[case.kind]) - 1} {case.pixels.shape}: {brief(f)} {f.confidence:.2f}"
+            for f in found
+        ]
     print("| clean pictures | number | with a false alarm |\n| --- | --- | --- |")
     for name, counts in alarms.items():
         print(f"| {name} | {len(counts)} | {sum(c > 0 for c in counts)} |")
@@ -374,8 +378,7 @@ def row(name: str, groups: list[list[bool]]) -> str:
 
 def brief(m: Mosaic) -> str:
     g = m.grid
-    return (f"{m.x},{m.y},{m.width},{m.height} cells {g.width:g}x{g.height:g} "
-            f"at {g.x % g.width:g},{g.y % g.height:g}")
+    return f"{m.x},{m.y},{m.width},{m.height} cells {g.width:g}x{g.height:g} at {g.x % g.width:g},{g.y % g.height:g}"
 
 
 if __name__ == "__main__":

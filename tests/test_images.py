@@ -25,7 +25,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms, ImageFile, PngImagePlugin
 from skimage import data
 
-from deepix import images
+from deepix import files, images
 from deepix.errors import DeepixError, InputError, OutputError
 
 SHAPES = {"L": (), "LA": (2,), "RGB": (3,), "RGBA": (4,), "CMYK": (4,), "I;16": ()}
@@ -942,8 +942,10 @@ def test_file_systems_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "a.png"
     images.write(picture(), path)
     assert np.array_equal(images.read(path).pixels, samples("RGB"))
+    (tmp_path / "other").write_bytes(b"")
     with pytest.raises(FileExistsError):
-        images._store(b"", path, overwrite=False)
+        files.place(tmp_path / "other", path, overwrite=False)
+    (tmp_path / "other").unlink()
     assert list(tmp_path.iterdir()) == [path]
 
 

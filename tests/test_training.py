@@ -155,6 +155,8 @@ def test_the_score_is_the_challenge_s(tmp_path: Path) -> None:
 def test_a_budget_in_minutes_ends_and_its_rate_falls(packed: str, tmp_path: Path) -> None:
     result = fit.fit(small(packed, tmp_path / "run", minutes=0.03), silent)
     assert result.finished
+    with pytest.raises(InputError, match="its budget is used up"):
+        fit.resume(tmp_path / "run", silent)
     assert result.minutes > 0.015
     rows = looks.read_log(tmp_path / "run")
     assert rows[-1]["step"] == result.steps
@@ -527,7 +529,7 @@ def test_log_is_read_as_written(tmp_path: Path) -> None:
     (tmp_path / looks.LOG).write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="not the log of a run"):
         looks.read_log(tmp_path)
-    with pytest.raises(InputError, match="no log of a run"):
+    with pytest.raises(InputError, match="is this the folder of a run"):
         looks.read_log(tmp_path / "nowhere")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepix import images, restoration, views
+from deepix import files, images, restoration, views
 from deepix import mosaic as maths
 from deepix.errors import DeepixError
 

@@ -13,7 +13,7 @@ class OutputError(DeepixError):
     """An output cannot be written; the text begins with the file's name."""
 
 
-def reason(error: BaseException) -> str:
+def reason(error: object) -> str:
     """Return what another library's error says, on one line of at most 200 characters; its kind if it says nothing."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else error
     text = " ".join(str(said).split()) or type(error).__name__

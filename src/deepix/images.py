@@ -229,7 +229,7 @@ def _decode(file: IO[bytes], name: str, path: Path | None) -> Picture:
         picture = _from_image(image, name)
         lossy = _lossy_webp(file) if image.format == "WEBP" else picture.lossy
     several = (f"the file holds {frames} pictures; only the first is used",) if frames > 1 else ()
-    warned = dict.fromkeys(f"while reading: {" ".join(str(w.message).split())}" for w in caught if w.category is UserWarning)
+    warned = dict.fromkeys(f"while reading: {reason(w.message)}" for w in caught if w.category is UserWarning)
     return replace(picture, path=path, lossy=lossy, notes=(*several, *picture.notes, *warned))
 
 

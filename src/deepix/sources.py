@@ -11,7 +11,7 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,6 +100,12 @@ def read(path: str | Path) -> Source:
         raise InputError(f"{path}: not a picture, folder, zip or tar archive, STL-10 .bin, .npy or .npz") from None
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
+
+
+def total(opened: Iterable[Source]) -> int | None:
+    """Return how many pictures sources hold together; None where one does not tell."""
+    totals = [source.total for source in opened]
+    return None if None in totals else sum(count or 0 for count in totals)
 
 
 @cache

@@ -1,7 +1,8 @@
-"""Pictures of pictures: areas drawn over a picture, and pictures side by side under their captions."""
+"""Pictures of pictures: areas drawn over a picture, and pictures in rows and columns under their captions."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -56,42 +57,71 @@ def side_by_side(pictures: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     ----------
     pictures : (caption, picture) pairs; pictures of any mode, best of one size
     """
-    shown = [(caption, displayable(image)) for caption, image in pictures]
-    shortest = min(min(image.size) for _, image in shown)
-    factor = max(1, 240 // shortest)
-    shown = [(c, i.resize((i.width * factor, i.height * factor), Image.Resampling.NEAREST)) for c, i in shown]
-    height = max(image.height for _, image in shown)
-    font = ImageFont.load_default(max(14, height // 25))
-    head = font.size * 2 if isinstance(font, ImageFont.FreeTypeFont) else 24
-    sheet = Image.new(
-        "RGB",
-        (sum(image.width for _, image in shown) + _GAP * (len(shown) + 1), round(height + head + _GAP)),
-        "white",
-    )
-    draw = ImageDraw.Draw(sheet)
+    scale = max(1, 240 // min(min(image.size) for _, image in pictures))
+    height = scale * max(image.height for _, image in pictures)
+    return sheet([(caption, [image]) for caption, image in pictures], scale=scale, text=max(14, height // 25))
+
+
+def sheet(
+    columns: Sequence[tuple[str, Sequence[Image.Image]]],
+    *,
+    scale: int = 1,
+    text: int = 13,
+    notes: Sequence[Sequence[str]] | None = None,
+) -> Image.Image:
+    """Return pictures in rows and columns on white, in RGB, enlarged with hard pixels.
+
+    Parameters
+    ----------
+    columns : (caption, pictures) pairs, as many pictures in each; of a caption that is too long the end is kept, which
+        says most of a path
+    scale : pixels of the sheet for one of a picture's
+    text : the letters' size, in pixels
+    notes : of each column, the words below each of its pictures
+    """
+    shown = [
+        [displayable(i).resize((i.width * scale, i.height * scale), Image.Resampling.NEAREST) for i in pictures]
+        for _, pictures in columns
+    ]
+    widths = [max(image.width for image in column) for column in shown]
+    heights = [max(image.height for image in row) for row in zip(*shown, strict=True)]
+    font = ImageFont.load_default(text)
+    line = math.ceil(1.5 * text)
+    below = line if notes else _GAP
+    result = Image.new("RGB", (_GAP + sum(w + _GAP for w in widths), line + sum(h + below for h in heights)), "white")
+    draw = ImageDraw.Draw(result)
     x = _GAP
-    for caption, image in shown:
-        draw.text((x + image.width / 2, head / 2), caption, "black", font, anchor="mm")
-        sheet.paste(image, (x, round(head)))
-        x += image.width + _GAP
-    return sheet
+    for number, ((caption, _), column, width) in enumerate(zip(columns, shown, widths, strict=True)):
+        while font.getlength(caption) > width and len(caption) > 1:
+            caption = "…" + caption[2:]
+        draw.text((x + width / 2, line / 2), caption, "black", font, anchor="mm")
+        y = line
+        for row, (image, height) in enumerate(zip(column, heights, strict=True)):
+            result.paste(image, (x, y))
+            if notes:
+                draw.text((x, y + height + line / 2), notes[number][row], "black", font, anchor="lm")
+            y += height + below
+        x += width + _GAP
+    return result
 
 
 def displayable(image: Image.Image) -> Image.Image:
-    """Return the picture in RGB as a screen shows it; see `eight_bits`."""
-    return eight_bits(image).convert("RGB")
+    """Return the picture in RGB as a screen shows it: `eight_bits`, with a transparent colour on white too."""
+    keyed = image.mode in ("L", "RGB") and "transparency" in image.info
+    return eight_bits(image.convert("RGBA") if keyed else image).convert("RGB")
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
     """Return the picture in 8-bit grayscale ("L") or RGB.
 
-    Palettes and CMYK are turned into RGB by Pillow, 16 bits divided by 257, and what is transparent is laid on white.
+    Palettes and CMYK are turned into RGB by Pillow, 16 bits divided by 257, and what an alpha channel makes transparent
+    is laid on white.
 
     Raises
     ------
     ValueError : its mode ("I", "F") says nothing about the values' range
     """
-    if image.mode in ("L", "RGB") and not image.has_transparency_data:
+    if image.mode in ("L", "RGB"):
         return image
     if image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.float64) / 257

@@ -10,7 +10,7 @@ function says otherwise, x to the right and y down.
 """
 
 from deepix.challenge.inspection import inspect
-from deepix.challenge.preparation import eight_bits, prepare, prepare_all, prepare_content, to_grayscale
+from deepix.challenge.preparation import prepare, prepare_all, prepare_content, to_grayscale
 from deepix.challenge.protocol import (
     AREA,
     CELL,
@@ -51,7 +51,6 @@ __all__ = [
     "Score",
     "TestSet",
     "deserialise",
-    "eight_bits",
     "infer_mosaic",
     "infer_mosaics",
     "inspect",

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from deepix.challenge.protocol import SIZE, Bytes, Examples
+from deepix import views
+from deepix.challenge.protocol import Examples
 from deepix.challenge.scoring import score
 from deepix.challenge.submission import predictions
 
@@ -23,26 +24,13 @@ def sample_sheet(examples: Examples, estimates: Mapping[str, NDArray[np.float32]
     scale : screen pixels for one of the picture's
     """
     known, truths, pixelated = examples.known(), examples.truths(), examples.pixelated()
-    columns: list[tuple[str, Bytes]] = [("truth", examples.images), ("pixelated", pixelated)]
+    columns = {"truth": examples.images, "pixelated": pixelated}
     for name, estimate in estimates.items():
-        pictures = pixelated.copy()
-        pictures[~known] = np.concatenate(predictions(estimate, known))
-        columns.append((name, pictures))
-    tile, gap, text = SIZE * scale, 8, 20
-    font = ImageFont.load_default(13)
-    width = gap + len(columns) * (tile + gap)
-    height = text + len(pixelated) * (tile + text) + gap
-    sheet = Image.new("L", (width, height), 255)
-    draw = ImageDraw.Draw(sheet)
-    for c, (name, pictures) in enumerate(columns):
-        x = gap + c * (tile + gap)
-        while font.getlength(name) > tile:
-            name = "…" + name[2:]  # of a path, the end says most
-        draw.text((x, 3), name, fill=0, font=font)
-        for r, picture in enumerate(pictures):
-            y = text + r * (tile + text)
-            sheet.paste(Image.fromarray(picture).resize((tile, tile), Image.Resampling.NEAREST), (x, y))
-            if name != "truth":
-                error = score([picture[~known[r]]], [truths[r]]).pooled
-                draw.text((x, y + tile + 2), f"RMSE {error:.1f}", fill=0, font=font)
-    return sheet
+        columns[name] = pixelated.copy()
+        columns[name][~known] = np.concatenate(predictions(estimate, known))
+    shown, notes = [], []
+    for name, pictures in columns.items():
+        shown.append((name, [Image.fromarray(picture) for picture in pictures]))
+        errors = [score([p[~k]], [t]).pooled for p, k, t in zip(pictures, known, truths, strict=True)]
+        notes.append(["" if name == "truth" else f"RMSE {error:.1f}" for error in errors])
+    return views.sheet(shown, scale=scale, notes=notes).convert("L")

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
-from deepix.cli.common import err, extra, fail, note, out
+from deepix.cli.common import err, extra, fail, note, out, progress_bar
 from deepix.errors import DeepixError, InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from deepix.challenge import Examples
@@ -41,8 +41,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @app.command()
 def prepare(
-    sources: Annotated[
-        list[Path], typer.Argument(metavar="DIR…", help="Folders, zip archives or pictures.", show_default=False)
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE…",
+            help="Folders, zip or tar archives, STL-10 .bin, .npy, .npz or pictures.",
+            show_default=False,
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE.npz", help="True pictures, mosaics.", show_default=False)
@@ -66,16 +71,18 @@ def prepare(
 
       deepix challenge prepare photos.zip -o truth.npz --test-set test_set.pkl --seed 7
     """
-    from deepix import challenge
+    import numpy as np
+
+    from deepix import challenge, files, sources
 
     if test_set is not None and test_set.resolve() == output.resolve():
         raise typer.BadParameter("the test set and the true pictures need two files", param_hint="--test-set")
     for path in [output] if test_set is None else [output, test_set]:
-        challenge.check_output(path, overwrite)
-    found = challenge.find_pictures(sources)
+        files.check_output(path, overwrite)
+    opened = [sources.read(path) for path in paths]
     pictures, faults = [], 0
-    with _progress("preparing", len(found)) as advance:
-        for picture in challenge.prepare_all(found):
+    with _progress("preparing", sources.total(opened)) as advance:
+        for picture in challenge.prepare_all(opened):
             advance(1)
             if isinstance(picture, InputError):
                 faults += 1
@@ -83,7 +90,7 @@ def prepare(
             else:
                 pictures.append(picture)
     if not pictures:
-        raise DeepixError(f"{', '.join(map(str, sources))}: none of {len(found)} pictures can be read")
+        raise DeepixError(f"{', '.join(map(str, paths))}: none of {faults} pictures can be read")
     rng = np.random.default_rng(seed)
     drawn = [challenge.random_mosaic(rng) for _ in range(len(pictures) * mosaics)]
     images = np.stack(pictures)
@@ -94,7 +101,7 @@ def prepare(
         challenge.write_test_set(test_set, examples.test_set(), overwrite)
         out.print(f"{test_set}: a test set of {len(drawn)} pictures", markup=False)
     if faults:
-        note(f"{faults} of {len(found)} pictures left out")
+        note(f"{faults} of {faults + len(pictures)} pictures left out")
         raise typer.Exit(1)
 
 
@@ -118,7 +125,7 @@ def predict(
 
       deepix challenge predict test_set.pkl --model runs/best.safetensors -o submission.bin --device cpu
     """
-    from deepix import challenge
+    from deepix import challenge, files
 
     how: Rounding
     match rounding:
@@ -126,7 +133,7 @@ def predict(
             how = rounding
         case _:
             raise typer.BadParameter(f"{rounding!r} is neither nearest nor truncate", param_hint="--round")
-    challenge.check_output(output, overwrite)
+    files.check_output(output, overwrite)
     pixelated, known, mosaics = challenge.read_task(test_set)
     (estimates,) = _estimates([model], pixelated, mosaics, device, batch)
     predictions = challenge.predictions(estimates, known, how)
@@ -203,10 +210,10 @@ def inspect(
 
 @app.command()
 def look(
-    sources: Annotated[
+    paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PICTURES…", help="True pictures (.npz); or folders, archives, pictures.", show_default=False
+            metavar="PICTURES…", help="True pictures (.npz); or whatever prepare reads.", show_default=False
         ),
     ],
     model: Annotated[
@@ -231,34 +238,38 @@ def look(
 
       deepix challenge look pictures/ -m smooth -m runs/best.safetensors -n 10 -o samples.png
     """
-    from deepix import challenge
+    import numpy as np
+
+    from deepix import challenge, files, images
 
     if output.suffix.lower() != ".png":
         raise typer.BadParameter(f"{output} must end in .png", param_hint="--output")
-    challenge.check_output(output, overwrite)
-    examples = _samples(sources, count, np.random.default_rng(seed))
+    files.check_output(output, overwrite)
+    examples = _samples(paths, count, np.random.default_rng(seed))
     names = list(dict.fromkeys(model))
     estimates = _estimates(names, examples.pixelated(), examples.mosaics, device, batch)
     sheet = challenge.sample_sheet(examples, dict(zip(names, estimates, strict=True)), scale)
-    challenge.write(output, challenge.png(sheet), overwrite)
+    images.write(images.from_pil(sheet), output, overwrite=overwrite)
     out.print(f"{output}: {len(examples.images)} pictures", markup=False)
 
 
-def _samples(sources: Sequence[Path], count: int, rng: np.random.Generator) -> Examples:
+def _samples(paths: Sequence[Path], count: int, rng: np.random.Generator) -> Examples:
     """Return random pictures with their mosaics from an .npz, or with random ones from picture files."""
-    from deepix import challenge
+    import numpy as np
 
-    if len(sources) == 1 and sources[0].suffix.lower() == ".npz":
-        examples = challenge.read_examples(sources[0])
+    from deepix import challenge, sources
+
+    if len(paths) == 1 and paths[0].suffix.lower() == ".npz":
+        examples = challenge.read_examples(paths[0])
         chosen = rng.permutation(len(examples.images))[:count]
         return challenge.Examples(examples.images[chosen], [examples.mosaics[i] for i in chosen])
-    found = challenge.find_pictures(sources)
-    pictures: list[NDArray[np.uint8]] = []
-    for picture in challenge.prepare_all([found[i] for i in rng.permutation(len(found))[:count]]):
-        if isinstance(picture, InputError):
-            raise picture
-        pictures.append(picture)
-    return challenge.Examples(np.stack(pictures), [challenge.random_mosaic(rng) for _ in pictures])
+    total = sum(1 for path in paths for _ in sources.read(path).items)
+    places = {int(index): place for place, index in enumerate(rng.permutation(total)[:count])}
+    pictures = np.empty((len(places), challenge.SIZE, challenge.SIZE), np.uint8)
+    for index, item in enumerate(item for path in paths for item in sources.read(path).items):
+        if index in places:
+            pictures[places[index]] = challenge.prepare_content(item.load(), item.name)
+    return challenge.Examples(pictures, [challenge.random_mosaic(rng) for _ in places])
 
 
 def _estimates(
@@ -280,12 +291,10 @@ def _estimates(
 
 
 @contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+def _progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show a bar on a terminal while the body calls what it is given with the number of things done."""
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with progress_bar(err.is_terminal) as bar:
         task = bar.add_task(escape(title), total=total)
         yield lambda done: bar.advance(task, done)

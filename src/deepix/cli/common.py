@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from deepix.errors import DeepixError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -21,6 +25,14 @@ def fail(message: str) -> None:
 def note(message: str) -> None:
     """Print one line that is not a result to standard error."""
     err.print(_escape(message))
+
+
+def progress_bar(shown: bool) -> Progress:
+    """Return a progress bar for standard error: what is done, how much of it, and the time left."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=err, transient=True, disable=not shown)
 
 
 def _escape(text: str) -> str:

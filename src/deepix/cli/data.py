@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepix.cli.common import err, note, out
+from deepix.cli.common import note, out, progress_bar
 from deepix.errors import DeepixError
 
 if TYPE_CHECKING:
@@ -157,9 +157,6 @@ def _shape(shape: tuple[int, ...]) -> str:
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Progress]:
     """Show a progress bar on standard error; yields what moves it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=quiet) as bar:
-        task = bar.add_task("", total=None)
+    with progress_bar(not quiet) as bar:
+        task = bar.add_task("reading", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepix.cli.common import err, extra, fail, note, out
+from deepix.cli.common import err, extra, fail, note, out, progress_bar
 from deepix.errors import DeepixError, InputError, OutputError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def restore(
 
       deepix restore photo.png --area 120,80,200,150,16 -o better.png
     """
-    from deepix import images, restoration, views
+    from deepix import files, images, restoration, views
 
     areas = [_area(text) for text in area or ()]
     mask_array = images.read_mask(mask) if mask else None
@@ -144,7 +144,7 @@ def find(
 
       deepix find photo.png --overlay found.png
     """
-    from deepix import finder, images, views
+    from deepix import files, finder, images, views
 
     jobs = _jobs(inputs, overlay)
     rows: list[tuple[str, ...]] = []
@@ -332,12 +332,9 @@ def _run(
     finish: Callable[[], None] = lambda: None,
 ) -> None:
     """Do the jobs one by one under a progress bar; a file that fails is named and the others are still done."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING)
     counts = {"done": 0, "nothing": 0, "failed": 0}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=quiet or len(jobs) < 2) as progress:
+    with progress_bar(not quiet and len(jobs) > 1) as progress:
         task = progress.add_task("", total=len(jobs))
         for source, target in jobs:
             progress.update(task, description=source.name)

@@ -1,106 +1,151 @@
-"""From a picture to its mosaics: where the tiles are, then which grid they lie on."""
+"""From a picture to its mosaics: where the tiles are (`tiles`), then which grid they lie on (`grid`).
+
+Proposal and fit are apart: whatever proposes a `tiles.Seed` (a box and a grid, or a box whose grid `grid.fit_grid`
+finds) goes the same way through growing, judging and settling as the proposals here do.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepix.finder import tiles
-from deepix.finder.grid import luminance, steps
+from deepix.finder.grid import Steps, fit_grid, luminance, steps
 from deepix.mosaic import Grid, Mosaic
 
-__all__ = ["find"]
+__all__ = ["find", "fit_grid"]
+
+LARGE = 4_000_000
+"""Pixels from which on the finer of the searches for lossy mosaics are left out, to stay within seconds."""
+WORK = 12_000_000
+"""Pixels that may be spent on proposals that come to nothing, in one picture."""
+
+Candidate = tuple[float, Mosaic]
+"""How much evidence there is for a mosaic, in nats, and the mosaic."""
 
 
 def find(pixels: NDArray[Any], *, lossy: bool | None = None) -> list[Mosaic]:
+    """Return the mosaics of a picture whose tiles are intact, or nearly so.
+
+    Rectangular areas of at least 2 x 2 cells, with cells of 3 to 128 pixels a side, cut by the area's border or not. A
+    picture without mosaics gives an empty list.
+
+    Parameters
+    ----------
+    pixels : uint8 or uint16 (H, W) or (H, W, C): gray, or colour with R, G, B first
+    lossy : whether the picture went through a lossy file after it was pixelated, so that tiles are not of exactly
+        one colour any more; None decides from the pixels
+
+    Returns
+    -------
+    mosaics that do not overlap, sorted by y, then x, each with a confidence above 0.5
+
+    Raises
+    ------
+    ValueError : the array is no picture of these types
+    """
+    if pixels.ndim not in (2, 3) or pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"a picture must be uint8 or uint16 (H, W) or (H, W, C), not {pixels.dtype} {pixels.shape}")
+    if min(pixels.shape[:2]) < 6 or (pixels.ndim == 3 and not pixels.shape[2]):
+        return []
     found: list[Mosaic] = []
     if not lossy:
-        across, down = steps(pixels, lossy=False)
-        found = _settle(_candidates(pixels, across, down, tiles.seeds(tiles.exact_tiles(across, down)), 0.05))
-    if lossy or (lossy is None and (not found or _go_on(found, pixels))):
-        across, down = steps(pixels, lossy=True)
-        seeds = []
-        for tolerance in (1, 2, 4):
-            found_cores = tiles.cores(across, down, tolerance)
-            seeds += tiles.seeds(found_cores, 100)
-            seeds += tiles.single_seeds(found_cores, across.shape)
-        for side in (256, 128, 64, 32, 24, 16, 12):
-            seeds += tiles.combed(across, down, side)
-        found = _settle(_candidates(pixels, across, down, seeds, None))
-    return sorted(found, key=lambda m: (m.y, m.x))
+        found = settle(exact_candidates(pixels))
+        if lossy is False or (found and not _go_on(found, pixels)):
+            return found
+    return settle(lossy_candidates(pixels))
 
 
-def _go_on(found, pixels):
-    """Whether mosaics of exactly equal pixels go on in merely similar ones: a lossy file's."""
-    picture = luminance(pixels)
-    ours = theirs = 0
-    for m in found:
-        cell = (int(m.grid.width), int(m.grid.height))
-        box = tiles.trim(picture, (m.x, m.y, m.width, m.height), cell, (int(m.grid.x), int(m.grid.y)))
-        ours += m.width * m.height
-        theirs += min(box[2] * box[3], 2 * m.width * m.height)
-    return theirs > 1.15 * ours
-
-
-def _candidates(pixels, across, down, seeds, noise):
-    candidates = []
-    picture = luminance(pixels) if noise is None else pixels
-    tried = []
-    ranked = sorted(
-        ((tiles.support(across, down, seed.box, seed.cell, seed.origin), seed) for seed in seeds),
-        key=lambda r: -r[0],
-    ) if noise is None else [(0, seed) for seed in seeds]
-    for value, seed in ranked:
-        if _inside_one(seed, tried):
+def exact_candidates(pixels: NDArray[Any]) -> list[Candidate]:
+    """Return what may be mosaics of tiles of exactly one colour."""
+    across, down = steps(pixels, lossy=False)
+    candidates: list[Candidate] = []
+    done: list[tiles.Seed] = []
+    for seed in tiles.seeds(tiles.exact_tiles(across, down)):
+        if tiles.inside_one(seed, done):
             continue
-        if noise is None:
-            if value < 10 or value < 0.02 * seed.box[2] * seed.box[3] or len(tried) > 150:
-                continue
-            if any(_covers(m, seed.box) and tiles.support(across, down, seed.box, (int(m.grid.width), int(m.grid.height)), (int(m.grid.x), int(m.grid.y))) >= 0.8 * value for _, m in candidates):
-                continue
-        for _ in range(3):
-            level = noise or max(tiles.noise_in(across, down, seed), 0.3)
-            grown = tiles.grow(across, down, seed, level)
-            if grown is None or grown[1] < 10:
+        fit = tiles.grow(across, down, seed, tiles.NOISELESS)
+        if fit is None:
+            continue
+        done.append(fit)
+        candidates += _candidate(pixels, across, down, fit, tiles.NOISELESS)
+    return candidates
+
+
+def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
+    """Return what may be mosaics of tiles of nearly one colour, from luminance."""
+    picture = luminance(pixels)
+    across, down = steps(pixels, lossy=True)
+    large = picture.size > LARGE
+    proposals: list[tiles.Seed] = []
+    for tolerance in (2,) if large else (1, 2, 4):
+        rectangles = tiles.cores(across, down, tolerance)
+        proposals += tiles.seeds(rectangles, 100) + tiles.single_seeds(rectangles, picture.shape)
+    for side in (256, 128, 64, 32, 24) if large else (256, 128, 64, 32, 24, 16, 12):
+        proposals += tiles.combed(across, down, side)
+    ranked = [(tiles.support(across, down, seed), seed) for seed in proposals]
+    ranked.sort(key=lambda r: -r[0])
+
+    candidates: list[Candidate] = []
+    done: list[tiles.Seed] = []
+    work = 0
+    for value, first in ranked:
+        if value < 10 or work > WORK:
+            break
+        if value < 0.02 * first.box[2] * first.box[3] or tiles.inside_one(first, done):
+            continue
+        if any(tiles.explains(across, down, m, first, 0.8 * value) for _, m in candidates):
+            continue
+        seed = first
+        for _ in range(3):  # the area shows the grid better than the seed did, the grid the area, …
+            noise = max(tiles.noise_in(across, down, seed), 0.3)
+            fit = tiles.grow(across, down, seed, noise)
+            if fit is None:
+                work += 9 * seed.box[2] * seed.box[3]
                 break
-            box, score = grown
-            tried.append((box, seed.cell, seed.origin))
-            if noise is None:
-                box = tiles.trim(picture, box, seed.cell, seed.origin)
-            grid = Grid(seed.origin[0], seed.origin[1], *seed.cell)
-            confidence = tiles.judge(pixels, across, down, box, grid, level)
-            if confidence < 0.5:
+            done.append(fit)
+            box = tiles.trim(picture, fit)
+            if min(box[2:]) < 4:
                 break
-            score = tiles.support(across, down, box, seed.cell, seed.origin)
-            candidates.append((score, Mosaic(*box, grid, confidence=confidence)))
-            cell, origin = tiles.regrid(across, down, box)
-            seed = tiles.Seed(box, cell, origin, seed.weight)
-            if _inside_one(seed, tried):
+            fit = tiles.Seed(box, fit.cell, fit.origin)
+            new = _candidate(pixels, across, down, fit, noise)
+            if not new:
+                work += 9 * box[2] * box[3]
+                break
+            candidates += new
+            seed = tiles.regrid(across, down, fit)
+            if tiles.inside_one(seed, done):
                 break
     return candidates
 
 
-def _covers(m, box):
-    x, y, w, h = box
-    across = min(m.x + m.width, x + w) - max(m.x, x)
-    down = min(m.y + m.height, y + h) - max(m.y, y)
-    return across > 0 and down > 0 and across * down >= 0.6 * w * h
+def _candidate(pixels: NDArray[Any], across: Steps, down: Steps, fit: tiles.Seed, noise: float) -> list[Candidate]:
+    """Return the fit as a candidate, or nothing where it is no mosaic."""
+    mosaic = Mosaic(*fit.box, Grid(*fit.origin, *fit.cell))
+    confidence = tiles.judge(pixels, mosaic, noise)
+    if confidence <= 0.5:
+        return []
+    return [(tiles.support(across, down, fit), Mosaic(*fit.box, mosaic.grid, confidence=confidence))]
 
 
-def _inside_one(seed, tried):
-    x, y, w, h = seed.box
-    return any(
-        cell == seed.cell and a <= x and b <= y and x + w <= a + c and y + h <= b + d
-        and (origin[0] - seed.origin[0]) % cell[0] == 0 and (origin[1] - seed.origin[1]) % cell[1] == 0
-        for (a, b, c, d), cell, origin in tried
-    )
+def _go_on(found: Sequence[Mosaic], pixels: NDArray[Any]) -> bool:
+    """Whether mosaics of exactly equal pixels go on in merely similar ones: the file is lossy after all."""
+    picture = luminance(pixels)
+    ours = theirs = 0
+    for m in found:
+        _, _, width, height = tiles.trim(picture, tiles.Seed.of(m))
+        ours += m.width * m.height
+        theirs += min(width * height, 2 * m.width * m.height)
+    return theirs > 1.15 * ours
 
 
-def _settle(candidates):
-    found = []
+def settle(candidates: Sequence[Candidate]) -> list[Mosaic]:
+    """Return the candidates that do not overlap better ones, sorted by y, then x."""
+    found: list[Mosaic] = []
     for _, m in sorted(candidates, key=lambda c: -c[0]):
-        if all(m.x >= o.x + o.width or o.x >= m.x + m.width or m.y >= o.y + o.height or o.y >= m.y + m.height for o in found):
+        if all(tiles.shared(m, other) == 0 for other in found):
             found.append(m)
-    return found
+    return sorted(found, key=lambda m: (m.y, m.x))

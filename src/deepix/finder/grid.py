@@ -23,6 +23,12 @@ Steps = NDArray[np.uint8]
 
 SMALLEST, LARGEST = 3, 128
 """Cell sizes that are looked for, in pixels."""
+MAXIMUM = 512
+"""The largest cell that `fit_grid` thinks of in an area that is given."""
+FLOOR = 0.1
+"""What the root of a step is at least taken for: combs in which nothing at all happens off the lines compare equal."""
+ROOTS = np.rint(16 * np.sqrt(np.arange(256))).clip(0, 255).astype(np.uint8)
+"""Sixteen times the root of a step: with roots, one strong edge does not weigh more than a comb."""
 
 
 def steps(pixels: Array, lossy: bool) -> tuple[Steps, Steps]:
@@ -126,8 +132,92 @@ def _ratio(on: Array, on_pairs: Array, everything: float, pairs: float, floor: f
     return np.asarray(ratio, np.float64)
 
 
-def comb_in(
-    across: Steps, down: Steps, cell: tuple[int, int] | None, floor: float, cap: int
+def fit_grid(
+    pixels: Array, area: NDArray[np.bool_] | tuple[int, int, int, int], cell: tuple[int, int] | None = None
 ) -> tuple[Grid, float]:
-    """Placeholder."""
-    raise NotImplementedError
+    """Return the grid of an area that is known to be pixelated.
+
+    Integer sizes are tried first; then sizes that divide the area's box into a whole number of cells (a program that
+    scaled a region down and up again leaves cells that are a pixel uneven). Of grids that explain the area equally well
+    the one with the smallest cells is returned; where there is no line at all, one cell as large as the area.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, C), uint8 or uint16; intact or from a lossy file
+    area : bool (H, W) mask of the whole picture, or a box (x, y, width, height)
+    cell : the cells' width and height where they are known: only the origin is looked for
+
+    Returns
+    -------
+    the grid, in pixels of the picture, with its origin in the cell at the area's upper left corner; and a
+    confidence 0 … 1: how much larger the steps on its lines are than off them, in the worse of both directions
+
+    Raises
+    ------
+    ValueError : the area is empty or does not lie in the picture, or the cell is smaller than 1 pixel
+    """
+    box, mask = _box_of(area, pixels.shape)
+    if cell is not None and min(cell) < 1:
+        raise ValueError(f"cells must be at least 1 pixel wide and high, not {cell[0]} x {cell[1]}")
+    x, y, w, h = box
+    inside = pixels[y : y + h, x : x + w]
+    best: tuple[float, list[tuple[float, float]]] = (-1.0, [])
+    for lossy in (False, True):
+        across, down = steps(inside, lossy)
+        fits = []
+        for g, size, axis in ((across, cell[0] if cell else None, 1), (down, cell[1] if cell else None, 0)):
+            fits.append(_fit_lines(g if axis == 1 else g.T, mask if axis == 1 else mask.T, size))
+        confidence = min(fit[2] for fit in fits)
+        if confidence > best[0]:
+            best = (confidence, [(fit[0], fit[1]) for fit in fits])
+        if confidence > 0.98:  # hardly any step off the lines: the file is not lossy
+            break
+    (width, left), (height, top) = best[1]
+    return Grid(x + left, y + top, width, height), max(best[0], 0.0)
+
+
+def _box_of(
+    area: NDArray[np.bool_] | tuple[int, int, int, int], shape: tuple[int, ...]
+) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]]:
+    if isinstance(area, np.ndarray):
+        if area.shape != shape[:2]:
+            raise ValueError(f"the mask's shape {area.shape} is not the picture's {shape[:2]}")
+        rows, columns = np.flatnonzero(area.any(axis=1)), np.flatnonzero(area.any(axis=0))
+        if not rows.size:
+            raise ValueError("the mask is empty")
+        y, x, h, w = int(rows[0]), int(columns[0]), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+        return (x, y, w, h), area[y : y + h, x : x + w]
+    x, y, w, h = area
+    if w < 1 or h < 1 or x < 0 or y < 0 or x + w > shape[1] or y + h > shape[0]:
+        raise ValueError(f"the area {x},{y},{w},{h} does not lie in the picture of {shape[1]} x {shape[0]} pixels")
+    return (x, y, w, h), np.ones((h, w), bool)
+
+
+def _fit_lines(g: Steps, mask: NDArray[np.bool_], size: int | None) -> tuple[float, float, float]:
+    """Return size, offset of the first line and confidence of the comb across the columns of an area."""
+    pairs = mask[:, 1:] & mask[:, :-1]
+    total = np.where(pairs, ROOTS[g[:, 1:]], 0).sum(axis=0, dtype=np.float64) / 16
+    count = pairs.sum(axis=0, dtype=np.float64)
+    side = mask.shape[1]
+    if total.sum() == 0:
+        return float(size or side), 0.0, 0.0
+    sizes = range(size, size + 1) if size else range(2, min(side, MAXIMUM) + 1)
+    width, phase, ratio = comb(total, count, FLOOR, sizes)
+    best = (float(width), float((phase + 1) % width), ratio, np.arange(side - 1) % width == phase)
+    if size is None:
+        for number in range(2, side // SMALLEST + 1):
+            if side % number:
+                band = np.floor((np.arange(side) + 0.5) * number / side)
+                lines = np.diff(band) > 0
+                ratio = float(_ratio(total[lines].sum()[None], count[lines].sum()[None], float(total.sum()),
+                                     float(count.sum()), FLOOR)[0])  # fmt: skip
+                if ratio > best[2] + 1:
+                    best = (side / number, 0.0, ratio, lines)
+    if not np.isfinite(best[2]):
+        return float(size or side), 0.0, 0.0
+    lines = best[3]
+    on = total[lines].sum() / max(count[lines].sum(), 1)
+    off = total[~lines].sum() / max(count[~lines].sum(), 1)
+    confidence = (on - off) / (on + off) * (1 - np.exp(-best[2] / 10))
+    offset = best[1] - best[0] if best[1] > 0 else 0.0
+    return best[0], offset, float(max(confidence, 0.0))

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,27 +22,70 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from deepix.finder.grid import LARGEST, SMALLEST, Steps, comb, comb_ratio, luminance
-from deepix.mosaic import Grid, Mosaic
+from deepix.finder.grid import FLOOR, LARGEST, ROOTS, SMALLEST, Steps, comb, comb_ratio, luminance
+from deepix.mosaic import Mosaic
 
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]
 """x, y, width, height"""
 
 CONTRAST = 4.0
-EXACT = 0.1
-FLOOR = 0.1
-LOW, HIGH, BIAS, OFFCAP, ONCAP = 0.2, 0.6, 0.02, 0.0, 3.0
+"""How much larger steps are taken to be on a grid's lines than around."""
+NOISELESS = 0.05
+"""The mean step inside tiles of exactly one colour, in levels: small, and not 0 to keep likelihoods finite."""
+STEP = 2.0
+"""How much a step off the lines says that the area ends there, next to how well its rows agree with their cells."""
+BIAS = 0.02
+"""What each pixel of an area costs, in nats, so that it does not grow over what says nothing."""
 
 
 @dataclass(frozen=True)
 class Seed:
-    """A box that holds some tiles of a grid; `weight` (the tiles' pixels) orders the seeds."""
+    """A box with the grid of its cells: the cells' width and height and one cell's upper left corner."""
 
     box: Box
     cell: tuple[int, int]
     origin: tuple[int, int]
-    weight: int
+
+    @classmethod
+    def of(cls, m: Mosaic) -> Seed:
+        """Return the box and the grid of a mosaic, whose grid must be of integers."""
+        g = m.grid
+        return cls((m.x, m.y, m.width, m.height), (int(g.width), int(g.height)), (int(g.x), int(g.y)))
+
+    def same_grid(self, other: Seed) -> bool:
+        """Whether both grids have all their lines in common."""
+        return self.cell == other.cell and all(
+            (a - b) % size == 0 for a, b, size in zip(self.origin, other.origin, self.cell, strict=True)
+        )
+
+
+def inside_one(seed: Seed, others: Sequence[Seed]) -> bool:
+    """Whether the seed lies in one of the others, on the same grid."""
+    x, y, w, h = seed.box
+    return any(
+        a <= x and b <= y and x + w <= a + c and y + h <= b + d and seed.same_grid(other)
+        for other in others
+        for a, b, c, d in (other.box,)
+    )
+
+
+def shared(m: Mosaic, other: Mosaic) -> int:
+    """Return how many pixels the boxes of two mosaics have in common."""
+    width = min(m.x + m.width, other.x + other.width) - max(m.x, other.x)
+    height = min(m.y + m.height, other.y + other.height) - max(m.y, other.y)
+    return max(width, 0) * max(height, 0)
+
+
+def explains(across: Steps, down: Steps, m: Mosaic, seed: Seed, least: float) -> bool:
+    """Whether a mosaic covers most of the seed's box and its grid has at least this support there."""
+    x, y, w, h = seed.box
+    width = min(m.x + m.width, x + w) - max(m.x, x)
+    height = min(m.y + m.height, y + h) - max(m.y, y)
+    if width <= 0 or height <= 0 or width * height < 0.6 * w * h:
+        return False
+    grid = Seed.of(m)
+    return support(across, down, Seed(seed.box, grid.cell, grid.origin)) >= least
 
 
 def exact_tiles(across: Steps, down: Steps, largest: int = LARGEST) -> NDArray[np.int64]:
@@ -51,7 +95,6 @@ def exact_tiles(across: Steps, down: Steps, largest: int = LARGEST) -> NDArray[n
     block of (w − 1) x (h − 1). Its upper left corner is found first, then how far it runs to the right and down.
     """
     flat = _flat(across, down, 0)
-    # np.roll-free neighbours: flat is padded by a frame of False
     corners = np.flatnonzero(flat[1:-1, 1:-1] & ~flat[:-2, 1:-1] & ~flat[1:-1, :-2])
     width = flat.shape[1]
     y, x = np.divmod(corners, width - 2)
@@ -65,7 +108,7 @@ def exact_tiles(across: Steps, down: Steps, largest: int = LARGEST) -> NDArray[n
     closed = line[last] & ~line[last + 1] & ~line[last + width]
     closed &= ~line[last - (right - 1) - 1] & ~line[last - (below - 1) * width - width]
     tiles = np.stack([x, y, right + 1, below + 1], axis=1)[closed]
-    return tiles.astype(np.int64)
+    return np.asarray(tiles, np.int64)
 
 
 def _flat(across: Steps, down: Steps, tolerance: int) -> NDArray[np.bool_]:
@@ -126,16 +169,13 @@ def seeds(tiles: NDArray[np.int64], limit: int = 300) -> list[Seed]:
             (int(left[i]), int(top[i]), int(right[i] - left[i]), int(bottom[i] - top[i])),
             (int(w[first[i]]), int(h[first[i]])),
             (int(left[i]), int(top[i])),
-            int(weight[i]),
         )
         for i in chosen
     ]
 
 
-def grow(
-    across: Steps, down: Steps, seed: Seed, noise: float, blocked: NDArray[np.bool_] | None = None
-) -> tuple[Box, float] | None:
-    """Return the rectangle that the seed's grid explains best, with its log-likelihood ratio, or None.
+def grow(across: Steps, down: Steps, seed: Seed, noise: float) -> Seed | None:
+    """Return the rectangle that the seed's grid explains best, or None where it explains nothing.
 
     Starting with the seed's rows, the best interval of columns, then of rows, and so on until nothing changes
     (coordinate ascent), in a window that widens while the rectangle touches it.
@@ -144,8 +184,7 @@ def grow(
     ----------
     across, down : as `steps` returns
     seed : where to start, and the grid
-    noise : mean step inside tiles, in levels
-    blocked : bool (H, W), pixels that belong to other mosaics
+    noise : mean step inside tiles, in levels; `NOISELESS` where tiles are of exactly one colour
     """
     height, width = across.shape
     x, y, w, h = seed.box
@@ -159,55 +198,52 @@ def grow(
         phase = ((seed.origin[0] - x0) % seed.cell[0], (seed.origin[1] - y0) % seed.cell[1])
         horizontal = _evidence(across[window], seed.cell, phase[0], 1, noise)
         vertical = _evidence(down[window], seed.cell, phase[1], 0, noise)
-        if blocked is not None:
-            horizontal[blocked[window]] = -100
-        interval = _ascend(horizontal, vertical, (rows[0] - y0, rows[1] - y0), seed.cell, phase)
-        if interval is None:
+        best = _ascend(horizontal, vertical, (rows[0] - y0, rows[1] - y0), seed.cell, phase)
+        if best is None:
             return None
-        (a, b), (c, d), score = interval
+        (a, b), (c, d), score = best
         rows = (y0 + c, y0 + d)
-        touches = (a == 0 < x0) or (c == 0 < y0) or (x0 + b == x1 < width) or (y0 + d == y1 < height)
-        if not touches:
-            return (x0 + a, y0 + c, b - a, d - c), score
+        if not ((a == 0 < x0) or (c == 0 < y0) or (x0 + b == x1 < width) or (y0 + d == y1 < height)):
+            box = (x0 + a, y0 + c, b - a, d - c)
+            if score < 10 or b - a < 1.5 * seed.cell[0] or d - c < 1.5 * seed.cell[1]:
+                return None
+            return Seed(box, seed.cell, seed.origin)
         margin_x, margin_y = (x1 - x0) // 2, (y1 - y0) // 2
 
 
 def _evidence(g: Steps, cell: tuple[int, int], phase: int, axis: int, noise: float) -> NDArray[np.float32]:
-    """Return each pair's log-likelihood ratio of "mosaic" to "photo", float32 of the shape of `g`."""
-    exact = noise < EXACT
+    """Return each pair's log-likelihood ratio of "mosaic" to "photo", float32 of the shape of `g`.
+
+    Steps are taken as exponentially distributed. In a photo their mean is that of the neighbourhood. In a mosaic it
+    is `CONTRAST` times as much on lines, and off lines that of the neighbourhood's pairs off lines (a lossy file's
+    noise is largest where the picture is busy), but clearly smaller than the neighbourhood's.
+    """
+    exact = noise <= NOISELESS
     size = cell[0] if axis == 1 else cell[1]
     values = g.astype(np.float32)
     lines = (slice(None), slice(phase, None, size)) if axis == 1 else (slice(phase, None, size), slice(None))
+    # along lines only a few pixels: an area's border must stay sharp, and noise changes from block to block
     reach = [max(2 * v + 1, 9) if exact or i == axis else 9 for i, v in enumerate((cell[1], cell[0]))]
     around = ndimage.uniform_filter(values, size=reach, mode="nearest")
     np.maximum(around, noise, out=around)
     if exact:
-        ratio = np.log(around / np.float32(noise))
-        ratio -= g * (np.float32(1 / noise) - 1 / around)
-        ratio[lines] = -np.log(CONTRAST) + g[lines] / around[lines] * (1 - 1 / CONTRAST)
-        np.clip(ratio, -30, 3, out=ratio)
-        ratio -= 0.02
-        return ratio
-    off = values.copy()
-    off[lines] = 0
-    share = np.ones(g.shape[axis], np.float32)
-    share[phase::size] = 0
-    share = ndimage.uniform_filter1d(share, reach[axis], mode="nearest")
-    inside = ndimage.uniform_filter(off, size=reach, mode="nearest")
-    inside /= share if axis == 1 else share[:, None]
-    inside = np.maximum(np.clip(inside, LOW * around, HIGH * around), noise)
+        inside: Array = np.full_like(around, noise)
+    else:
+        off = values.copy()
+        off[lines] = 0
+        share = np.ones(g.shape[axis], np.float32)
+        share[phase::size] = 0
+        share = ndimage.uniform_filter1d(share, reach[axis], mode="nearest")
+        inside = ndimage.uniform_filter(off, size=reach, mode="nearest")
+        inside /= share if axis == 1 else share[:, None]
+        np.maximum(np.clip(inside, 0.2 * around, 0.6 * around), noise, out=inside)
     ratio = np.log(around / inside)
-    ratio -= g * (1 / inside - 1 / around)
-    kappa = min(CONTRAST, 0.8 * size)
-    ratio[lines] = -np.log(kappa) + g[lines] / around[lines] * (1 - 1 / kappa)
-    if OFFCAP: np.minimum(ratio, np.maximum(OFFCAP / size, 0.05), out=ratio, where=share_where(g.shape, lines))
-    np.clip(ratio, -4, ONCAP, out=ratio)
+    ratio -= values * (1 / inside - 1 / around)
+    contrast = min(CONTRAST, 0.8 * size)
+    ratio[lines] = -np.log(contrast) + values[lines] / around[lines] * (1 - 1 / contrast)
+    np.clip(ratio, -30 if exact else -4, 3, out=ratio)
     ratio -= BIAS
-    return ratio
-
-def share_where(shape, lines):
-    m = np.ones(shape, bool); m[lines] = False
-    return m
+    return np.asarray(ratio, np.float32)
 
 
 def _spread(pairs: NDArray[np.float64], size: int, phase: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -246,9 +282,7 @@ def _ascend(
     return columns, rows, score
 
 
-def _best_interval(
-    values: NDArray[np.float64], first: NDArray[np.float64]
-) -> tuple[tuple[int, int], float]:
+def _best_interval(values: NDArray[np.float64], first: NDArray[np.float64]) -> tuple[tuple[int, int], float]:
     """Return the interval (a, b) with the largest sum of values[a:b] − first[a], and that sum.
 
     `first` is the evidence of the pair that leads into a line from outside: it does not count for the first line.
@@ -262,7 +296,9 @@ def _best_interval(
 
 
 def cores(across: Steps, down: Steps, tolerance: int, limit: int = 3000) -> NDArray[np.int64]:
-    """Return rectangles that are nearly of one colour, with their sides on the strongest steps around: as `exact_tiles`.
+    """Return rectangles that are nearly of one colour, with their sides on the strongest steps around.
+
+    Int64 (n, 4) of x, y, width, height, as `exact_tiles` gives.
 
     For lossy files: the middle of a larger tile is smooth, and what the file's noise took from its rim lies
     within one block of the file's transform (8 pixels).
@@ -294,12 +330,12 @@ def single_seeds(tiles: NDArray[np.int64], shape: tuple[int, ...], limit: int = 
     order = np.argsort(-w * h, kind="stable")
     found = []
     for i in order[:limit]:
-        left, top = max(x[i] - w[i] // 2, 0), max(y[i] - h[i] // 2, 0)
-        right, bottom = min(x[i] + w[i] + w[i] // 2, shape[1]), min(y[i] + h[i] + h[i] // 2, shape[0])
         if min(w[i], h[i]) < 6:
             continue
+        left, top = max(x[i] - w[i] // 2, 0), max(y[i] - h[i] // 2, 0)
+        right, bottom = min(x[i] + w[i] + w[i] // 2, shape[1]), min(y[i] + h[i] + h[i] // 2, shape[0])
         box = (int(left), int(top), int(right - left), int(bottom - top))
-        found.append(Seed(box, (int(w[i]), int(h[i])), (int(x[i]), int(y[i])), int(w[i] * h[i])))
+        found.append(Seed(box, (int(w[i]), int(h[i])), (int(x[i]), int(y[i]))))
     return found
 
 
@@ -314,9 +350,6 @@ def _sides(band: Steps, start: int, stop: int, reach: int = 8) -> tuple[int, int
     first = low + int(left.argmax()) if left.max() >= 1 else low
     last = stop - inside + int(right.argmax()) if right.size and right.max() >= 1 else high
     return first, last
-
-
-ROOTS = np.rint(16 * np.sqrt(np.arange(256))).clip(0, 255).astype(np.uint8)
 
 
 def combed(across: Steps, down: Steps, side: int, limit: int = 60) -> list[Seed]:
@@ -343,7 +376,7 @@ def combed(across: Steps, down: Steps, side: int, limit: int = 60) -> list[Seed]
         if key in seen:
             continue
         seen.add(key)
-        found.append(Seed((x, y, side, side), cell, origin, round(1000 * float(ratio[j, k]))))
+        found.append(Seed((x, y, side, side), cell, origin))
         if len(found) == limit:
             break
     return found
@@ -397,21 +430,23 @@ def noise_in(across: Steps, down: Steps, seed: Seed) -> float:
     return float(across[box][:, columns].mean() + down[box][rows].mean()) / 2
 
 
-def trim(picture: Array, box: Box, cell: tuple[int, int], origin: tuple[int, int]) -> Box:
+def trim(picture: Array, area: Seed) -> Box:
     """Return the box with each of its sides where the pixels stop to be like the rest of their cell.
 
     Parameters
     ----------
     picture : (H, W) luminance of a lossy picture
-    box : the area, up to about one cell
-    cell, origin : its grid
+    area : the area, up to about one cell, with its grid
     """
-    x, y, w, h = box
+    (x, y, w, h), cell, origin = area.box, area.cell, area.origin
     for _ in range(2):
         before = (x, y, w, h)
         bottom = _end(picture, (x, x + w), (y, y + h), cell, origin)
         top = len(picture) - _end(
-            picture[::-1], (x, x + w), (len(picture) - bottom, len(picture) - y), cell,
+            picture[::-1],
+            (x, x + w),
+            (len(picture) - bottom, len(picture) - y),
+            cell,
             (origin[0], (len(picture) - origin[1]) % cell[1]),
         )
         y, h = top, bottom - top
@@ -419,7 +454,10 @@ def trim(picture: Array, box: Box, cell: tuple[int, int], origin: tuple[int, int
         swapped = (cell[1], cell[0])
         right = _end(turned, (y, y + h), (x, x + w), swapped, (origin[1], origin[0]))
         left = len(turned) - _end(
-            turned[::-1], (y, y + h), (len(turned) - right, len(turned) - x), swapped,
+            turned[::-1],
+            (y, y + h),
+            (len(turned) - right, len(turned) - x),
+            swapped,
             (origin[1], (len(turned) - origin[0]) % cell[0]),
         )
         x, w = left, right - left
@@ -446,7 +484,10 @@ def _end(
     if last > first:  # whole cells only: the other sides may not be exact yet
         left, right = first, last
     band = np.ascontiguousarray(picture[start:stop, left:right]).astype(np.float32)
-    column = np.unique(np.maximum(np.arange((left - origin[0]) // cell[0] * cell[0] + origin[0], right, cell[0]), left)) - left
+    column = (
+        np.unique(np.maximum(np.arange((left - origin[0]) // cell[0] * cell[0] + origin[0], right, cell[0]), left))
+        - left
+    )
     number = np.diff(column, append=right - left)
     means = np.add.reduceat(band, column, axis=1) / number
     y = np.arange(start, stop)
@@ -470,7 +511,14 @@ def _end(
     level = np.clip(level, 0.8, 8)
     score = np.clip(np.log(level / difference), -1.5, 1.5)
     score[: max(depth - 2 * size, 0)] = 1
-    return start + 1 + int(np.argmax(np.cumsum(score)))
+    # a step where no grid line is, much larger than inside, is the area's end
+    step = np.zeros(len(y))
+    step[:-1] = np.abs(np.diff(band, axis=0)).mean(axis=1)
+    within = (lag[1:] > 0) & (y[1:] < about - 1)
+    usual = float(np.median(step[:-1][within])) if within.any() else 1.0
+    bonus = STEP * np.clip(np.log((step + 0.1) / (3 * usual + 1)), 0, 1.5)
+    bonus[:-1][lag[1:] == 0] = 0
+    return start + 1 + int(np.argmax(np.cumsum(score) + bonus))
 
 
 def profiles(across: Steps, down: Steps, box: Box) -> list[tuple[Array, Array]]:
@@ -479,66 +527,84 @@ def profiles(across: Steps, down: Steps, box: Box) -> list[tuple[Array, Array]]:
     columns = ROOTS[across[y : y + h, x + 1 : x + w]].sum(axis=0, dtype=np.float64) / 16
     rows = ROOTS[down[y + 1 : y + h, x : x + w]].sum(axis=1, dtype=np.float64) / 16
     result = [(columns, np.full(w - 1, float(h))), (rows, np.full(h - 1, float(w)))]
-    for total, count in result:
+    for total, _ in result:
         if len(total) >= 24:  # steps next to the area's own border are not as inside: a lossy file blurs it
             for end in (slice(0, 2), slice(-2, None)):
                 total[end] = np.median(total)
     return result
 
 
-def regrid(across: Steps, down: Steps, box: Box) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the cell and the origin that explain the steps inside a box best."""
-    (width, px, _), (height, py, _) = (comb(*p, FLOOR) for p in profiles(across, down, box))
-    return (width, height), (box[0] + 1 + px, box[1] + 1 + py)
+def regrid(across: Steps, down: Steps, area: Seed) -> Seed:
+    """Return the same box with the grid that explains the steps in it best."""
+    (width, px, _), (height, py, _) = (comb(*p, FLOOR) for p in profiles(across, down, area.box))
+    return Seed(area.box, (width, height), (area.box[0] + 1 + px, area.box[1] + 1 + py))
 
 
-def support(across: Steps, down: Steps, box: Box, cell: tuple[int, int], origin: tuple[int, int]) -> float:
-    """Return the log-likelihood ratio of a grid in a box: the smaller of both directions'."""
+def support(across: Steps, down: Steps, area: Seed) -> float:
+    """Return the log-likelihood ratio of a grid in its box, in nats: the smaller of both directions'."""
     ratios = [
         comb_ratio(*p, FLOOR, size, (o - b - 1) % size)
-        for p, size, o, b in zip(profiles(across, down, box), cell, origin, box[:2], strict=True)
+        for p, size, o, b in zip(profiles(across, down, area.box), area.cell, area.origin, area.box[:2], strict=True)
     ]
     return min(ratios)
 
 
-def judge(pixels: Array, across: Steps, down: Steps, box: Box, grid: Grid, noise: float) -> float:
-    """Return how sure one can be that the box is a pixelated part of a photo: 0 … 1.
+def judge(pixels: Array, m: Mosaic, noise: float) -> float:
+    """Return how sure one can be that this is a pixelated part of a photo: 0 if it is taken not to be, else over 0.5.
 
     A photo's cells differ from most of their neighbours, by more than the noise, and not as the sum of a row's and a
     column's value (as in gradients and drawn frames): the mixed difference of the four cells around a corner is not 0.
+    Cells as a JPEG file's own blocks lie must differ by more, because coarse files of clean photos show such cells.
     """
-    m = Mosaic(*box, grid)
-    values = m.cells.mean(pixels[m.box] if noise < EXACT else luminance(pixels[m.box]))
-    if pixels.dtype == np.uint16:
-        values = values / 257
+    exact = noise <= NOISELESS
+    box = pixels[m.box] if exact else luminance(pixels[m.box])
+    scale = 257 if pixels.dtype == np.uint16 else 1
+    values = m.cells.mean(box) / scale
     if min(values.shape[:2]) < 2:
         return 0.0
     values = values.reshape(*values.shape[:2], -1)
-    edges = [np.abs(np.diff(values, axis=axis)).max(axis=2) for axis in (0, 1)]
+    down, across = (np.abs(np.diff(values, axis=axis)).max(axis=2) for axis in (0, 1))
     saddle = np.abs(np.diff(np.diff(values, axis=0), axis=1)).max(axis=2)
     tolerance = 0.5 + 0.3 * noise
-    crossed = min(*((e > tolerance).mean() for e in edges), (saddle > tolerance).mean())
-    contrast = min(float(np.median(e)) for e in edges)
-    strongest = max(float(e.max()) for e in edges)
-    if noise >= EXACT:
-        picture = luminance(pixels[m.box]).astype(np.float64)
-        rest = m.cells.mean(np.abs(picture - m.cells.spread(m.cells.mean(picture))))
-        allowed = 1.0 + 0.5 * noise + 0.3 * _largest_around(edges[1][..., None].max(axis=2), edges[0][..., None].max(axis=2))
-        if (rest <= allowed).mean() < 0.8:
+    crossed = min(float((d > tolerance).mean()) for d in (down, across, saddle))
+    contrast = min(float(np.median(down)), float(np.median(across)))
+    strongest = max(float(down.max()), float(across.max()))
+    aligned = all(v % 8 == 0 for v in (m.grid.x, m.grid.y, m.grid.width, m.grid.height))
+    if crossed < 0.6 or strongest < 7 or contrast < (5 if aligned else 1.5):
+        return 0.0
+    if not exact:
+        residual = np.abs(box - m.cells.spread(m.cells.mean(box))) / scale
+        allowed = 1.0 + 0.5 * noise + 0.3 * _largest_around(across, down)
+        if (m.cells.mean(residual) <= allowed).mean() < 0.8:
             return 0.0
-    aligned = all(v % 8 == 0 for v in (grid.x, grid.y, grid.width, grid.height))
-    if crossed < 0.6 or strongest < 7 or contrast < 1:
-        return 0.0
-    if contrast < (5 if aligned else 1.5):
-        return 0.0
-    return 1.0
+        if max(_folded(box, m, axis) for axis in (0, 1)) > 0.6:
+            return 0.0
+    corners = saddle.size
+    return 0.5 + 0.5 * crossed * (1 - noise / (noise + contrast)) * (1 - float(np.exp(-corners)))
+
+
+def _folded(box: Array, m: Mosaic, axis: int) -> float:
+    """Return the largest mean step at any other place in the cells, relative to that on their lines."""
+    size, origin, start = (
+        (int(m.grid.height), m.grid.y, m.y) if axis == 0 else (int(m.grid.width), m.grid.x, m.x)
+    )
+    step = np.abs(np.diff(box.astype(np.int32), axis=axis)).mean(axis=1 - axis)
+    place = (np.arange(1, len(step) + 1) + start - int(origin)) % size
+    inner = np.ones(len(step), bool)
+    if len(step) >= 24:
+        inner[[0, 1, -2, -1]] = False  # a lossy file blurs the area's own border
+    mean = np.bincount(place[inner], step[inner], size) / np.maximum(np.bincount(place[inner], minlength=size), 1)
+    return float(mean[1:].max() / max(mean[0], 1e-9))
 
 
 def _largest_around(across: Array, down: Array) -> Array:
     """Return each cell's largest difference to a neighbour."""
     result = np.zeros((across.shape[0], down.shape[1]))
-    np.maximum(result[:, :-1], across, out=result[:, :-1])
-    np.maximum(result[:, 1:], across, out=result[:, 1:])
-    np.maximum(result[:-1], down, out=result[:-1])
-    np.maximum(result[1:], down, out=result[1:])
+    for view, difference in (
+        (result[:, :-1], across),
+        (result[:, 1:], across),
+        (result[:-1], down),
+        (result[1:], down),
+    ):
+        np.maximum(view, difference, out=view)
     return result

@@ -136,10 +136,10 @@ class Budget(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, and say when to validate next."""
+        self.save(trainer)
         seconds = trainer.strategy.broadcast(time.monotonic() - self._validating)
         self._validation_seconds = max(seconds, 0.5 * self._validation_seconds)
         self._schedule_validation()
-        self.save(trainer)
 
     def _schedule_validation(self) -> None:
         if self.settings.minutes is not None:
@@ -162,7 +162,10 @@ class Budget(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the clock's state."""
-        return {"elapsed": self.elapsed, "validation_seconds": self._validation_seconds}
+        minutes = self.settings.minutes
+        # a run that ended kept time free for its last validation, so that not all minutes have elapsed
+        used = minutes * 60 if minutes is not None and self.progress >= 1 else self.elapsed
+        return {"elapsed": self.elapsed, "used": used, "validation_seconds": self._validation_seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Set the clock."""

@@ -172,7 +172,10 @@ def _fit(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -> Re
     # measured on CPUs: a training step takes 15 to 20 % less; on GPUs it is what tensor cores want
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if first_process():
-        run.mkdir(parents=True, exist_ok=True)
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{run}: cannot be made ({error.strerror}); choose another folder") from error
     packed = _packed(settings, say, keep=checkpoint is not None)
     height, width = packed.pixels.shape[1:3]
     try:
@@ -250,15 +253,15 @@ def _checked(checkpoint: Path | None, settings: Settings, count: int) -> dict[st
         return None
     try:
         state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        done, elapsed = state["global_step"], state["callbacks"]["Budget"]["elapsed"]
+        done, used = state["global_step"], state["callbacks"]["Budget"]["used"]
     except OSError:
         raise
     except Exception as error:  # PyTorch raises whatever its zip reader and unpickler happen to
         raise InputError(f"{checkpoint}: a damaged checkpoint ({type(error).__name__}: {error})") from error
     total = budget_steps(settings, count)
-    if done >= total if total is not None else elapsed >= 60 * (settings.minutes or 0):
+    if done >= total if total is not None else used >= 60 * (settings.minutes or 0):
         raise InputError(
-            f"{settings.run}: its budget is used up ({done} steps, {elapsed / 60:.1f} minutes); give a larger one"
+            f"{settings.run}: its budget is used up ({done} steps, {used / 60:.1f} minutes); give a larger one"
         )
     return state
 

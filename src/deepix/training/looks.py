@@ -43,8 +43,10 @@ def read_log(run: Path | str) -> list[dict[str, float]]:
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 raise InputError(f"{path}: not the log of a run (its first line is not {','.join(COLUMNS)})")
             rows = list(reader)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; is this the folder of a run that has validated?") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: no log of a run can be read here ({error})") from error
+        raise InputError(f"{path}: cannot be read ({error})") from error
     try:
         return [{name: float(row[name]) for name in COLUMNS} for row in rows]
     except (TypeError, ValueError) as error:

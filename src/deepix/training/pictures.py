@@ -1,6 +1,6 @@
 """Pictures to train on: from folders, archives and arrays to one packed file that is read without decoding anything.
 
-    folder, zip, tar, STL-10 .bin, .npy, .npz ─ read ─▶ pictures ─ prepare or crops ─▶ FILE (.npy) + FILE.json
+    sources ─ read ─▶ pictures ─ prepare or crops ─▶ FILE (.npy) + FILE.json
 
 FILE is an ordinary NumPy array file of uint8 pictures, (N, H, W) or (N, H, W, 3), mapped into memory when it is opened;
 FILE.json says where they came from, how they were prepared and the SHA-256 of the pixels. Pictures go through one at a
@@ -12,18 +12,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import lzma
 import math
-import tarfile
 import tempfile
-import zipfile
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import groupby, islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -34,18 +30,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 import deepix
-from deepix import challenge
-from deepix.errors import InputError, OutputError
+from deepix import challenge, files, sources, views
+from deepix.errors import InputError, OutputError, reason
+from deepix.sources import Source
 
 Bytes = NDArray[np.uint8]
 Progress = Callable[[int, int | None], None]
 """Called with the number of pictures read so far and, where it is known in advance, their total."""
 
-STL10_SIZE = 96
-"""Width and height of STL-10's pictures."""
-
 FORMAT = "deepix packed pictures"
-_DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 _BATCH = 16  # pictures that travel to a process together
 _ATTEMPTS = 10  # draws of a crop before a square one is taken, as in torchvision's RandomResizedCrop
 
@@ -53,182 +46,21 @@ _ATTEMPTS = 10  # draws of a crop before a square one is taken, as in torchvisio
 # ── sources ──────────────────────────────────────────────────────────────────────────────────────
 
 
-class Item(NamedTuple):
-    """One picture of a source: an encoded file, pixels uint8 (H, W) or (H, W, 3), or why it could not be read."""
-
-    name: str
-    content: bytes | Bytes | InputError
-    same: bool = False  # it shows a part of the same picture as the item before it
-
-
-class Source(NamedTuple):
-    """Pictures to read.
-
-    Attributes
-    ----------
-    kind : "folder", "picture", "zip", "tar", "STL-10", "array" or "packed"
-    total : number of pictures; None where only reading to the end tells
-    items : the pictures, in an order that does not depend on the machine
-    info : what is known of a packed file's own sources
-    """
-
-    kind: str
-    total: int | None
-    items: Iterator[Item]
-    info: dict[str, Any] | None = None
-
-
 def read(path: str | Path) -> Source:
-    """Open a folder, a zip or tar archive, an STL-10 binary, a NumPy array file or a single picture.
-
-    Folders and archives are searched to any depth for files with the name of a picture format that Pillow reads; hidden
-    files are left out. Folders are read in the order of names, archives in their own. NumPy files hold uint8 arrays
-    (N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W), an .npz one of them, or one called `images`. Packed files can be
-    packed again, alone or together.
+    """Open what `sources.read` opens, or a packed file, which can be packed again, alone or with others.
 
     Raises
     ------
-    InputError : the path does not exist, is of another kind, damaged, or holds no picture; damage inside an archive
-        may only show while its items are read
+    InputError : as `sources.read` and `open_packed`
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    try:
-        if path.is_dir():
-            return _folder(path)
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-        if suffix == ".npy":
-            if information_path(path).exists():
-                return _packed(path)
-            return _array(path, np.load(path, mmap_mode="r", allow_pickle=False))
-        if suffix == ".npz":
-            return _npz(path)
-        if suffix == ".bin":
-            return _stl10(path)
-        if suffix in _suffixes():
-            return Source("picture", 1, iter([Item(str(path), path.read_bytes())]))
-        if suffix == ".zip" or zipfile.is_zipfile(path):
-            return _zip(path)
-        if ".tar" in path.suffixes or suffix == ".tgz" or tarfile.is_tarfile(path):
-            return Source("tar", None, _tar(path))
-    except _DAMAGE as error:
-        raise InputError(f"{path}: cannot be read ({_line(error)})") from error
-    raise InputError(f"{path}: not a folder, zip or tar archive, STL-10 .bin, .npy, .npz or picture")
-
-
-@cache
-def _suffixes() -> frozenset[str]:
-    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN) - {".bin"}
-
-
-def _is_picture(name: str) -> bool:
-    parts = name.split("/")
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not hidden and Path(parts[-1]).suffix.lower() in _suffixes()
-
-
-def _folder(path: Path) -> Source:
-    files = sorted(
-        (file for file in path.rglob("*") if _is_picture(file.relative_to(path).as_posix()) and file.is_file()),
-        key=lambda file: file.relative_to(path).as_posix(),
-    )
-    _need(files, path)
-
-    def items() -> Iterator[Item]:
-        for file in files:
-            try:
-                yield Item(str(file), file.read_bytes())
-            except OSError as error:
-                yield Item(str(file), InputError(f"{file}: cannot be read ({_line(error)})"))
-
-    return Source("folder", len(files), items())
-
-
-def _zip(path: Path) -> Source:
-    archive = zipfile.ZipFile(path)
-    members = [info for info in archive.infolist() if not info.is_dir() and _is_picture(info.filename)]
-    _need(members, path)
-
-    def items() -> Iterator[Item]:
-        with archive:
-            for info in members:
-                name = f"{path}:{info.filename}"
-                try:
-                    yield Item(name, archive.read(info))
-                # RuntimeError: it is encrypted, or compressed by an unknown method
-                except (*_DAMAGE, RuntimeError) as error:
-                    yield Item(name, InputError(f"{name}: cannot be read ({_line(error)})"))
-
-    return Source("zip", len(members), items())
-
-
-def _tar(path: Path) -> Iterator[Item]:
-    found = False
-    try:
-        with tarfile.open(path) as archive:
-            for info in archive:
-                if not (info.isfile() and _is_picture(info.name)):
-                    continue
-                member = archive.extractfile(info)
-                assert member is not None  # it is a file
-                found = True
-                yield Item(f"{path}:{info.name}", member.read())
-    except _DAMAGE as error:
-        raise InputError(f"{path}: a damaged archive ({_line(error)})") from error
-    _need(found, path)
-
-
-def _stl10(path: Path) -> Source:
-    count, rest = divmod(path.stat().st_size, 3 * STL10_SIZE**2)
-    if rest or not count:
-        raise InputError(f"{path}: not STL-10 pictures: {path.stat().st_size} bytes, no multiple of 3 · 96 · 96")
-    # a plane lies column after column: (N, channel, x, y)
-    planes = np.memmap(path, np.uint8, "r", shape=(count, 3, STL10_SIZE, STL10_SIZE))
-    return Source("STL-10", count, _rows(path, planes.transpose(0, 3, 2, 1)))
-
-
-def _packed(path: Path) -> Source:
+    if Path(path).suffix.lower() != ".npy" or not information_path(path).exists():
+        return sources.read(path)
     packed = open_packed(path)
-    groups = packed.groups
-    same = np.diff(groups, prepend=-1) == 0
-    items = (item._replace(same=bool(like)) for item, like in zip(_rows(path, packed.pixels), same, strict=True))
+    same = np.diff(packed.groups, prepend=-1) == 0
+    rows = sources.from_array(packed.path, packed.pixels).items
+    items = (item._replace(same=bool(like)) for item, like in zip(rows, same, strict=True))
     info = {name: packed.info[name] for name in ("sources", "preparation", "sha256")}
     return Source("packed", len(packed), items, info)
-
-
-def _npz(path: Path) -> Source:
-    with np.load(path, allow_pickle=False) as arrays:
-        names = list(arrays)
-        name = "images" if "images" in names else names[0] if len(names) == 1 else None
-        if name is None:
-            raise InputError(f"{path}: no array called images (found: {', '.join(names) or 'none'})")
-        return _array(path, arrays[name])
-
-
-def _array(path: Path, array: NDArray[Any]) -> Source:
-    if array.dtype != np.uint8:
-        raise InputError(f"{path}: pictures must be uint8, not {array.dtype}")
-    if array.ndim == 4 and array.shape[3] not in (1, 3) and array.shape[1] in (1, 3):
-        array = array.transpose(0, 2, 3, 1)
-    if array.ndim == 4 and array.shape[3] == 1:
-        array = array[..., 0]
-    if not (array.ndim == 3 or (array.ndim == 4 and array.shape[3] == 3)) or not array.size:
-        raise InputError(f"{path}: an array of pictures is (N, H, W) or (N, H, W, 3), not {array.shape}")
-    return Source("array", len(array), _rows(path, array))
-
-
-def _rows(path: Path, array: Bytes) -> Iterator[Item]:
-    return (Item(f"{path}[{i}]", np.ascontiguousarray(row)) for i, row in enumerate(array))
-
-
-def _need(pictures: object, path: Path) -> None:
-    if not pictures:
-        raise InputError(f"{path}: no pictures in it")
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 # ── preparation ──────────────────────────────────────────────────────────────────────────────────
@@ -321,36 +153,43 @@ def _place(width: int, height: int, crops: Crops, rng: np.random.Generator) -> t
     return int(rng.integers(0, width - w, endpoint=True)), int(rng.integers(0, height - h, endpoint=True)), w, h
 
 
-def _prepare(index: int, item: Item, crops: Crops | None) -> Bytes | str:
+class _Loaded(NamedTuple):
+    """A picture on its way to a process."""
+
+    number: int
+    name: str
+    content: bytes | Bytes | InputError
+
+
+def _prepare(picture: _Loaded, crops: Crops | None) -> Bytes | str:
     """Return the results of one picture, or the line that says why there are none."""
-    if isinstance(item.content, InputError):
-        return str(item.content)
+    content = picture.content
+    if isinstance(content, InputError):
+        return str(content)
     try:
         if crops is None:
-            if isinstance(item.content, bytes):
-                return challenge.prepare_bytes(item.content, item.name)[None]
-            return challenge.prepare(item.content)[None]
-        if isinstance(item.content, bytes):
-            with Image.open(io.BytesIO(item.content)) as file:
-                image = challenge._eight_bits(ImageOps.exif_transpose(file))
+            return challenge.prepare_content(content, picture.name)[None]
+        if isinstance(content, bytes):
+            with Image.open(io.BytesIO(content)) as file:
+                image = views.eight_bits(ImageOps.exif_transpose(file))
         else:
-            image = Image.fromarray(item.content)
-        seed = np.random.SeedSequence(crops.seed, spawn_key=(index,))
+            image = Image.fromarray(content)
+        seed = np.random.SeedSequence(crops.seed, spawn_key=(picture.number,))
         return crop(image, crops, np.random.default_rng(seed))
     except InputError as error:
         return str(error)
     except UnidentifiedImageError:
-        return f"{item.name}: not a picture"
+        return f"{picture.name}: not a picture"
     # Pillow's decoders raise nearly anything on broken files: OSError, SyntaxError, ValueError, struct.error …
     except Exception as error:
-        return f"{item.name}: {_line(error)}"
+        return f"{picture.name}: {reason(error)}"
 
 
-def _prepare_batch(batch: Sequence[tuple[int, Item]], crops: Crops | None) -> list[Bytes | str]:
-    return [_prepare(index, item, crops) for index, item in batch]
+def _prepare_batch(batch: Sequence[_Loaded], crops: Crops | None) -> list[Bytes | str]:
+    return [_prepare(picture, crops) for picture in batch]
 
 
-def _results(items: Iterator[tuple[int, Item]], crops: Crops | None, jobs: int) -> Iterator[list[Bytes | str]]:
+def _results(items: Iterator[_Loaded], crops: Crops | None, jobs: int) -> Iterator[list[Bytes | str]]:
     """Prepare pictures in `jobs` processes; yields the results of one batch after the other, in order."""
     batches = iter(lambda: list(islice(items, _BATCH)), [])
     if jobs == 1:
@@ -399,7 +238,7 @@ def information_path(path: str | Path) -> Path:
 
 
 def pack(
-    sources: Sequence[str | Path],
+    paths: Sequence[str | Path],
     output: str | Path,
     *,
     crops: Crops | None = None,
@@ -414,7 +253,7 @@ def pack(
 
     Parameters
     ----------
-    sources : see `read`
+    paths : see `read`
     output : name of the file, *.npy; FILE.json is written beside it
     crops : without, each picture is prepared as the challenge does it: gray, 64x64
     jobs : processes that decode and resize
@@ -429,38 +268,37 @@ def pack(
     ------
     InputError : see `read`; or none of the pictures could be used
     OutputError : the output exists, is not called *.npy, or cannot be written
-    ValueError : no sources, or jobs is below 1
+    ValueError : no paths, or jobs is below 1
     """
-    if not sources or jobs < 1:
+    if not paths or jobs < 1:
         raise ValueError("there must be a source and a job")
     output = Path(output)
     information = information_path(output)
     if output.suffix != ".npy":
         raise OutputError(f"{output}: a packed file is a NumPy array file; call it {output.stem or 'pictures'}.npy")
-    if not output.parent.is_dir():
-        raise OutputError(f"{output}: there is no folder {output.parent}")
     for path in (output, information):
-        if path.exists() and not overwrite:
-            raise OutputError(f"{path}: exists; --overwrite replaces it")
-    opened = [read(source) for source in sources]
-    totals = [source.total for source in opened]
-    total = None if None in totals else sum(count or 0 for count in totals)
+        files.check_output(path, overwrite)
+    opened = [read(path) for path in paths]
+    total = sources.total(opened)
 
     provenance: list[dict[str, Any]] = [
         {"path": str(path), "kind": source.kind, "pictures": 0, "used": 0}
         | ({"info": source.info} if source.info else {})
-        for path, source in zip(sources, opened, strict=True)
+        for path, source in zip(paths, opened, strict=True)
     ]
     skipped: list[str] = []
     under_way: deque[tuple[int, bool]] = deque()  # each picture's source, and Item.same
     groups: list[int] = []  # entries that come from the same picture
 
-    def items() -> Iterator[tuple[int, Item]]:
+    def items() -> Iterator[_Loaded]:
         index = 0
         for number, source in enumerate(opened):
             for item in source.items:
                 under_way.append((number, item.same))
-                yield index, item
+                try:
+                    yield _Loaded(index, item.name, item.load())
+                except InputError as error:
+                    yield _Loaded(index, item.name, error)
                 index += 1
 
     shape_of_one = (
@@ -512,11 +350,12 @@ def pack(
             }
             temporary_information = Path(folder) / "information"
             temporary_information.write_text(json.dumps(info, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            information.unlink(missing_ok=True)  # never old words beside new pixels
-            temporary.replace(output)
-            temporary_information.replace(information)
+            if overwrite:
+                information.unlink(missing_ok=True)  # never old words beside new pixels
+            files.place(temporary, output, overwrite)
+            files.place(temporary_information, information, overwrite)
     except OSError as error:
-        raise OutputError(f"{output}: cannot be written ({_line(error)})") from error
+        raise files.failure(output, error) from error
     return PackReport(output, (count, *shape_of_one), done, skipped)
 
 
@@ -547,19 +386,6 @@ class Packed:
         """From which picture each entry comes: int64 (N,), 0, 0 … 1, 1 …; no split may separate those of one."""
         sizes = np.concatenate([np.full(number, size) for number, size in self.info["groups"]])
         return np.repeat(np.arange(len(sizes)), sizes)
-
-    @property
-    def per_picture(self) -> int:
-        """How many consecutive entries come from each picture.
-
-        Raises
-        ------
-        InputError : not the same number from every one; see `groups`
-        """
-        sizes = {size for _, size in self.info["groups"]}
-        if len(sizes) != 1:
-            raise InputError(f"{self.path}: its pictures have different numbers of crops")
-        return int(sizes.pop())
 
     def check(self) -> None:
         """Compare the pixels with their checksum.
@@ -599,7 +425,7 @@ def open_packed(path: str | Path) -> Packed:
         grouped = sum(number * size for number, size in info["groups"])
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        raise InputError(f"{path}: not a packed file, or damaged ({_line(error)})") from error
+        raise InputError(f"{path}: not a packed file, or damaged ({reason(error)})") from error
     if not isinstance(pixels, np.ndarray) or pixels.shape != shape or pixels.dtype != dtype or dtype != "uint8":
         raise InputError(f"{path}: does not fit {information.name}, which tells of {dtype} {shape}; pack it again")
     if grouped != len(pixels):

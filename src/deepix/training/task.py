@@ -80,15 +80,17 @@ class Task(pl.LightningModule):
         levels = (self.network.restore(sample).float().clamp(0, 1) * 255).round()
         squares = (levels - sample.truth * 255).square() * ~sample.mosaics.known
         pixels = (~sample.mosaics.known).sum(dim=(1, 2, 3)) * squares.shape[1]
-        self._errors.append(torch.stack([squares.sum(dim=(1, 2, 3), dtype=torch.float64), pixels.double()]))
+        self._errors.append(torch.stack([squares.sum(dim=(1, 2, 3)), pixels]))
 
     def score(self) -> Score:
         """Return the score of what was validated since the last call, in all processes together."""
-        squares, pixels = torch.cat(self._errors, dim=1) if self._errors else torch.zeros(2, 0)
+        # added up in float64, which not every device has
+        errors = torch.cat(self._errors, dim=1).cpu().double() if self._errors else torch.zeros(2, 0)
+        squares, pixels = errors
         self._errors.clear()
         seen = pixels > 0
         means = (squares[seen] / pixels[seen]).sqrt()
-        sums = torch.stack([squares.sum(), pixels.sum(), means.sum(), seen.sum()]).double().to(self.device)
+        sums = torch.stack([squares.sum(), pixels.sum(), means.sum(), seen.sum()]).to(self.device, torch.float32)
         total, count, mean, n = self.trainer.strategy.reduce(sums, reduce_op="sum").tolist()
         return Score(math.sqrt(total / max(count, 1)), mean / max(n, 1))
 

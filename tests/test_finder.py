@@ -1,0 +1,215 @@
+"""Finding mosaics: intact and nearly intact tiles, and quiet on pictures that have none."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import skimage.data
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
+
+from deepix.finder import find, fit_grid
+from deepix.finder.grid import comb, steps
+from deepix.mosaic import Grid, Mosaic, check, pixelate
+
+PHOTO = np.asarray(Image.fromarray(skimage.data.astronaut()))
+GRAY = np.asarray(Image.fromarray(PHOTO).convert("L"))
+
+
+def jpeg(pixels, quality=95, subsampling=0):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    return np.asarray(Image.open(buffer))
+
+
+def area(m):
+    return m.x, m.y, m.width, m.height
+
+
+def same_grid(a, b):
+    return (a.width, a.height) == (b.width, b.height) and (a.x - b.x) % a.width == 0 == (a.y - b.y) % a.height
+
+
+def assert_found(found, *truth):
+    assert [area(m) for m in found] == [area(m) for m in truth]
+    assert all(same_grid(m.grid, t.grid) for m, t in zip(found, truth, strict=True))
+    assert all(0.5 < m.confidence <= 1 for m in found)
+
+
+FACE = Mosaic(180, 60, 97, 113, Grid(187, 65, 12, 9))  # cut on all sides
+FLAG = Mosaic(20, 230, 60, 48, Grid(20, 230, 5, 6))
+
+
+@pytest.mark.parametrize("photo", [PHOTO, GRAY], ids=["colour", "gray"])
+def test_finds_several_areas_with_cut_cells(photo):
+    assert_found(find(pixelate(photo, [FLAG, FACE])), FACE, FLAG)
+
+
+def test_16_bits():
+    photo = PHOTO.astype(np.uint16) * 257 - (PHOTO % 3 == 2)
+    assert_found(find(pixelate(photo, [FACE])), FACE)
+
+
+def test_truncated_cells():
+    assert_found(find(pixelate(GRAY, [FACE], "truncate")), FACE)
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(data=st.data())
+def test_intact_tiles_of_any_size_are_found_exactly(data):
+    gravel = skimage.data.gravel()  # textured everywhere, so that every border can be seen
+    size = [data.draw(st.integers(3, 90), label) for label in ("cell width", "cell height")]
+    span, start, first = [], [], []
+    for cell in size:
+        cut = [data.draw(st.integers(0, cell - 1)) for _ in range(2)]
+        whole = data.draw(st.integers(2, (512 - sum(cut)) // cell))
+        span.append(whole * cell + sum(cut))
+        start.append(data.draw(st.integers(0, 512 - span[-1])))
+        first.append(start[-1] + cut[0])
+    truth = Mosaic(*start, *span, Grid(*first, *size))
+    found = [m for m in find(pixelate(gravel, [truth])) if same_grid(m.grid, truth.grid)]
+    assert found
+    best = max(found, key=lambda m: m.width * m.height)
+    common = min(best.x + best.width, truth.x + truth.width) - max(best.x, truth.x)
+    common *= min(best.y + best.height, truth.y + truth.height) - max(best.y, truth.y)
+    assert common >= 0.95 * (best.width * best.height + truth.width * truth.height - common)
+
+
+@pytest.mark.parametrize("subsampling", [0, 2], ids=["4:4:4", "4:2:0"])
+@pytest.mark.parametrize("quality", [90, 95])
+def test_finds_mosaics_in_jpeg_files(quality, subsampling):
+    truth = Mosaic(150, 40, 150, 163, Grid(153, 45, 18, 15))
+    (found,) = find(jpeg(pixelate(PHOTO, [truth]), quality, subsampling))
+    assert same_grid(found.grid, truth.grid)
+    assert np.abs(np.subtract(area(found), area(truth))).max() <= 2
+
+
+def test_a_whole_picture_scaled_down_and_up():
+    photo = Image.fromarray(PHOTO[:480, :500])
+    scaled = photo.resize((25, 24), Image.Resampling.BOX).resize((500, 480), Image.Resampling.NEAREST)
+    assert_found(find(np.asarray(scaled)), Mosaic.rectangle(0, 0, 500, 480, 20))
+
+
+def test_a_region_whose_grid_begins_at_the_pictures_origin():
+    cells = pixelate(PHOTO, [Mosaic.rectangle(0, 0, 512, 512, 16)])
+    picture = PHOTO.copy()
+    picture[70:201, 165:300] = cells[70:201, 165:300]
+    assert_found(find(picture), Mosaic(165, 70, 135, 131, Grid(0, 0, 16, 16)))
+
+
+@pytest.mark.parametrize("size", [(37, 29), (100, 77)])
+def test_uneven_cells_do_not_break_it(size):
+    photo = Image.fromarray(PHOTO)
+    scaled = photo.resize(size, Image.Resampling.BOX).resize((512, 512), Image.Resampling.NEAREST)
+    check(find(np.asarray(scaled)), PHOTO.shape)
+
+
+def screenshot():
+    image = Image.new("RGB", (640, 420), (40, 90, 140))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((60, 40, 560, 380), fill=(250, 250, 250), outline=(90, 90, 90))
+    draw.rectangle((60, 40, 560, 64), fill=(200, 60, 60))
+    for line in range(14):
+        draw.text(
+            (75, 75 + 20 * line), "the quick brown fox jumps over " * 2, fill=(0, 0, 0), font=ImageFont.load_default(14)
+        )
+    for i in range(4):
+        draw.rectangle((80 + 90 * i, 350, 150 + 90 * i, 372), fill=(210, 210, 210), outline=(120, 120, 120))
+    return np.asarray(image)
+
+
+def gradient():
+    y, x = np.mgrid[0:256, 0:256]
+    return np.stack([x // 4, y // 4, (x + y) // 8], axis=2).astype(np.uint8)
+
+
+CLEAN = {
+    "photo": PHOTO,
+    "gray photo": GRAY,
+    "cat": skimage.data.chelsea(),
+    "coffee": skimage.data.coffee(),
+    "text": skimage.data.text(),
+    "page": skimage.data.page(),
+    "bricks": skimage.data.brick(),
+    "screenshot": screenshot(),
+    "gradient": gradient(),
+    "one colour": np.full((200, 300, 3), 255, np.uint8),
+    "letterbox": np.pad(PHOTO, ((40, 40), (0, 0), (0, 0))),
+    "highlights": np.clip(PHOTO.astype(int) * 3 - 100, 0, 255).astype(np.uint8),
+    "doubled": np.repeat(np.repeat(PHOTO[:200, :200], 2, axis=0), 2, axis=1),
+}
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_clean_pictures_have_no_mosaics(name):
+    assert find(CLEAN[name]) == []
+
+
+@pytest.mark.parametrize("name", ["photo", "screenshot", "text"])
+def test_clean_jpeg_files_have_no_mosaics(name):
+    assert find(jpeg(CLEAN[name], 90, 2)) == []
+
+
+def test_refuses_what_is_no_picture():
+    with pytest.raises(ValueError, match="uint8 or uint16"):
+        find(np.zeros((20, 20)))
+    assert find(np.zeros((2, 3), np.uint8)) == []
+
+
+@pytest.mark.parametrize("truth", [FACE, FLAG], ids=["cut", "whole"])
+@pytest.mark.parametrize("store", [lambda p: p, jpeg], ids=["intact", "jpeg"])
+def test_grid_of_a_given_area(truth, store):
+    picture = store(pixelate(PHOTO, [truth]))
+    grid, confidence = fit_grid(picture, area(truth))
+    assert same_grid(grid, truth.grid)
+    assert confidence > 0.5
+    mask = np.zeros(PHOTO.shape[:2], bool)
+    mask[truth.box] = True
+    assert fit_grid(picture, mask) == (grid, confidence)
+    known, _ = fit_grid(picture, mask, (int(truth.grid.width), int(truth.grid.height)))
+    assert same_grid(known, truth.grid)
+
+
+def test_grid_of_a_round_area():
+    y, x = np.mgrid[0:512, 0:512]
+    mask = (x - 220) ** 2 + (y - 110) ** 2 < 60**2
+    truth = Mosaic.from_mask(mask, Grid(3, 4, 11, 7))
+    grid, _ = fit_grid(pixelate(PHOTO, [truth]), mask)
+    assert same_grid(grid, truth.grid)
+
+
+def test_grid_of_uneven_cells():
+    scaled = Image.fromarray(PHOTO).resize((37, 29), Image.Resampling.BOX).resize((512, 512), Image.Resampling.NEAREST)
+    grid, confidence = fit_grid(np.asarray(scaled), (0, 0, 512, 512))
+    assert (grid.width, grid.height) == pytest.approx((512 / 37, 512 / 29))
+    assert confidence > 0.9
+
+
+def test_no_grid_in_a_flat_area():
+    grid, confidence = fit_grid(np.full((40, 50), 7, np.uint8), (5, 5, 20, 10))
+    assert (grid, confidence) == (Grid(5, 5, 20, 10), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [((30, 30, 40, 5), "does not lie"), (np.zeros((50, 50), bool), "empty"), (np.ones((4, 4), bool), "shape")],
+)
+def test_areas_that_cannot_be(where, message):
+    with pytest.raises(ValueError, match=message):
+        fit_grid(np.zeros((50, 50), np.uint8), where)
+
+
+def test_steps_are_zero_only_between_equal_pixels():
+    pixels = np.array([[0, 1, 257, 257]], np.uint16)
+    across, down = steps(pixels, lossy=False)
+    assert across.tolist() == [[0, 1, 1, 0]]
+    assert not down.any()
+
+
+def test_comb_prefers_neither_half_nor_double_sizes():
+    total = np.zeros(60)
+    total[4::6] = (5, 1, 4, 2, 6, 1, 3, 2, 5, 1)[: len(total[4::6])]
+    assert comb(total, np.ones(60), 0.1)[:2] == (6, 4)
