@@ -21,7 +21,9 @@ __all__ = ["find", "fit_grid"]
 LARGE = 4_000_000
 """Pixels from which on the finer of the searches for lossy mosaics are left out, to stay within seconds."""
 WORK = 12_000_000
-"""Pixels that may be spent on proposals that come to nothing, in one picture."""
+"""Pixels that may be looked at to follow up proposals, in one picture."""
+FOLDED = 0.8
+"""How large the root of a step may be off the lines of a lossy mosaic's grid, relative to that on them."""
 
 Candidate = tuple[float, Mosaic]
 """How much evidence there is for a mosaic, in nats, and the mosaic."""
@@ -67,7 +69,7 @@ def exact_candidates(pixels: NDArray[Any]) -> list[Candidate]:
     for seed in tiles.seeds(tiles.exact_tiles(across, down)):
         if tiles.inside_one(seed, done):
             continue
-        fit = tiles.grow(across, down, seed, tiles.NOISELESS)
+        fit, _ = tiles.grow(across, down, seed, tiles.NOISELESS)
         if fit is None:
             continue
         done.append(fit)
@@ -97,14 +99,16 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
             break
         if value < 0.02 * first.box[2] * first.box[3] or tiles.inside_one(first, done):
             continue
+        if tiles.folded(across, down, first) > FOLDED:
+            continue
         if any(tiles.explains(across, down, m, first, 0.8 * value) for _, m in candidates):
             continue
         seed = first
         for _ in range(3):  # the area shows the grid better than the seed did, the grid the area, …
             noise = max(tiles.noise_in(across, down, seed), 0.3)
-            fit = tiles.grow(across, down, seed, noise)
+            fit, spent = tiles.grow(across, down, seed, noise)
+            work += spent
             if fit is None:
-                work += 9 * seed.box[2] * seed.box[3]
                 break
             done.append(fit)
             box = tiles.trim(picture, fit)
@@ -113,7 +117,6 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
             fit = tiles.Seed(box, fit.cell, fit.origin)
             new = _candidate(pixels, across, down, fit, noise)
             if not new:
-                work += 9 * box[2] * box[3]
                 break
             candidates += new
             seed = tiles.regrid(across, down, fit)
@@ -126,7 +129,7 @@ def _candidate(pixels: NDArray[Any], across: Steps, down: Steps, fit: tiles.Seed
     """Return the fit as a candidate, or nothing where it is no mosaic."""
     mosaic = Mosaic(*fit.box, Grid(*fit.origin, *fit.cell))
     confidence = tiles.judge(pixels, mosaic, noise)
-    if confidence <= 0.5:
+    if confidence <= 0.5 or (noise > tiles.NOISELESS and tiles.folded(across, down, fit) > FOLDED):
         return []
     return [(tiles.support(across, down, fit), Mosaic(*fit.box, mosaic.grid, confidence=confidence))]
 

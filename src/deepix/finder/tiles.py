@@ -33,8 +33,6 @@ CONTRAST = 4.0
 """How much larger steps are taken to be on a grid's lines than around."""
 NOISELESS = 0.05
 """The mean step inside tiles of exactly one colour, in levels: small, and not 0 to keep likelihoods finite."""
-STEP = 2.0
-"""How much a step off the lines says that the area ends there, next to how well its rows agree with their cells."""
 BIAS = 0.02
 """What each pixel of an area costs, in nats, so that it does not grow over what says nothing."""
 
@@ -174,8 +172,8 @@ def seeds(tiles: NDArray[np.int64], limit: int = 300) -> list[Seed]:
     ]
 
 
-def grow(across: Steps, down: Steps, seed: Seed, noise: float) -> Seed | None:
-    """Return the rectangle that the seed's grid explains best, or None where it explains nothing.
+def grow(across: Steps, down: Steps, seed: Seed, noise: float) -> tuple[Seed | None, int]:
+    """Return the rectangle that the seed's grid explains best, or None; and how many pixels were looked at.
 
     Starting with the seed's rows, the best interval of columns, then of rows, and so on until nothing changes
     (coordinate ascent), in a window that widens while the rectangle touches it.
@@ -191,23 +189,25 @@ def grow(across: Steps, down: Steps, seed: Seed, noise: float) -> Seed | None:
     x0, y0, x1, y1 = x, y, x + w, y + h  # the window
     margin_x, margin_y = max(2 * seed.cell[0], 24), max(2 * seed.cell[1], 24)
     rows = (y, y + h)
+    work = 0
     while True:
         x0, y0 = max(x0 - margin_x, 0), max(y0 - margin_y, 0)
         x1, y1 = min(x1 + margin_x, width), min(y1 + margin_y, height)
         window = (slice(y0, y1), slice(x0, x1))
+        work += (y1 - y0) * (x1 - x0)
         phase = ((seed.origin[0] - x0) % seed.cell[0], (seed.origin[1] - y0) % seed.cell[1])
         horizontal = _evidence(across[window], seed.cell, phase[0], 1, noise)
         vertical = _evidence(down[window], seed.cell, phase[1], 0, noise)
         best = _ascend(horizontal, vertical, (rows[0] - y0, rows[1] - y0), seed.cell, phase)
         if best is None:
-            return None
+            return None, work
         (a, b), (c, d), score = best
         rows = (y0 + c, y0 + d)
         if not ((a == 0 < x0) or (c == 0 < y0) or (x0 + b == x1 < width) or (y0 + d == y1 < height)):
             box = (x0 + a, y0 + c, b - a, d - c)
             if score < 10 or b - a < 1.5 * seed.cell[0] or d - c < 1.5 * seed.cell[1]:
-                return None
-            return Seed(box, seed.cell, seed.origin)
+                return None, work
+            return Seed(box, seed.cell, seed.origin), work
         margin_x, margin_y = (x1 - x0) // 2, (y1 - y0) // 2
 
 
@@ -511,14 +511,7 @@ def _end(
     level = np.clip(level, 0.8, 8)
     score = np.clip(np.log(level / difference), -1.5, 1.5)
     score[: max(depth - 2 * size, 0)] = 1
-    # a step where no grid line is, much larger than inside, is the area's end
-    step = np.zeros(len(y))
-    step[:-1] = np.abs(np.diff(band, axis=0)).mean(axis=1)
-    within = (lag[1:] > 0) & (y[1:] < about - 1)
-    usual = float(np.median(step[:-1][within])) if within.any() else 1.0
-    bonus = STEP * np.clip(np.log((step + 0.1) / (3 * usual + 1)), 0, 1.5)
-    bonus[:-1][lag[1:] == 0] = 0
-    return start + 1 + int(np.argmax(np.cumsum(score) + bonus))
+    return start + 1 + int(np.argmax(np.cumsum(score)))
 
 
 def profiles(across: Steps, down: Steps, box: Box) -> list[tuple[Array, Array]]:
@@ -549,6 +542,21 @@ def support(across: Steps, down: Steps, area: Seed) -> float:
     return min(ratios)
 
 
+def folded(across: Steps, down: Steps, area: Seed) -> float:
+    """Return the largest mean (root of a) step at any other place in the cells, relative to that on their lines.
+
+    The larger of both directions; near 1 where there is no grid, or one of smaller cells.
+    """
+    worst = 0.0
+    for (total, count), size, o, b in zip(
+        profiles(across, down, area.box), area.cell, area.origin, area.box[:2], strict=True
+    ):
+        place = (np.arange(1, len(total) + 1) + b - o) % size
+        mean = np.bincount(place, total, size) / np.maximum(np.bincount(place, count, size), 1)
+        worst = max(worst, float(mean[1:].max()) / max(float(mean[0]), 1e-9))
+    return worst
+
+
 def judge(pixels: Array, m: Mosaic, noise: float) -> float:
     """Return how sure one can be that this is a pixelated part of a photo: 0 if it is taken not to be, else over 0.5.
 
@@ -560,7 +568,7 @@ def judge(pixels: Array, m: Mosaic, noise: float) -> float:
     box = pixels[m.box] if exact else luminance(pixels[m.box])
     scale = 257 if pixels.dtype == np.uint16 else 1
     values = m.cells.mean(box) / scale
-    if min(values.shape[:2]) < 2:
+    if min(values.shape[:2]) < 2 or m.width < 1.5 * m.grid.width or m.height < 1.5 * m.grid.height:
         return 0.0
     values = values.reshape(*values.shape[:2], -1)
     down, across = (np.abs(np.diff(values, axis=axis)).max(axis=2) for axis in (0, 1))
@@ -577,24 +585,8 @@ def judge(pixels: Array, m: Mosaic, noise: float) -> float:
         allowed = 1.0 + 0.5 * noise + 0.3 * _largest_around(across, down)
         if (m.cells.mean(residual) <= allowed).mean() < 0.8:
             return 0.0
-        if max(_folded(box, m, axis) for axis in (0, 1)) > 0.6:
-            return 0.0
     corners = saddle.size
     return 0.5 + 0.5 * crossed * (1 - noise / (noise + contrast)) * (1 - float(np.exp(-corners)))
-
-
-def _folded(box: Array, m: Mosaic, axis: int) -> float:
-    """Return the largest mean step at any other place in the cells, relative to that on their lines."""
-    size, origin, start = (
-        (int(m.grid.height), m.grid.y, m.y) if axis == 0 else (int(m.grid.width), m.grid.x, m.x)
-    )
-    step = np.abs(np.diff(box.astype(np.int32), axis=axis)).mean(axis=1 - axis)
-    place = (np.arange(1, len(step) + 1) + start - int(origin)) % size
-    inner = np.ones(len(step), bool)
-    if len(step) >= 24:
-        inner[[0, 1, -2, -1]] = False  # a lossy file blurs the area's own border
-    mean = np.bincount(place[inner], step[inner], size) / np.maximum(np.bincount(place[inner], minlength=size), 1)
-    return float(mean[1:].max() / max(mean[0], 1e-9))
 
 
 def _largest_around(across: Array, down: Array) -> Array:

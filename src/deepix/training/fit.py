@@ -34,7 +34,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 import deepix
-from deepix.errors import DeepixError, InputError, OutputError
+from deepix import files
+from deepix.errors import DeepixError, InputError, OutputError, reason
 from deepix.training import mosaics, networks, pictures, weights
 from deepix.training.batches import Batches, held_out, ranges, seed_of
 from deepix.training.callbacks import LAST, Average, Bar, Budget, Record, Say
@@ -158,11 +159,14 @@ def _guarded(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -
         refusals = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EFBIG)
         if error.errno not in refusals:
             raise
-        place = error.filename or settings.run
-        raise OutputError(
-            f"{place}: {error.strerror}; make room or choose another folder "
-            f"(a run that had begun continues with: deepix train --resume {settings.run})"
-        ) from error
+        failed = f"{error.filename or settings.run}: {error.strerror}"
+        cause: Exception = error
+    except OutputError as error:
+        failed, cause = str(error), error
+    raise OutputError(
+        f"{failed}; make room or choose another folder "
+        f"(a run that had begun continues with: deepix train --resume {settings.run})"
+    ) from cause
 
 
 def _fit(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -> Result:
@@ -172,10 +176,7 @@ def _fit(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -> Re
     # measured on CPUs: a training step takes 15 to 20 % less; on GPUs it is what tensor cores want
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if first_process():
-        try:
-            run.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{run}: cannot be made ({error.strerror}); choose another folder") from error
+        files.make_folder(run)
     packed = _packed(settings, say, keep=checkpoint is not None)
     height, width = packed.pixels.shape[1:3]
     try:
@@ -207,8 +208,9 @@ def _fit(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -> Re
     try:
         trainer = _trainer(settings, record, budget, bar)
     except (MisconfigurationException, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DeepixError(f"Lightning cannot train with this accelerator, strategy or precision: {reason}") from error
+        raise DeepixError(
+            f"Lightning cannot train with this accelerator, strategy or precision: {reason(error)}"
+        ) from error
     task = Task(network, settings)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
@@ -327,6 +329,4 @@ def _description(settings: Settings, network: networks.Network, data: dict[str, 
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-    temporary.replace(path)
+    files.write_bytes(path, (json.dumps(content, indent=2) + "\n").encode(), overwrite=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 from collections.abc import Mapping, Sequence
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from deepix import files, images
 from deepix.errors import InputError, OutputError
 from deepix.training.mosaics import Sample
 
@@ -55,13 +57,11 @@ def read_log(run: Path | str) -> list[dict[str, float]]:
 
 def write_log(run: Path | str, rows: Sequence[Row]) -> None:
     """Write a run's log anew, in one step."""
-    path = Path(run) / LOG
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(path)
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write_bytes(Path(run) / LOG, text.getvalue().encode(), overwrite=True)
 
 
 def can_draw() -> bool:
@@ -111,16 +111,12 @@ def curves(runs: Sequence[Path | str], output: Path | str, against: str = "minut
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
-    temporary = output.with_name(f".part-{output.name}")
+    drawn = BytesIO()
     try:
-        figure.savefig(temporary, dpi=120)
-        temporary.replace(output)
+        figure.savefig(drawn, dpi=120, format=output.suffix[1:] or "png")
     except ValueError as error:  # a suffix that matplotlib does not know
         raise OutputError(f"{output}: {error}") from error
-    except OSError as error:
-        raise OutputError(f"{output}: cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write_bytes(output, drawn.getvalue(), overwrite=True)
 
 
 def sample_sheet(sample: Sample, prediction: Tensor, caption: str) -> Image.Image:
@@ -178,11 +174,11 @@ def _bytes(pictures: Tensor) -> NDArray[np.uint8]:
 
 
 def save_picture(image: Image.Image, path: Path) -> None:
-    """Write a picture in one step; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".part-{path.name}")
-    try:
-        image.save(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a picture; its folder is made.
+
+    Raises
+    ------
+    OutputError : it cannot be written
+    """
+    files.make_folder(path.parent)
+    images.write(images.from_pil(image), path, overwrite=True)

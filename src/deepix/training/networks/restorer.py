@@ -169,7 +169,7 @@ class Restorer(Network):
 
 
 def windows(cell: Tensor, size: int) -> tuple[Tensor, Tensor] | None:
-    """Return (x, y), int64 (B,): the corner of each picture's window; None where some picture's unknown pixels do not fit."""
+    """Return (x, y), int64 (B,): each window's corner; None if some picture's unknown pixels do not fit."""
     height, width = cell.shape[1:]
     if height <= size and width <= size:
         return None
