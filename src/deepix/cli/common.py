@@ -28,11 +28,11 @@ def note(message: str) -> None:
 
 
 def progress_bar(shown: bool) -> Progress:
-    """Return a progress bar for standard error: what is done, how much of it, and the time left."""
+    """Return a progress bar for standard error, if that is a terminal: what is done, how much of it, the time left."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=err, transient=True, disable=not shown)
+    return Progress(*columns, console=err, transient=True, disable=not (shown and err.is_terminal))
 
 
 def _escape(text: str) -> str:

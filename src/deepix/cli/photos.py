@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
 Inputs = Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, with the traceback of an unexpected error.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Name every mosaic, and show where an unexpected error arose.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for each file.")]
 Areas = Annotated[
     list[str] | None,
@@ -181,7 +182,7 @@ def find(
         if rows:
             out.print(result)
 
-    _run(jobs, one, say, "searched", as_json=as_json, quiet=quiet, verbose=verbose, finish=table)
+    _run(jobs, one, say, "with mosaics", as_json=as_json, quiet=quiet, verbose=verbose, finish=table)
 
 
 def pixelate(
@@ -300,6 +301,12 @@ def _row(source: Path, m: Mosaic) -> tuple[str, ...]:
     return str(source), f"{m.x}, {m.y}", shape, f"{m.grid.x:g}, {m.grid.y:g}", cell, f"{m.confidence:.2f}"
 
 
+def _described(m: dict[str, Any]) -> str:
+    (x, y, width, height), grid = m["area"], m["grid"]
+    cell = f"cells of {grid['cell_width']:g} x {grid['cell_height']:g} from {grid['x']:g}, {grid['y']:g}"
+    return f"  {width} x {height} at {x}, {y}: {cell}, confidence {m['confidence']:.2f}"
+
+
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" + ("" if number == 1 else "s")
 
@@ -332,7 +339,6 @@ def _run(
     finish: Callable[[], None] = lambda: None,
 ) -> None:
     """Do the jobs one by one under a progress bar; a file that fails is named and the others are still done."""
-    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING)
     counts = {"done": 0, "nothing": 0, "failed": 0}
     with progress_bar(not quiet and len(jobs) > 1) as progress:
         task = progress.add_task("", total=len(jobs))
@@ -360,7 +366,8 @@ def _run(
                 if as_json:
                     typer.echo(json.dumps(report))
                 elif not quiet:
-                    for text in (say(report), *(f"{source}: {n}" for n in report["notes"])):
+                    details = [_described(m) for m in report["mosaics"]] if verbose else []
+                    for text in (say(report), *(f"{source}: {n}" for n in report["notes"]), *details):
                         if text:
                             note(text)
             progress.advance(task)

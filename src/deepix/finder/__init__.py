@@ -20,7 +20,7 @@ __all__ = ["find", "fit_grid"]
 
 LARGE = 4_000_000
 """Pixels from which on the finer of the searches for lossy mosaics are left out, to stay within seconds."""
-WORK = 12_000_000
+WORK = 30_000_000
 """Pixels that may be looked at to follow up proposals, in one picture."""
 FOLDED = 0.8
 """How large the root of a step may be off the lines of a lossy mosaic's grid, relative to that on them."""
@@ -73,6 +73,7 @@ def exact_candidates(pixels: NDArray[Any]) -> list[Candidate]:
         if fit is None:
             continue
         done.append(fit)
+        fit = tiles.trim_flat(across, down, fit)
         candidates += _candidate(pixels, across, down, fit, tiles.NOISELESS)
     return candidates
 
@@ -86,7 +87,7 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
     for tolerance in (2,) if large else (1, 2, 4):
         rectangles = tiles.cores(across, down, tolerance)
         proposals += tiles.seeds(rectangles, 100) + tiles.single_seeds(rectangles, picture.shape)
-    for side in (256, 128, 64, 32, 24) if large else (256, 128, 64, 32, 24, 16, 12):
+    for side in (256, 128, 64, 32, 24) if large else (256, 192, 128, 96, 64, 48, 32, 24, 16, 12):
         proposals += tiles.combed(across, down, side)
     ranked = [(tiles.support(across, down, seed), seed) for seed in proposals]
     ranked.sort(key=lambda r: -r[0])
@@ -97,7 +98,7 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
     for value, first in ranked:
         if value < 10 or work > WORK:
             break
-        if value < 0.02 * first.box[2] * first.box[3] or tiles.inside_one(first, done):
+        if value < 0.015 * first.box[2] * first.box[3] or tiles.inside_one(first, done):
             continue
         if tiles.folded(across, down, first) > FOLDED:
             continue
@@ -128,10 +129,11 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
 def _candidate(pixels: NDArray[Any], across: Steps, down: Steps, fit: tiles.Seed, noise: float) -> list[Candidate]:
     """Return the fit as a candidate, or nothing where it is no mosaic."""
     mosaic = Mosaic(*fit.box, Grid(*fit.origin, *fit.cell))
-    confidence = tiles.judge(pixels, mosaic, noise)
+    evidence = tiles.support(across, down, fit)
+    confidence = tiles.judge(pixels, mosaic, noise, evidence)
     if confidence <= 0.5 or (noise > tiles.NOISELESS and tiles.folded(across, down, fit) > FOLDED):
         return []
-    return [(tiles.support(across, down, fit), Mosaic(*fit.box, mosaic.grid, confidence=confidence))]
+    return [(evidence, Mosaic(*fit.box, mosaic.grid, confidence=confidence))]
 
 
 def _go_on(found: Sequence[Mosaic], pixels: NDArray[Any]) -> bool:

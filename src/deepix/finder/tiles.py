@@ -33,6 +33,7 @@ CONTRAST = 4.0
 """How much larger steps are taken to be on a grid's lines than around."""
 NOISELESS = 0.05
 """The mean step inside tiles of exactly one colour, in levels: small, and not 0 to keep likelihoods finite."""
+LIMIT = 200
 BIAS = 0.02
 """What each pixel of an area costs, in nats, so that it does not grow over what says nothing."""
 
@@ -205,7 +206,7 @@ def grow(across: Steps, down: Steps, seed: Seed, noise: float) -> tuple[Seed | N
         rows = (y0 + c, y0 + d)
         if not ((a == 0 < x0) or (c == 0 < y0) or (x0 + b == x1 < width) or (y0 + d == y1 < height)):
             box = (x0 + a, y0 + c, b - a, d - c)
-            if score < 10 or b - a < 1.5 * seed.cell[0] or d - c < 1.5 * seed.cell[1]:
+            if score < 10 or b - a < 1.1 * seed.cell[0] or d - c < 1.1 * seed.cell[1]:
                 return None, work
             return Seed(box, seed.cell, seed.origin), work
         margin_x, margin_y = (x1 - x0) // 2, (y1 - y0) // 2
@@ -295,6 +296,34 @@ def _best_interval(values: NDArray[np.float64], first: NDArray[np.float64]) -> t
     return (a, b + 1), float(ends[b] - starts[a])
 
 
+def trim_flat(across: Steps, down: Steps, area: Seed) -> Seed:
+    """Return the area without what of its surroundings is of one colour and may have been taken for equal cells.
+
+    From each side whole strips between grid lines are taken away, as long as nothing changes along them. One
+    strip that differs from its neighbour stays, unless more of the same colour lay beyond it.
+    """
+    (x, y, w, h), cell, origin = area.box, area.cell, area.origin
+    left, right = _flat_ends(across[y : y + h, x : x + w], down[y : y + h, x : x + w], cell[0], origin[0] - x)
+    top, bottom = _flat_ends(down[y : y + h, x : x + w].T, across[y : y + h, x : x + w].T, cell[1], origin[1] - y)
+    return Seed((x + left, y + top, right - left, bottom - top), cell, origin)
+
+
+def _flat_ends(across: Steps, down: Steps, size: int, phase: int) -> tuple[int, int]:
+    changes = np.concatenate([[0], np.cumsum(down[1:].any(axis=0))])
+    crossed = across.any(axis=0)
+    lines = [int(v) for v in range(phase % size, across.shape[1], size) if v > 0]
+    low, high = 0, across.shape[1]
+    cut = False
+    while len(lines) > 2 and changes[high] == changes[lines[-1]] and (cut or not crossed[lines[-1]]):
+        high = lines.pop()
+        cut = True
+    cut = False
+    while len(lines) > 2 and changes[lines[0]] == changes[low] and (cut or not crossed[lines[0]]):
+        low = lines.pop(0)
+        cut = True
+    return low, high
+
+
 def cores(across: Steps, down: Steps, tolerance: int, limit: int = 3000) -> NDArray[np.int64]:
     """Return rectangles that are nearly of one colour, with their sides on the strongest steps around.
 
@@ -352,7 +381,7 @@ def _sides(band: Steps, start: int, stop: int, reach: int = 8) -> tuple[int, int
     return first, last
 
 
-def combed(across: Steps, down: Steps, side: int, limit: int = 60) -> list[Seed]:
+def combed(across: Steps, down: Steps, side: int, limit: int = LIMIT) -> list[Seed]:
     """Return seeds from square windows in which combs explain the steps in both directions.
 
     For lossy files and small cells, where only many lines together stand out. Roots of the steps are compared, so
@@ -402,7 +431,7 @@ def _combs(
     whole = np.log(everything / side + floor)
     best = np.full(len(p), -np.inf, np.float32)
     best_size, best_phase = np.full(len(p), SMALLEST), np.zeros(len(p), np.int64)
-    for size in range(SMALLEST, side // 2 + 1):
+    for size in range(SMALLEST, 2 * side // 3 + 1):
         rows = side // size
         on = p[:, : rows * size].reshape(len(p), rows, size).sum(axis=1)
         number = np.full(size, rows, np.float32)
@@ -511,7 +540,10 @@ def _end(
     level = np.clip(level, 0.8, 8)
     score = np.clip(np.log(level / difference), -1.5, 1.5)
     score[: max(depth - 2 * size, 0)] = 1
-    return start + 1 + int(np.argmax(np.cumsum(score)))
+    gain = np.cumsum(score)
+    reach = max(size + size // 4, 8)  # `grow` was not wrong by more
+    gain[: max(depth - reach - 1, 0)] = gain[depth + reach :] = -np.inf
+    return start + 1 + int(np.argmax(gain))
 
 
 def profiles(across: Steps, down: Steps, box: Box) -> list[tuple[Array, Array]]:
@@ -534,12 +566,12 @@ def regrid(across: Steps, down: Steps, area: Seed) -> Seed:
 
 
 def support(across: Steps, down: Steps, area: Seed) -> float:
-    """Return the log-likelihood ratio of a grid in its box, in nats: the smaller of both directions'."""
+    """Return the log-likelihood ratio of a grid in its box, in nats: both directions', or 0 if one has hardly any."""
     ratios = [
         comb_ratio(*p, FLOOR, size, (o - b - 1) % size)
         for p, size, o, b in zip(profiles(across, down, area.box), area.cell, area.origin, area.box[:2], strict=True)
     ]
-    return min(ratios)
+    return sum(ratios) if min(ratios) >= 5 else 0.0
 
 
 def folded(across: Steps, down: Steps, area: Seed) -> float:
@@ -557,7 +589,7 @@ def folded(across: Steps, down: Steps, area: Seed) -> float:
     return worst
 
 
-def judge(pixels: Array, m: Mosaic, noise: float) -> float:
+def judge(pixels: Array, m: Mosaic, noise: float, evidence: float) -> float:
     """Return how sure one can be that this is a pixelated part of a photo: 0 if it is taken not to be, else over 0.5.
 
     A photo's cells differ from most of their neighbours, by more than the noise, and not as the sum of a row's and a
@@ -565,6 +597,7 @@ def judge(pixels: Array, m: Mosaic, noise: float) -> float:
     Cells as a JPEG file's own blocks lie must differ by more, because coarse files of clean photos show such cells.
     """
     exact = noise <= NOISELESS
+    least_crossed = 0.6 if evidence < 200 else 0.3
     box = pixels[m.box] if exact else luminance(pixels[m.box])
     scale = 257 if pixels.dtype == np.uint16 else 1
     values = m.cells.mean(box) / scale
@@ -576,9 +609,12 @@ def judge(pixels: Array, m: Mosaic, noise: float) -> float:
     tolerance = 0.5 + 0.3 * noise
     crossed = min(float((d > tolerance).mean()) for d in (down, across, saddle))
     contrast = min(float(np.median(down)), float(np.median(across)))
+    high = min(float(np.quantile(down, 0.8)), float(np.quantile(across, 0.8)))
     strongest = max(float(down.max()), float(across.max()))
     aligned = all(v % 8 == 0 for v in (m.grid.x, m.grid.y, m.grid.width, m.grid.height))
-    if crossed < 0.6 or strongest < 7 or contrast < (5 if aligned else 1.5):
+    if strongest < 7 or crossed < least_crossed:
+        return 0.0
+    if contrast < (5 if aligned else 1.5) and (aligned or evidence < 200 or high < 3):
         return 0.0
     if not exact:
         residual = np.abs(box - m.cells.spread(m.cells.mean(box))) / scale
