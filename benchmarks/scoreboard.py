@@ -55,7 +55,7 @@ class Row:
 
 
 def train(name: str, run: Path, options: argparse.Namespace) -> int:
-    """Train a network by the command that users have, or go on, unless that is done; return how many pictures it saw."""
+    """Train a network by the command that users have, unless that is done; return how many pictures it saw."""
     command: list[str | Path] = [sys.executable, "-m", "deepix", "train"]
     if not run.exists():
         command += [name, "--data", options.data, "--validate", options.examples]

@@ -162,6 +162,7 @@ def test_what_the_commands_refuse(tmp_path: Path, pictures: Path) -> None:
         (("inspect", evil), "refused"),
         (("predict", evil, "-m", "smooth", "-o", tmp_path / "x"), "refused"),
         (("predict", empty, "-m", "smooth", "-o", tmp_path / "x"), "empty"),
+        (("predict", submission, "-m", "smooth", "-o", tmp_path / "x"), "neither a test set"),
         (("predict", truth, "-m", "none", "-o", tmp_path / "x"), "no such model"),
         (("predict", truth, "-m", "smooth", "-o", submission), "exists already"),
         (("prepare", pictures, "-o", truth), "exists already"),

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 import skimage.data
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
@@ -57,7 +57,7 @@ def test_truncated_cells():
     assert_found(find(pixelate(GRAY, [FACE], "truncate")), FACE)
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(deadline=None, max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_intact_tiles_of_any_size_are_found_exactly(data):
     gravel = skimage.data.gravel()  # textured everywhere, so that every border can be seen
@@ -70,6 +70,9 @@ def test_intact_tiles_of_any_size_are_found_exactly(data):
         start.append(data.draw(st.integers(0, 512 - span[-1])))
         first.append(start[-1] + cut[0])
     truth = Mosaic(*start, *span, Grid(*first, *size))
+    means = truth.cells.mean(gravel[truth.box])
+    changes = [np.abs(np.diff(means, axis=axis)) for axis in (0, 1)]
+    assume(min(np.median(c) for c in changes) >= 3 and max(c.max() for c in changes) >= 8)  # it can be seen at all
     found = [m for m in find(pixelate(gravel, [truth])) if same_grid(m.grid, truth.grid)]
     assert found
     best = max(found, key=lambda m: m.width * m.height)
@@ -81,7 +84,7 @@ def test_intact_tiles_of_any_size_are_found_exactly(data):
 @pytest.mark.parametrize("subsampling", [0, 2], ids=["4:4:4", "4:2:0"])
 @pytest.mark.parametrize("quality", [90, 95])
 def test_finds_mosaics_in_jpeg_files(quality, subsampling):
-    truth = Mosaic(150, 40, 150, 163, Grid(153, 45, 18, 15))
+    truth = Mosaic(150, 40, 158, 163, Grid(153, 45, 18, 15))
     (found,) = find(jpeg(pixelate(PHOTO, [truth]), quality, subsampling))
     assert same_grid(found.grid, truth.grid)
     assert np.abs(np.subtract(area(found), area(truth))).max() <= 2

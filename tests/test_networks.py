@@ -77,6 +77,15 @@ def test_forward_keeps_the_ancestors_contract(name: str) -> None:
     assert not torch.equal(result[:, 0][~known], x[:, 0].flatten(1)[~known])
 
 
+@pytest.mark.parametrize("name", [*SMALL, "restorer:small"])
+def test_every_parameter_that_is_trained_gets_a_gradient(name: str) -> None:
+    """Processes that train together wait for all of them."""
+    network = networks.create(name)
+    sample = mosaics.sample(torch.rand(2, 1, 64, 64), generator=torch.Generator().manual_seed(0))
+    network.restore(sample).sum().backward()
+    assert [n for n, p in network.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_the_config_builds_the_same_network(name: str) -> None:
     network = networks.create(name)

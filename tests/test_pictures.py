@@ -116,6 +116,14 @@ def test_folders_and_archives(
     ]
 
 
+def test_a_tar_of_the_current_folder(files: dict[str, bytes], tmp_path: Path) -> None:
+    """`tar c .` names its members "./cat.png"; what is hidden stays so."""
+    members = {f"./{name}": content for name, content in files.items()}
+    source = make_tar(tmp_path / "in", {**members, "./.hidden.png": b"", "./a/.b/c.png": b""})
+    report = pack([source], tmp_path / "out.npy")
+    assert (report.read, report.skipped) == (4, [])
+
+
 def test_a_single_picture(photos: Arrays, tmp_path: Path) -> None:
     (tmp_path / "cat.jpg").write_bytes(encoded(photos["a/cat.png"], "JPEG"))
     pack([tmp_path / "cat.jpg"], tmp_path / "out.npy")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -319,6 +320,20 @@ def test_a_finished_run_goes_on_with_a_larger_budget_only(packed: str, tmp_path:
     assert result.steps == 9
     assert [row["step"] for row in looks.read_log(tmp_path / "run")][-1] == 9
     assert settings.read(tmp_path / "run").steps == 9
+    (resumed,) = json.loads((tmp_path / "run" / "run.json").read_text())["resumed"]
+    assert resumed["after_step"] == resumed["budget_before"]["steps"] == 6
+
+
+def test_a_run_goes_on_with_its_own_pictures_only(tmp_path: Path) -> None:
+    crops = pictures.Crops(1, size=16, scale=(1, 1), ratio=(1, 1))
+    for name, ours in (("one", tiles(12, 16)), ("two", tiles(24, 16)[12:])):
+        np.save(tmp_path / f"{name}-tiles.npy", ours)
+        pictures.pack([tmp_path / f"{name}-tiles.npy"], tmp_path / f"{name}.npy", crops=crops)
+    fit.fit(small(str(tmp_path / "one.npy"), tmp_path / "run"), silent)
+    for suffix in (".npy", ".npy.json"):
+        (tmp_path / f"two{suffix}").replace(tmp_path / f"one{suffix}")
+    with pytest.raises(InputError, match=r"one\.npy: other pictures than the run began with"):
+        fit.resume(tmp_path / "run", silent, steps=9)
 
 
 def test_several_processes_train_together(packed: str, tmp_path: Path) -> None:
@@ -329,6 +344,9 @@ def test_several_processes_train_together(packed: str, tmp_path: Path) -> None:
     done = subprocess.run(script(tmp_path, chosen), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("parameters;") == 1  # every line is said once
+    rate = re.search(r"pictures_per_second=([\d.]+)", done.stdout)
+    assert rate is not None
+    assert 1 < float(rate[1]) < 1e5
     rows = looks.read_log(tmp_path / "run")
     assert rows[0]["step"] == 4
     assert np.isfinite(rows[-1]["val_rmse"])
@@ -362,6 +380,7 @@ def test_wrong_settings_are_one_line(packed: str, tmp_path: Path, changes: dict[
     with pytest.raises(DeepixError, match=message) as caught:
         fit.fit(small(packed, tmp_path / "run", **changes), silent)
     assert "\n" not in str(caught.value)
+    assert "nowhere" not in message or not (tmp_path / "run").exists()
     # what failed so early does not stand in the way
     fit.fit(small(packed, tmp_path / "run", steps=1), silent)
 
@@ -559,9 +578,19 @@ def test_one_command_trains_on_a_folder_of_photos_and_another_compares(tmp_path:
     assert "of 3;" in result.stdout
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], [TINY, "--data", "x"], [TINY, "--resume", "x"], [TINY, "-d", "x", "-o", "y", "--set", "a"]]
-)
+@pytest.mark.parametrize("arguments", [
+    [], [TINY, "--data", "x"], [TINY, "--resume", "x"], ["--resume", "x", "--lr", "0.1"],
+    [TINY, "-d", "x", "-o", "y", "--set", "a"],
+])  # fmt: skip
 def test_usage_errors(arguments: list[str]) -> None:
     result = CliRunner().invoke(app, ["train", *arguments])
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "verb", ["train", "plot", "summary", "data pack", "data show", "weights import", "weights show"]
+)
+def test_help_has_an_example(verb: str) -> None:
+    result = CliRunner().invoke(app, [*verb.split(), "--help"])
+    assert result.exit_code == 0
+    assert f"deepix {verb}" in result.output.split("Example", 1)[1]

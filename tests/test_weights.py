@@ -283,7 +283,7 @@ def test_a_class_of_his_cannot_be_called(architectures: types.ModuleType, tmp_pa
 @pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {}, torch.zeros(3), {"layer.weight": torch.zeros(2, 2)}])
 def test_other_content_is_refused(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pt")
-    with pytest.raises(InputError, match="none of the known architectures"):
+    with pytest.raises(InputError, match=r"none of the known architectures|no tensors of a network"):
         weights.import_pickle(tmp_path / "other.pt")
 
 

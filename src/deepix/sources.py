@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,9 +114,9 @@ def _suffixes() -> frozenset[str]:
 
 
 def _is_picture(name: str) -> bool:
-    parts = name.split("/")
+    parts = PurePosixPath(name).parts  # without the "./" that `tar c .` puts before every name
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return not hidden and Path(parts[-1]).suffix.lower() in _suffixes()
+    return not hidden and Path(name).suffix.lower() in _suffixes()
 
 
 def _picture(path: Path) -> Source:

@@ -136,7 +136,11 @@ def read_task(path: str | Path) -> tuple[Bytes, NDArray[np.bool_], list[Mosaic]]
     InputError : the file is neither, or a picture of it has no mosaic
     """
     path = Path(path)
-    if recognise(files.read_bytes(path)) == "npz":
+    data = files.read_bytes(path)
+    kind = recognise(data)
+    if kind == "submission" and data:
+        raise InputError(f"{path}: neither a test set (a pickle) nor true pictures (.npz)")
+    if kind == "npz":
         examples = read_examples(path)
         return examples.pixelated(), examples.known(), examples.mosaics
     test_set = read_test_set(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated
 
 import typer
@@ -22,6 +23,10 @@ def summary(
     """Show a network's layers, parameters, multiply-adds and memory, and how fast it trains and restores here.
 
     Of unknown names it says which there are.
+
+    [bold]Example[/]
+
+      deepix summary deepixv1:5,5,6,7:3,5 --batch 64 --pictures 34635
     """
     with extra("train"):
         from deepix.training import networks
@@ -32,7 +37,8 @@ def summary(
     net.to(choose_device(device))
     statistics = costs.count(net, batch, size)
     if not as_json:
-        out.print(str(statistics), markup=False)
+        # torchinfo means "(M)" but prints "(Units.MEGABYTES)" since Python 3.11
+        out.print(re.sub(r"Units\.(\w)\w*", r"\1", str(statistics)), markup=False)
         note("measuring …")
     speed = costs.measure(net, batch, size, seconds)
     epoch = speed.epoch_seconds(pictures)

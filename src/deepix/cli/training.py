@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from deepix import files
 from deepix.cli.common import extra, note, out
-from deepix.errors import OutputError
 from deepix.training.settings import Augment, Loss, Optimizer, Schedule, Settings
 
 _BUDGET, _DATA, _LEARNING, _MACHINE = "Budget", "Data", "Learning", "Machine"
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
+    context: typer.Context,
     network: Annotated[
         str | None,
         typer.Argument(
@@ -240,7 +241,7 @@ def train(
       deepix train deepixv1:5,5,6,7:3,5 -d train.npy --validate val.npz -o run2 --epochs 60 --patience 15
 
       deepix train deepixv1:5,5,6,7:3,5 -d train.npy -o his --epochs 60 --optimizer adam --schedule step --loss whole
-      --ema 0 --clip 0
+      --weight-decay 0 --ema 0 --clip 0 --augment none
 
       deepix train --resume run1 --minutes 30
     """
@@ -253,8 +254,13 @@ def train(
 
     bar = sys.stdout.isatty() and not quiet
     if resume is not None:
-        if network is not None or data is not None or run is not None:
-            raise typer.BadParameter("a run is resumed as it was; give only a budget", param_hint="--resume")
+        allowed = {"resume", "minutes", "steps", "epochs", "quiet"}
+        for parameter in context.command.params:
+            source = context.get_parameter_source(parameter.name or "")
+            if source is not None and source.name == "COMMANDLINE" and parameter.name not in allowed:
+                raise typer.BadParameter(
+                    f"a run is resumed as it was; give only a budget, not {parameter.opts[0]}", param_hint="--resume"
+                )
         result = fit.resume(resume, say, bar, minutes=minutes, steps=steps, epochs=epochs)
     else:
         for value, name in ((network, "NETWORK"), (data, "--data"), (run, "--output")):
@@ -348,8 +354,7 @@ def plot(
 
         from deepix.training import looks
 
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output}: exists already; choose another name or --overwrite")
+    files.check_output(output, overwrite)
     logs = [looks.read_log(run) for run in runs]
     looks.curves(runs, output, against)
     for run, rows in zip(runs, logs, strict=True):

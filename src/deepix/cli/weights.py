@@ -39,7 +39,12 @@ def show(
     file: Annotated[Path, typer.Argument(help="A weights file, or the folder of a run.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show which network a weights file is for, its tensors, and what else it says of itself."""
+    """Show which network a weights file is for, its tensors, and what else it says of itself.
+
+    [bold]Example[/]
+
+      deepix weights show deepixv1.safetensors
+    """
     with extra("train"):
         from deepix.training import weights
 

@@ -20,7 +20,7 @@ __all__ = ["find", "fit_grid"]
 
 LARGE = 4_000_000
 """Pixels from which on the finer of the searches for lossy mosaics are left out, to stay within seconds."""
-WORK = 30_000_000
+WORK = 10_000_000
 """Pixels that may be looked at to follow up proposals, in one picture."""
 FOLDED = 0.8
 """How large the root of a step may be off the lines of a lossy mosaic's grid, relative to that on them."""
@@ -74,7 +74,7 @@ def exact_candidates(pixels: NDArray[Any]) -> list[Candidate]:
             continue
         done.append(fit)
         fit = tiles.trim_flat(across, down, fit)
-        candidates += _candidate(pixels, across, down, fit, tiles.NOISELESS)
+        candidates += _candidate(pixels, across, down, fit, exact=True)
     return candidates
 
 
@@ -88,7 +88,7 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
         rectangles = tiles.cores(across, down, tolerance)
         proposals += tiles.seeds(rectangles, 100) + tiles.single_seeds(rectangles, picture.shape)
     for side in (256, 128, 64, 32, 24) if large else (256, 192, 128, 96, 64, 48, 32, 24, 16, 12):
-        proposals += tiles.combed(across, down, side)
+        proposals += tiles.combed(across, down, side, limit=60 if large else 200)
     ranked = [(tiles.support(across, down, seed), seed) for seed in proposals]
     ranked.sort(key=lambda r: -r[0])
 
@@ -116,7 +116,7 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
             if min(box[2:]) < 4:
                 break
             fit = tiles.Seed(box, fit.cell, fit.origin)
-            new = _candidate(pixels, across, down, fit, noise)
+            new = _candidate(pixels, across, down, fit, exact=False)
             if not new:
                 break
             candidates += new
@@ -126,14 +126,13 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
     return candidates
 
 
-def _candidate(pixels: NDArray[Any], across: Steps, down: Steps, fit: tiles.Seed, noise: float) -> list[Candidate]:
+def _candidate(pixels: NDArray[Any], across: Steps, down: Steps, fit: tiles.Seed, exact: bool) -> list[Candidate]:
     """Return the fit as a candidate, or nothing where it is no mosaic."""
-    mosaic = Mosaic(*fit.box, Grid(*fit.origin, *fit.cell))
-    evidence = tiles.support(across, down, fit)
-    confidence = tiles.judge(pixels, mosaic, noise, evidence)
-    if confidence <= 0.5 or (noise > tiles.NOISELESS and tiles.folded(across, down, fit) > FOLDED):
+    confidence = tiles.judge(pixels, across, down, fit, exact)
+    if confidence <= 0.5:
         return []
-    return [(evidence, Mosaic(*fit.box, mosaic.grid, confidence=confidence))]
+    mosaic = Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)
+    return [(tiles.support(across, down, fit), mosaic)]
 
 
 def _go_on(found: Sequence[Mosaic], pixels: NDArray[Any]) -> bool:

@@ -76,11 +76,11 @@ class Budget(pl.Callback):
     def _read_clock(self, trainer: pl.Trainer) -> None:
         """Read the clock; processes must agree on it, and asking each other takes time, so they rarely do."""
         self._step = trainer.global_step
-        elapsed = self._offset + time.monotonic() - self._started
-        if trainer.world_size == 1:
-            self.elapsed, self.stopped = elapsed, self._asked
-        elif self._step % 10 == 0:
-            self.elapsed, self.stopped = trainer.strategy.broadcast((elapsed, self._asked))
+        if trainer.world_size == 1 or self._step % 10 == 0:
+            self.elapsed, self.stopped = trainer.strategy.broadcast((self._now(), self._asked))
+
+    def _now(self) -> float:
+        return self._offset + time.monotonic() - self._started
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -136,8 +136,9 @@ class Budget(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, and say when to validate next."""
+        seconds = time.monotonic() - self._validating
+        self.elapsed, seconds = trainer.strategy.broadcast((self._now(), seconds))
         self.save(trainer)
-        seconds = trainer.strategy.broadcast(time.monotonic() - self._validating)
         self._validation_seconds = max(seconds, 0.5 * self._validation_seconds)
         self._schedule_validation()
 

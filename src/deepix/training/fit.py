@@ -175,8 +175,6 @@ def _fit(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -> Re
     network = _network(settings)
     # measured on CPUs: a training step takes 15 to 20 % less; on GPUs it is what tensor cores want
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if first_process():
-        files.make_folder(run)
     packed = _packed(settings, say, keep=checkpoint is not None)
     height, width = packed.pixels.shape[1:3]
     try:
@@ -185,7 +183,7 @@ def _fit(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -> Re
         raise DeepixError(f"{settings.data}: {error}") from error
     indices, validation = held_out(packed, settings)
     batches = Batches(packed.pixels, indices, settings.batch, settings.seed)
-    state = _checked(checkpoint, settings, len(indices))
+    done = None if checkpoint is None else _steps_done(checkpoint, settings, len(indices))
     data = {
         "file": settings.data,
         "sha256": packed.info["sha256"],
@@ -196,7 +194,10 @@ def _fit(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -> Re
     budget = Budget(settings, batches, validation)
     record = Record(settings, budget, data, say)
     description = _description(settings, network, data)
+    if done is not None:
+        description = _resumed(description, run, done)
     if first_process():
+        files.make_folder(run)
         _write_json(run / RUN, description)
         count = sum(p.numel() for p in network.parameters())
         say(f"{settings.network}: {count:,} parameters; {len(indices):,} pictures to train on, "
@@ -214,7 +215,7 @@ def _fit(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -> Re
     task = Task(network, settings)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(task, batches, validation, ckpt_path=checkpoint if state else None)
+        trainer.fit(task, batches, validation, ckpt_path=checkpoint)
 
     best = min(record.rows, key=lambda row: row["val_rmse"])
     result = Result(
@@ -233,6 +234,8 @@ def _packed(settings: Settings, say: Say, keep: bool) -> pictures.Packed:
     if data.suffix == ".npy" and pictures.information_path(data).exists():
         return pictures.open_packed(data)
     if first_process() and not (keep and ours.exists()):
+        pictures.read(data)  # what cannot be read at all shows before anything is written
+        files.make_folder(ours.parent)
         say(f"packing the pictures of {data} into {ours}")
         crops = None if settings.crops is None else pictures.Crops(settings.crops, seed=settings.seed)
         report = pictures.pack([data], ours, crops=crops, overwrite=True)
@@ -249,23 +252,25 @@ def _network(settings: Settings) -> networks.Network:
     return networks.create(settings.network, **settings.options)
 
 
-def _checked(checkpoint: Path | None, settings: Settings, count: int) -> dict[str, Any] | None:
-    """Return a checkpoint's content if there is something left to do."""
-    if checkpoint is None:
-        return None
+def _steps_done(checkpoint: Path, settings: Settings, count: int) -> int:
+    """Return after which step a checkpoint was written; InputError if it is damaged or nothing is left to do."""
     try:
         state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        done, used = state["global_step"], state["callbacks"]["Budget"]["used"]
+        done, used = int(state["global_step"]), state["callbacks"]["Budget"]["used"]
     except OSError:
         raise
     except Exception as error:  # PyTorch raises whatever its zip reader and unpickler happen to
-        raise InputError(f"{checkpoint}: a damaged checkpoint ({type(error).__name__}: {error})") from error
+        raise InputError(
+            f"{checkpoint}: a damaged checkpoint; go on from the run's best weights in a new run: "
+            f"deepix train {settings.run} …"
+        ) from error
     total = budget_steps(settings, count)
     if done >= total if total is not None else used >= 60 * (settings.minutes or 0):
         raise InputError(
-            f"{settings.run}: its budget is used up ({done} steps, {used / 60:.1f} minutes); give a larger one"
+            f"{settings.run}: its budget is used up ({done} steps, {used / 60:.1f} minutes); "
+            "give a larger one in minutes, steps or epochs"
         )
-    return state
+    return done
 
 
 def _trainer(settings: Settings, record: Record, budget: Budget, bar: bool) -> pl.Trainer:
@@ -288,8 +293,7 @@ def _trainer(settings: Settings, record: Record, budget: Budget, bar: bool) -> p
         accelerator=settings.accelerator,
         devices=settings.devices,
         num_nodes=settings.nodes,
-        # some of the ancestor's networks have parameters that they never use
-        strategy="ddp_find_unused_parameters_true" if several and settings.strategy == "auto" else settings.strategy,
+        strategy=settings.strategy,
         sync_batchnorm=several and torch.cuda.is_available() and settings.accelerator != "cpu",
         precision=precision,
         gradient_clip_val=settings.clip or None,
@@ -326,6 +330,23 @@ def _description(settings: Settings, network: networks.Network, data: dict[str, 
         },
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _resumed(description: dict[str, Any], run: Path, step: int) -> dict[str, Any]:
+    """Return what `run.json` says of a run that goes on after a step: how it began, and how it was resumed."""
+    try:
+        before = json.loads((run / RUN).read_text("utf-8"))
+        budget = {name: before["settings"][name] for name in ("minutes", "steps", "epochs")}
+        first = {name: before[name] for name in ("command", "started")}
+        same = before["data"]["sha256"] == description["data"]["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{run / RUN}: damaged ({type(error).__name__}: {reason(error)})") from error
+    if not same:
+        raise InputError(
+            f"{description['data']['file']}: other pictures than the run began with; put those back, or begin a new run"
+        )
+    again = {name: description[name] for name in first} | {"after_step": step, "budget_before": budget}
+    return {**description, **first, "resumed": [*before.get("resumed", []), again]}
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

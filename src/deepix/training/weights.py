@@ -211,6 +211,8 @@ def import_pickle(path: Path | str) -> Network:
         raise InputError(f"{path}: refused, {_refusal(path, str(error))}") from error
     try:
         state = dict(_tensors(module))
+        if not state:
+            raise ValueError("it holds no tensors of a network")
         config = ancestor.recognise(state)
     except (RecursionError, ValueError) as error:
         raise InputError(f"{path}: {error}") from error

@@ -255,8 +255,9 @@ class SimpleDeepixCNN(Ancestor):
     def __init__(self, blocks: int, kernels: Sequence[int], batch_norm: bool = True) -> None:
         super().__init__()
         first, _ = _range(kernels)
-        # his forward never uses it, but it is in his state dict
-        self.input_block = BasicBlock(INPUTS, first, batch_norm)
+        # his forward never uses it, but it is in his state dict; frozen, for processes that train together would
+        # wait for its gradients
+        self.input_block = BasicBlock(INPUTS, first, batch_norm).requires_grad_(False)
         self.basic_blocks = _basic_blocks(blocks, kernels, batch_norm)
         self.skip_block = SkipBlock(2 * INPUTS, OUTPUTS, first, batch_norm)
 
