@@ -14,8 +14,9 @@ the cell) and its area's intersection over union is at least 0.95.
 What cannot be decided by anyone is not asked: an area whose outermost line of pixels does not change when it is
 pixelated (a flat wall looks the same inside and outside), and one with a grid line across which nothing changes
 (two columns of equal cells are one column of wider cells). Such draws are thrown away and drawn again, which also
-leaves out the flattest subjects; the table says how many. The thresholds are on luminance: a mean change of 1 level on
-each outermost line of an area and across each of its grid lines.
+leaves out the flattest subjects; the table says how many. The thresholds are on luminance: a mean change of 1 level
+(in a JPEG file 3 levels, about the noise that quality 90 leaves in a pixel of a tile) on each outermost line of an area
+and across each of its grid lines.
 
 Clean pictures. The same photos untouched, with letterbox bars, overexposed; drawn screenshots, brick walls and
 gradients; each as PNG and as JPEG. Every mosaic reported there is a false alarm.
@@ -50,7 +51,7 @@ ARCHIVES = {
 SKIMAGE = ("astronaut", "coffee", "chelsea", "rocket", "camera", "coins", "grass", "gravel", "moon")
 FORMATS = ("png", "jpeg 4:2:0", "jpeg 4:4:4")
 BANDS = ((3, 4), (5, 8), (9, 16), (17, 32), (33, 64), (65, 128))
-LEAST_CHANGE = 1.0  # levels of luminance: see the module's text
+LEAST_CHANGE = {"png": 1.0, "jpeg 4:2:0": 3.0, "jpeg 4:4:4": 3.0}  # levels of luminance: see the module's text
 
 
 class Photos:
@@ -129,17 +130,17 @@ def draw_area(shape: tuple[int, ...], rng: np.random.Generator) -> Mosaic | None
     return Mosaic(x, y, w, h, Grid(grid_x, grid_y, cell_width, cell_height))
 
 
-def decidable(photo: Array, pixelated: Array, m: Mosaic) -> bool:
+def decidable(photo: Array, pixelated: Array, m: Mosaic, least: float) -> bool:
     """Whether the area's border and each of its grid lines can be seen at all."""
     before, after = luminance(photo[m.box]), luminance(pixelated[m.box])
     change = np.abs(after - before)
     sides = (change[0], change[-1], change[:, 0], change[:, -1])
-    if min(side.mean() for side in sides) < LEAST_CHANGE:
+    if min(side.mean() for side in sides) < least:
         return False
     columns, rows = np.diff(m.cells.column_index) > 0, np.diff(m.cells.row_index) > 0
     across = np.abs(np.diff(after, axis=1))[:, columns].mean(axis=0)
     down = np.abs(np.diff(after, axis=0))[rows].mean(axis=1)
-    return bool(min(across.min(), down.min()) >= LEAST_CHANGE)
+    return bool(min(across.min(), down.min()) >= least)
 
 
 def apart(a: Mosaic, b: Mosaic) -> bool:
@@ -152,6 +153,7 @@ def mosaic_cases(photos: Photos, count: int, seed: int, refused: list[int]) -> I
     for index in range(count):
         rng = np.random.default_rng([seed, index])
         photo = photos[index]
+        kind = FORMATS[index % len(FORMATS)]
         if rng.random() < 0.25:
             photo = np.asarray(Image.fromarray(photo).convert("L"))
         truth: list[Mosaic] = []
@@ -160,14 +162,13 @@ def mosaic_cases(photos: Photos, count: int, seed: int, refused: list[int]) -> I
             m = draw_area(photo.shape, rng)
             if m is None or not all(apart(m, other) for other in truth):
                 continue
-            if not decidable(photo, pixelate(photo, [m]), m):
+            if not decidable(photo, pixelate(photo, [m]), m, LEAST_CHANGE[kind]):
                 refused.append(index)
                 continue
             truth.append(m)
             if len(truth) == wanted:
                 break
         if truth:
-            kind = FORMATS[index % len(FORMATS)]
             yield Case(kind, stored(pixelate(photo, truth), kind, rng), truth)
 
 

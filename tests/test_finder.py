@@ -73,7 +73,7 @@ def test_intact_tiles_of_any_size_are_found_exactly(data):
     means = truth.cells.mean(gravel[truth.box])
     changes = [np.abs(np.diff(means, axis=axis)) for axis in (0, 1)]
     assume(min(np.median(c) for c in changes) >= 3 and max(c.max() for c in changes) >= 8)  # it can be seen at all
-    found = [m for m in find(pixelate(gravel, [truth])) if same_grid(m.grid, truth.grid)]
+    found = [m for m in find(pixelate(gravel, [truth]), lossy=False) if same_grid(m.grid, truth.grid)]
     assert found
     best = max(found, key=lambda m: m.width * m.height)
     common = min(best.x + best.width, truth.x + truth.width) - max(best.x, truth.x)

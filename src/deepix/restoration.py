@@ -140,7 +140,7 @@ def find(image: ImageLike) -> list[Mosaic]:
     InputError : the file cannot be read
     """
     picture = images.load(image)
-    return finder.find(picture.pixels, lossy=picture.lossy)
+    return _found(picture)
 
 
 def pixelate(image: ImageLike, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest") -> Image.Image | Array:
@@ -183,7 +183,7 @@ def locate(
     """
     pixels = picture.pixels
     if not areas and mask is None:
-        found = finder.find(pixels, lossy=picture.lossy)
+        found = _found(picture)
         # a cell size that the user knows settles what a finder can only guess
         return [m for m in found if cell is None or (m.grid.width, m.grid.height) == (cell, cell)]
     height, width = pixels.shape[:2]
@@ -200,6 +200,11 @@ def locate(
     if mask is not None:
         result += [_fitted(pixels, part, cell) for part in _parts(mask, (height, width))]
     return result
+
+
+def _found(picture: images.Picture) -> list[Mosaic]:
+    # a lossless file's pixels may have been through a lossy one before
+    return finder.find(picture.pixels, lossy=True if picture.lossy else None)
 
 
 def _parts(mask: Array, shape: tuple[int, int]) -> list[NDArray[np.bool_]]:

@@ -145,7 +145,7 @@ def find(
 
       deepix find photo.png --overlay found.png
     """
-    from deepix import files, finder, images, views
+    from deepix import files, images, restoration, views
 
     jobs = _jobs(inputs, overlay)
     rows: list[tuple[str, ...]] = []
@@ -156,7 +156,7 @@ def find(
         if overlay:
             images.check_target(target, source, overwrite=overwrite)
         picture = images.read(source)
-        mosaics = finder.find(picture.pixels, lossy=picture.lossy)
+        mosaics = restoration.locate(picture)
         if overlay:
             files.make_folder(target.parent)
             drawn = images.from_pil(views.overlay(images.to_pil(picture), mosaics))

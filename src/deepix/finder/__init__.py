@@ -20,10 +20,12 @@ __all__ = ["find", "fit_grid"]
 
 LARGE = 4_000_000
 """Pixels from which on the finer of the searches for lossy mosaics are left out, to stay within seconds."""
+SINGLE = -7.0
+"""The log-odds that proposals count for at least: a large cell or two do not show yet what they are part of."""
+INTACT = 5.0
+"""How much more evidence a mosaic of nearly equal pixels needs to replace one of equal pixels."""
 WORK = 10_000_000
 """Pixels that may be looked at to follow up proposals, in one picture."""
-FOLDED = 0.8
-"""How large the root of a step may be off the lines of a lossy mosaic's grid, relative to that on them."""
 
 Candidate = tuple[float, Mosaic]
 """How much evidence there is for a mosaic, in nats, and the mosaic."""
@@ -53,12 +55,15 @@ def find(pixels: NDArray[Any], *, lossy: bool | None = None) -> list[Mosaic]:
         raise ValueError(f"a picture must be uint8 or uint16 (H, W) or (H, W, C), not {pixels.dtype} {pixels.shape}")
     if min(pixels.shape[:2]) < 6 or (pixels.ndim == 3 and not pixels.shape[2]):
         return []
-    found: list[Mosaic] = []
+    candidates: list[Candidate] = []
     if not lossy:
-        found = settle(exact_candidates(pixels))
-        if lossy is False or (found and not _go_on(found, pixels)):
+        candidates = exact_candidates(pixels)
+        found = settle(candidates)
+        sure = found and max(evidence for evidence, _ in candidates) >= tiles.SURE
+        if lossy is False or (sure and not _go_on(found, pixels)):
             return found
-    return settle(lossy_candidates(pixels))
+    intact = [(INTACT * evidence, m) for evidence, m in candidates]
+    return settle(intact + _refined(pixels, settle(lossy_candidates(pixels))))
 
 
 def exact_candidates(pixels: NDArray[Any]) -> list[Candidate]:
@@ -89,18 +94,17 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
         proposals += tiles.seeds(rectangles, 100) + tiles.single_seeds(rectangles, picture.shape)
     for side in (256, 128, 64, 32, 24) if large else (256, 192, 128, 96, 64, 48, 32, 24, 16, 12):
         proposals += tiles.combed(across, down, side, limit=60 if large else 200)
-    ranked = [(tiles.support(across, down, seed), seed) for seed in proposals]
+    ranked = [(max(tiles.odds(pixels, across, down, seed), SINGLE), seed) for seed in proposals]
     ranked.sort(key=lambda r: -r[0])
 
     candidates: list[Candidate] = []
     done: list[tiles.Seed] = []
     work = 0
-    for value, first in ranked:
-        if value < 10 or work > WORK:
+    for _, first in ranked:
+        if work > WORK:
             break
-        if value < 0.015 * first.box[2] * first.box[3] or tiles.inside_one(first, done):
-            continue
-        if tiles.folded(across, down, first) > FOLDED:
+        value = tiles.support(across, down, first)
+        if value < 10 or tiles.inside_one(first, done):
             continue
         if any(tiles.explains(across, down, m, first, 0.8 * value) for _, m in candidates):
             continue
@@ -115,7 +119,7 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
             box = tiles.trim(picture, fit)
             if min(box[2:]) < 4:
                 break
-            fit = tiles.Seed(box, fit.cell, fit.origin)
+            fit = tiles.bare_ends(pixels, tiles.Seed(box, fit.cell, fit.origin))
             new = _candidate(pixels, across, down, fit, exact=False)
             if not new:
                 break
@@ -124,6 +128,22 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
             if tiles.inside_one(seed, done):
                 break
     return candidates
+
+
+def _refined(pixels: NDArray[Any], found: Sequence[Mosaic]) -> list[Candidate]:
+    """Return lossy mosaics with the grids that `tiles.refine` gives them, where that still makes a mosaic."""
+    picture = luminance(pixels)
+    across, down = steps(pixels, lossy=True)
+    result: list[Candidate] = []
+    for m in found:
+        seed = tiles.Seed.of(m)
+        fine = tiles.refine(picture, seed)
+        better: list[Candidate] = []
+        if not fine.same_grid(seed):
+            fit = tiles.Seed(tiles.trim(picture, fine), fine.cell, fine.origin)
+            better = _candidate(pixels, across, down, fit, exact=False)
+        result += better or [(tiles.support(across, down, seed), m)]
+    return result
 
 
 def _candidate(pixels: NDArray[Any], across: Steps, down: Steps, fit: tiles.Seed, exact: bool) -> list[Candidate]:

@@ -549,6 +549,78 @@ def _end(
     return start + 1 + int(np.argmax(gain))
 
 
+def refine(picture: Array, area: Seed) -> Seed:
+    """Return a lossy mosaic's area and grid, fitted anew to the means of its cells' bands, first across, then down.
+
+    Averaged over a row of cells, a tile's noise is small: along such a band the picture is a staircase, with steps at
+    the grid's lines and nowhere else. Of all cell widths and origins, and of all spans that hold most of the
+    area, the most likely is taken; then the same for heights.
+
+    Parameters
+    ----------
+    picture : (H, W) luminance of a lossy picture
+    area : about right, with one direction's grid nearly so
+    """
+    for _ in range(2):
+        before = area
+        (x, y, w, h), (width, height), (left, top) = area.box, area.cell, area.origin
+        (x, w), width, left = _staircase(picture, (x, w), (y, h), height, top, width, left)
+        (y, h), height, top = _staircase(picture.T, (y, h), (x, w), width, left, height, top)
+        area = Seed((x, y, w, h), (width, height), (left, top))
+        if area == before:
+            break
+    return area
+
+
+def _staircase(
+    picture: Array, span: tuple[int, int], rows: tuple[int, int], band: int, first: int, size: int, origin: int
+) -> tuple[tuple[int, int], int, int]:
+    """Return start and length of the columns, and size and origin of their cells, that are likeliest.
+
+    Steps of the bands' means are taken as exponentially distributed: off lines with the mean that they have there now,
+    on lines with theirs, and in the photo with a mean in between, or what is measured outside.
+    """
+    start, length = span
+    reach = max(size + size // 2, 16)
+    low, high = max(start - reach, 0), min(start + length + reach, picture.shape[1])
+    top, bottom = rows[0], rows[0] + rows[1]
+    edges = np.unique(np.clip(np.arange(first + (top - first) // band * band, bottom, band), top, None))
+    strip = picture[top:bottom, low:high].astype(np.float32)
+    means = np.add.reduceat(strip, edges - top, axis=0) / np.diff(edges, append=bottom)[:, None]
+    weight = np.sqrt(np.diff(edges, append=bottom)[:, None])  # a cut band's mean is noisier
+    steps = (np.abs(np.diff(means, axis=1)) * weight).sum(axis=0) / weight.sum()
+    place = np.arange(low + 1, high)  # step i leads into this column
+    inside = (place > start) & (place < start + length)
+    on = inside & ((place - origin) % size == 0)
+    if not on.any() or (inside & ~on).sum() < 3:
+        return span, size, origin
+    noise = float(np.median(steps[inside & ~on])) + 0.1
+    contrast = max(float(steps[on].mean()), 3 * noise)
+    outside = (place < start) | (place > start + length)
+    photo = float(np.clip(np.median(steps[outside]) if outside.sum() > 8 else 0, 2 * noise, 0.7 * contrast))
+    off_score = np.clip(np.log(photo / noise) - steps * (1 / noise - 1 / photo), -6, 3)
+    on_score = np.clip(np.log(photo / contrast) - steps * (1 / contrast - 1 / photo), -3, 3)
+    keep = slice(int(length * 0.25), int(np.ceil(length * 0.75)))  # the middle stays in the span
+    core_start, core_stop = start - low + keep.start, start - low + keep.stop
+    best = (-np.inf, span, size, origin)
+    for cell in range(SMALLEST, min(LARGEST, length) + 1):
+        phase = np.arange(cell)[:, None]
+        lines = (place[None, :] - phase) % cell == 0
+        score = np.where(lines, on_score, off_score)
+        total = np.cumsum(score, axis=1)
+        total = np.concatenate([np.zeros((cell, 1)), total], axis=1)  # total[:, i]: up to the step into column low + i
+        starts = total[:, : core_start + 1].argmin(axis=1)
+        stops = core_stop - 1 + total[:, core_stop - 1 :].argmax(axis=1)
+        value = np.take_along_axis(total, stops[:, None], 1)[:, 0] - np.take_along_axis(total, starts[:, None], 1)[:, 0]
+        k = int(value.argmax())
+        if value[k] > best[0] + 1e-6:
+            begin, end = low + int(starts[k]), low + int(stops[k]) + 1
+            if (lines[k] & (place > begin) & (place < end)).sum() >= 1:
+                best = (float(value[k]), (begin, end - begin), cell, k)
+    _, span, size, origin = best
+    return span, size, origin + (span[0] - origin) // size * size
+
+
 def profiles(across: Steps, down: Steps, box: Box) -> list[tuple[Array, Array]]:
     """Return the sums of the steps' roots inside a box, for each column and row but the first, with their numbers."""
     x, y, w, h = box
@@ -599,44 +671,22 @@ def judge(pixels: Array, across: Steps, down: Steps, area: Seed, exact: bool) ->
     gradients and drawn frames): the mixed difference of the four cells around a corner is not 0.
 
     Tiles of exactly one colour need no more, except where they lie as a JPEG file's own blocks do (coarse files of
-    clean photos show such tiles) or where there are few of them. For lossy files a logistic regression weighs four
-    measurements. It was fitted to 111 mosaics in training photos (JPEG quality 90 to 95) and 59 false proposals in
-    clean ones, of the kinds that `benchmarks/finding.py --pictures train` makes.
+    clean photos show such tiles) or where there are few of them. For lossy files a logistic regression weighs the
+    `measurements`; `benchmarks/judging.py` fits it.
     """
-    m = Mosaic(*area.box, Grid(*area.origin, *area.cell))
-    if m.width < 1.5 * m.grid.width or m.height < 1.5 * m.grid.height:
+    cells = _differences(pixels, area, exact)
+    if cells is None:
         return 0.0
-    scale = 257 if pixels.dtype == np.uint16 else 1
-    box = pixels[m.box] if exact else luminance(pixels[m.box])
-    values = m.cells.mean(box) / scale
-    values = values.reshape(*values.shape[:2], -1)
-    rows, columns = (np.abs(np.diff(values, axis=axis)).max(axis=2) for axis in (0, 1))
-    saddle = np.abs(np.diff(np.diff(values, axis=0), axis=1)).max(axis=2)
-    if not saddle.size:
-        return 0.0
+    rows, columns, saddle = cells
     contrast = min(float(np.median(rows)), float(np.median(columns)))
     strongest = max(float(rows.max()), float(columns.max()))
+    if not exact:
+        return float(special.expit(odds(pixels, across, down, area)))
     evidence = support(across, down, area)
     crossed = min(float((d > 0.6).mean()) for d in (rows, columns, saddle))
     if crossed < (0.6 if evidence < 200 else 0.3):
         return 0.0
     aligned = all(v % 8 == 0 for v in (*area.cell, *area.origin))
-    if not exact:
-        border = (columns[0], columns[-1], rows[:, 0], rows[:, -1])
-        if strongest < 7 or min(float(b.max()) for b in border) < 1:  # a letterbox's bar, or a wall, at the border
-            return 0.0
-        noise = noise_in(across, down, area)
-        odds = (
-            0.6 * np.log(evidence / (m.width * m.height) + 0.01)
-            + 1.3 * np.log(contrast / (noise + 0.2) + 0.05)
-            - 12 * folded(across, down, area)
-            + 0.45 * np.log(evidence + 5)
-            + 3.5
-            + 3 * np.log(crossed)
-            - 2 * sum(size in (8, 16) for size in area.cell)  # a JPEG file's own blocks
-            - (2 if aligned else 0)
-        )
-        return float(special.expit(odds))
     if aligned or evidence < SURE or crossed < 0.6:
         usual = min(float(np.quantile(rows, 0.8)), float(np.quantile(columns, 0.8))) if evidence >= 200 else contrast
         if strongest < 7 or (contrast < 5 if aligned else usual < 1.5):
@@ -644,3 +694,81 @@ def judge(pixels: Array, across: Steps, down: Steps, area: Seed, exact: bool) ->
     elif strongest < 3 or contrast < 1:
         return 0.0
     return 1 - 0.5 * float(np.exp(-evidence / 200))
+
+
+def odds(pixels: Array, across: Steps, down: Steps, area: Seed) -> float:
+    """Return the log-odds of a lossy mosaic with just this area and grid; −inf where nothing speaks for one."""
+    cells = _differences(pixels, area, exact=False)
+    if cells is None or max(float(cells[0].max()), float(cells[1].max())) < 5 or not support(across, down, area):
+        return -np.inf
+    return float(WEIGHTS @ measurements(across, down, area, *cells))
+
+
+def _differences(pixels: Array, area: Seed, exact: bool) -> tuple[Array, Array, Array] | None:
+    """Return how much cells differ from the one below, the one to the right, and the mixed difference of four.
+
+    In levels of 8 bits, of the channel that differs most; of luminance unless `exact`. None for less than 2 x 2 cells.
+    """
+    m = Mosaic(*area.box, Grid(*area.origin, *area.cell))
+    if m.width < 1.5 * m.grid.width or m.height < 1.5 * m.grid.height or min(m.cells.counts.shape) < 2:
+        return None
+    box = pixels[m.box] if exact else luminance(pixels[m.box])
+    values = m.cells.mean(box) / (257 if pixels.dtype == np.uint16 else 1)
+    values = values.reshape(*values.shape[:2], -1)
+    rows, columns = (np.abs(np.diff(values, axis=axis)).max(axis=2) for axis in (0, 1))
+    saddle = np.abs(np.diff(np.diff(values, axis=0), axis=1)).max(axis=2)
+    return rows, columns, saddle
+
+
+def measurements(
+    across: Steps, down: Steps, area: Seed, rows: Array, columns: Array, saddle: Array
+) -> NDArray[np.float64]:
+    """Return what tells a lossy mosaic from a photo: (9,), the first of them 1; see the code for each."""
+    evidence = support(across, down, area)
+    noise = noise_in(across, down, area)
+    contrast = min(float(np.median(rows)), float(np.median(columns)))
+    crossed = min(float((d > noise).mean()) for d in (rows, columns, saddle))
+    blocks = [size % 8 == 0 and origin % 8 == 0 for size, origin in zip(area.cell, area.origin, strict=True)]
+    return np.array(
+        [
+            1.0,
+            np.log(evidence / (area.box[2] * area.box[3]) + 0.01),
+            np.log(evidence + 5),
+            np.log(contrast / (noise + 0.2) + 0.05),
+            folded(across, down, area),
+            np.log(crossed + 0.05),
+            np.log(min(rows.shape[0], columns.shape[1])),  # grid lines in the direction that has fewer
+            np.log(noise + 0.2),
+            float(sum(blocks)),  # directions in which cells lie as a JPEG file's blocks do
+        ]
+    )
+
+
+WEIGHTS = np.array([2.76, -0.07, 1.08, 2.27, -23.97, 8.52, 1.06, 4.54, -6.67])
+"""Of the `measurements`: a logistic regression, printed by `benchmarks/judging.py`."""
+
+
+def bare_ends(pixels: Array, area: Seed) -> Seed:
+    """Return the area of a lossy mosaic without strips of cells at its border that do not differ along the border.
+
+    Such a strip is a wall beside the area, or a letterbox's bar; its cells agree with the grid but do not show it.
+    """
+    while True:
+        cells = _differences(pixels, area, exact=False)
+        if cells is None:
+            return area
+        rows, columns, _ = cells
+        (x, y, w, h), (width, height), (left, top) = area.box, area.cell, area.origin
+        first_x, first_y = width - (x - left) % width, height - (y - top) % height
+        last_x, last_y = (x + w - left - 1) % width + 1, (y + h - top - 1) % height + 1
+        if columns[0].max() < 1:
+            y, h = y + first_y, h - first_y
+        elif columns[-1].max() < 1:
+            h -= last_y
+        elif rows[:, 0].max() < 1:
+            x, w = x + first_x, w - first_x
+        elif rows[:, -1].max() < 1:
+            w -= last_x
+        else:
+            return area
+        area = Seed((x, y, w, h), area.cell, area.origin)
