@@ -15,6 +15,9 @@ from deepix.errors import DeepixError
 SAMPLES = ("astronaut", "chelsea", "coffee", "rocket", "camera")
 """Photographs that lie in scikit-image's own package, read without a network."""
 
+SEED = 20
+"""Of the areas: all of them lie where a mosaic can be seen (one of a flat wall looks as the wall did)."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -50,7 +53,7 @@ def run(folder: Path, inputs: Sequence[Path], say: Callable[[str], None] | None 
         if say:
             say(f"{name}: pixelate, find, restore")
         truth = getattr(data, name)()
-        mosaics = maths.random_mosaics(truth.shape, 3, np.random.default_rng(number), cells=(6, 24))
+        mosaics = maths.random_mosaics(truth.shape, 3, np.random.default_rng(SEED + number), cells=(6, 24))
         pixelated = maths.pixelate(truth, mosaics)
         result = restoration.restore(pixelated)
         captions = {"pixelated": pixelated, "restored": result.image, "original": truth}
