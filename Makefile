@@ -33,6 +33,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/finding.py
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/mosaics.py
+	$(BIN)/python benchmarks/challenge_testset.py
 
 clean:
 	rm -rf $(VENV) demo dist build
