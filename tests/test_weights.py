@@ -357,3 +357,14 @@ def test_the_summary_command_prints_numbers() -> None:
 def test_the_commands_need_no_torch_to_be_listed() -> None:
     code = "import sys, deepix.cli.weights, deepix.cli.summary; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_weights_are_written_where_safetensors_is_missing(tmp_path, monkeypatch):
+    network = networks.create("deepixv1:3,3,4:3,3")
+    weights.save(network, tmp_path / "theirs.safetensors", extra={"score": 1.5})
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    weights.save(network, tmp_path / "ours.safetensors", extra={"score": 1.5})
+    monkeypatch.undo()
+    assert weights.metadata(tmp_path / "ours.safetensors") == weights.metadata(tmp_path / "theirs.safetensors")
+    again = weights.load(tmp_path / "ours.safetensors").state_dict()
+    assert all(torch.equal(again[name], tensor) for name, tensor in network.state_dict().items())

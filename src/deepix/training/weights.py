@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from deepix import files
@@ -56,7 +54,27 @@ def save(
         raise OutputError(f"{path}: weights are written as {SUFFIX}; choose such a name")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     metadata = {"config": json.dumps(network.config), "extra": json.dumps(dict(extra or {}))}
-    files.write_bytes(path, to_bytes(tensors, metadata), overwrite=overwrite)
+    files.write_bytes(path, _to_bytes(tensors, metadata), overwrite=overwrite)
+
+
+def _to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Return a safetensors file; made here where its library is missing, so that bare machines can train."""
+    try:
+        from safetensors.torch import save
+    except ModuleNotFoundError:
+        pass
+    else:
+        return bytes(save(dict(tensors), dict(metadata)))
+    # the format: length of the header (8 bytes, little-endian), header (JSON), then the tensors' bytes in its order
+    kinds = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.int64: "I64", torch.int32: "I32"}
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    content = [tensor.numpy().tobytes() for tensor in tensors.values()]
+    end = 0
+    for (name, tensor), data in zip(tensors.items(), content, strict=True):
+        start, end = end, end + len(data)
+        header[name] = {"dtype": kinds[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + b"".join(content)
 
 
 def load(path: Path | str, device: torch.device | str = "cpu") -> Network:
@@ -102,6 +120,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]
     """Return config, extra and tensors."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ModuleNotFoundError as error:
+        raise DeepixError("reading weights needs safetensors: pip install 'deepix[train]'") from error
     try:
         with safe_open(path, framework="pt") as file:
             texts = file.metadata() or {}
