@@ -166,6 +166,12 @@ def test_a_missing_file_is_one_line(tmp_path):
     assert "nowhere.png" in deepix("restore", tmp_path / "nowhere.png", code=1)
 
 
+def test_a_missing_file_does_not_stop_the_others(folder, tmp_path):
+    result = deepix("restore", tmp_path / "nowhere.png", folder / "a.png", "-o", tmp_path / "out", code=1)
+    assert "nowhere.png: no such file" in result.stderr
+    assert (tmp_path / "out" / "a.png").exists()
+
+
 def test_an_unexpected_error_does_not_stop_the_others(folder, tmp_path, monkeypatch):
     from deepix import finder
 

@@ -316,7 +316,17 @@ def _jobs(inputs: Iterable[Path], output: Path | None) -> list[tuple[Path, Path]
     from deepix import images
 
     inputs = list(inputs)
-    found = list(images.find_pictures(inputs))
+    places: dict[Path, images.Found] = {}
+    for path in inputs:
+        try:
+            ours = images.find_pictures([path])
+        except InputError:
+            if len(inputs) == 1:
+                raise
+            ours = [images.Found(path, Path(path.name))]  # its turn comes, and reading it says what is wrong
+        for f in ours:
+            places.setdefault(f.path.resolve(), f)
+    found = list(places.values())
     if output is None:
         return [(f.path, f.beside) for f in found]
     single = len(inputs) == 1 and not inputs[0].is_dir() and not output.is_dir()
