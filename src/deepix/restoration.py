@@ -203,8 +203,8 @@ def locate(
 
 
 def _found(picture: images.Picture) -> list[Mosaic]:
-    # a lossless file's pixels may have been through a lossy one before
-    return finder.find(picture.pixels, lossy=True if picture.lossy else None)
+    # of an array nobody knows where it comes from
+    return finder.find(picture.pixels, lossy=picture.lossy if picture.format else None)
 
 
 def _parts(mask: Array, shape: tuple[int, int]) -> list[NDArray[np.bool_]]:
