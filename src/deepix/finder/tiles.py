@@ -8,6 +8,7 @@
    photo as large as around, everywhere.
 3. *Judgement.* `judge` looks at the cells themselves and says how sure one can be that these are the cells of a
    pixelated photo, not the windows of a screenshot.
+4. *Refinement*, of lossy ones. `refine` fits the grid anew to the means of the cells' bands, in which noise is small.
 """
 
 from __future__ import annotations
