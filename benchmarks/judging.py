@@ -36,7 +36,7 @@ def measured(pixels: finding.Array, truth: list[Mosaic], rows: Rows) -> None:
         best = max((finding.overlap(m, t) for t in truth), default=0.0)
         right = any(finding.overlap(m, t) > 0.9 and area.same_grid(tiles.Seed.of(t)) for t in truth)
         if right or best == 0:
-            rows.append((right, tiles.measurements(across, down, area, *cells)))
+            rows.append((right, tiles.measurements(across, down, area, tiles.support(across, down, area), *cells)))
         return judge(p, across, down, area, exact)
 
     tiles.judge = record  # type: ignore[assignment]

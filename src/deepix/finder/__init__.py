@@ -63,7 +63,7 @@ def find(pixels: NDArray[Any], *, lossy: bool | None = None) -> list[Mosaic]:
         if lossy is False or (sure and not _go_on(found, pixels)):
             return found
     intact = [(INTACT * evidence, m) for evidence, m in candidates]
-    return settle(intact + _refined(pixels, settle(lossy_candidates(pixels))))
+    return settle(intact + lossy_candidates(pixels))
 
 
 def exact_candidates(pixels: NDArray[Any]) -> list[Candidate]:
@@ -84,7 +84,7 @@ def exact_candidates(pixels: NDArray[Any]) -> list[Candidate]:
 
 
 def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
-    """Return what may be mosaics of tiles of nearly one colour, from luminance."""
+    """Return what are mosaics of tiles of nearly one colour, from luminance: they do not overlap, grids are refined."""
     picture = luminance(pixels)
     across, down = steps(pixels, lossy=True)
     large = picture.size > LARGE
@@ -94,17 +94,20 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
         proposals += tiles.seeds(rectangles, 100) + tiles.single_seeds(rectangles, picture.shape)
     for side in (256, 128, 64, 32, 24) if large else (256, 192, 128, 96, 64, 48, 32, 24, 16, 12):
         proposals += tiles.combed(across, down, side, limit=60 if large else 200)
-    ranked = [(max(tiles.odds(pixels, across, down, seed), SINGLE), seed) for seed in proposals]
+    ranked = []
+    for seed in proposals:
+        value = tiles.support(across, down, seed)
+        if value >= 10:
+            ranked.append((max(tiles.odds(pixels, across, down, seed, value), SINGLE), value, seed))
     ranked.sort(key=lambda r: -r[0])
 
     candidates: list[Candidate] = []
     done: list[tiles.Seed] = []
     work = 0
-    for _, first in ranked:
+    for _, value, first in ranked:
         if work > WORK:
             break
-        value = tiles.support(across, down, first)
-        if value < 10 or tiles.inside_one(first, done):
+        if tiles.inside_one(first, done):
             continue
         if any(tiles.explains(across, down, m, first, 0.8 * value) for _, m in candidates):
             continue
@@ -127,15 +130,9 @@ def lossy_candidates(pixels: NDArray[Any]) -> list[Candidate]:
             seed = tiles.regrid(across, down, fit)
             if tiles.inside_one(seed, done):
                 break
-    return candidates
 
-
-def _refined(pixels: NDArray[Any], found: Sequence[Mosaic]) -> list[Candidate]:
-    """Return lossy mosaics with the grids that `tiles.refine` gives them, where that still makes a mosaic."""
-    picture = luminance(pixels)
-    across, down = steps(pixels, lossy=True)
     result: list[Candidate] = []
-    for m in found:
+    for m in settle(candidates):
         seed = tiles.Seed.of(m)
         fine = tiles.refine(picture, seed)
         better: list[Candidate] = []

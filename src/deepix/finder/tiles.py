@@ -675,15 +675,15 @@ def judge(pixels: Array, across: Steps, down: Steps, area: Seed, exact: bool) ->
     clean photos show such tiles) or where there are few of them. For lossy files a logistic regression weighs the
     `measurements`; `benchmarks/judging.py` fits it.
     """
+    evidence = support(across, down, area)
+    if not exact:
+        return float(special.expit(odds(pixels, across, down, area, evidence)))
     cells = _differences(pixels, area, exact)
     if cells is None:
         return 0.0
     rows, columns, saddle = cells
     contrast = min(float(np.median(rows)), float(np.median(columns)))
     strongest = max(float(rows.max()), float(columns.max()))
-    if not exact:
-        return float(special.expit(odds(pixels, across, down, area)))
-    evidence = support(across, down, area)
     crossed = min(float((d > 0.6).mean()) for d in (rows, columns, saddle))
     if crossed < (0.6 if evidence < 200 else 0.3):
         return 0.0
@@ -697,12 +697,15 @@ def judge(pixels: Array, across: Steps, down: Steps, area: Seed, exact: bool) ->
     return 1 - 0.5 * float(np.exp(-evidence / 200))
 
 
-def odds(pixels: Array, across: Steps, down: Steps, area: Seed) -> float:
-    """Return the log-odds of a lossy mosaic with just this area and grid; −inf where nothing speaks for one."""
-    cells = _differences(pixels, area, exact=False)
-    if cells is None or max(float(cells[0].max()), float(cells[1].max())) < 5 or not support(across, down, area):
+def odds(pixels: Array, across: Steps, down: Steps, area: Seed, evidence: float) -> float:
+    """Return the log-odds of a lossy mosaic with just this area and grid; −inf where nothing speaks for one.
+
+    `evidence` is the area's `support`, which callers have at hand.
+    """
+    cells = _differences(pixels, area, exact=False) if evidence else None
+    if cells is None or max(float(cells[0].max()), float(cells[1].max())) < 5:
         return -np.inf
-    return float(WEIGHTS @ measurements(across, down, area, *cells))
+    return float(WEIGHTS @ measurements(across, down, area, evidence, *cells))
 
 
 def _differences(pixels: Array, area: Seed, exact: bool) -> tuple[Array, Array, Array] | None:
@@ -722,10 +725,9 @@ def _differences(pixels: Array, area: Seed, exact: bool) -> tuple[Array, Array, 
 
 
 def measurements(
-    across: Steps, down: Steps, area: Seed, rows: Array, columns: Array, saddle: Array
+    across: Steps, down: Steps, area: Seed, evidence: float, rows: Array, columns: Array, saddle: Array
 ) -> NDArray[np.float64]:
     """Return what tells a lossy mosaic from a photo: (9,), the first of them 1; see the code for each."""
-    evidence = support(across, down, area)
     noise = noise_in(across, down, area)
     contrast = min(float(np.median(rows)), float(np.median(columns)))
     crossed = min(float((d > noise).mean()) for d in (rows, columns, saddle))
