@@ -11,20 +11,33 @@ A†A is an orthogonal projection, so among all pictures that would have given t
 returns the one nearest to z; the truth is such a picture, hence projecting never increases the
 squared error to it.
 
+When a pixelated picture was resized, a pixel on the line between two cells holds a mixture of both
+(`Grid.blended`). With C_ik the share of pixel i in cell k and D = diag(Cᵀ1),
+
+    A  = D⁻¹Cᵀ                             means in which a pixel counts by its share
+    A† = Aᵀ(AAᵀ)⁻¹ = C(CᵀC)⁻¹D             its pseudo-inverse: AA† = 1, and A†A is an orthogonal projection
+    y  = (CᵀΩC)⁻¹CᵀΩp                      the cells' values, fitted to the input p; Ω trusts the tiles' middles
+    pixelate(x) = C A x                    the mosaic one sees
+
+and `project` is as above. Where no pixel straddles a line, C is 0 or 1, A† = C and y = A p as above.
+
 Arrays are pictures (H, W) or (H, W, C), x to the right and y down, in whatever unit they come; integer
 pictures have cells rounded to integers, and the functions here know by which rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Array = NDArray[Any]
 Rounding = Literal["nearest", "truncate"]
@@ -35,14 +48,15 @@ Rounding = Literal["nearest", "truncate"]
 class Grid:
     """Where cells lie: one cell's left and top edge, and the cells' width and height, in pixels of the picture.
 
-    Sizes and origin may be fractional (a pixelated picture that was resized afterwards); a pixel
-    belongs to the cell that holds its centre.
+    Sizes and origin may be fractional. A pixel belongs to the cell that holds its centre; if the grid is `blended`
+    (a pixelated picture that was resized afterwards), to each cell by the share of the pixel's square in it.
     """
 
     x: float
     y: float
     width: float
     height: float
+    blended: bool = False
 
     def __post_init__(self) -> None:
         if not (self.width >= 1 and self.height >= 1):
@@ -103,6 +117,172 @@ class Cells:
         """Return A† y: each cell's value in all its pixels (the box's pixels outside the area get one too)."""
         pixels: Array = cell_values.take(self.row_index, axis=0).take(self.column_index, axis=1)
         return pixels
+
+    def paint(self, cell_values: Array) -> Array:
+        """Return the mosaic one sees of cells with these values; it differs from A† y in `BlendedCells` only."""
+        return self.spread(cell_values)
+
+    def fit(self, pixels: Array) -> NDArray[np.float64]:
+        """Return y: the values of the cells whose mosaic is nearest to these pixels, float64."""
+        return self.mean(pixels)
+
+
+class BlendedCells(Cells):
+    """The cells of a mosaic some of whose pixels straddle the lines between cells: the operators A, A†, C and the fit.
+
+    `rows` and `columns` say how the box's pixel rows and columns lie in the cells. Only cells that hold a pixel's
+    centre are cells; the shares of pixels in others (cut by the area) are counted to those that the pixels lie in.
+    """
+
+    def __init__(self, rows: _Shares, columns: _Shares, mask: NDArray[np.bool_] | None):
+        super().__init__(rows.index, columns.index, mask)
+        self._rows, self._columns = rows, columns
+        self._scale: NDArray[np.float64] | None = None
+        if mask is not None:
+            # a pixel in the area has at least a quarter of its square in its own cell, which exists
+            shares = _on_both(rows.matrix, columns.matrix, (self.counts > 0).astype(np.float64))
+            self._scale = np.where(mask, 1 / np.maximum(shares, 0.25), 0.0)
+        self._total = self._sum(np.ones((len(rows.index), len(columns.index))), rows.matrix, columns.matrix)
+
+    def _sum(self, pixels: Array, rows: csr_array, columns: csr_array) -> NDArray[np.float64]:
+        if self._scale is not None:
+            pixels = pixels * _as_channels(self._scale, pixels)
+        total = _on_both(rows.T, columns.T, pixels)
+        return total * _as_channels(self.counts > 0, total)
+
+    def mean(self, values: Array) -> NDArray[np.float64]:
+        """Return A x: each cell's mean in which a pixel counts by its share, float64."""
+        total = self._sum(values, self._rows.matrix, self._columns.matrix)
+        return total / _as_channels(np.where(self.counts > 0, self._total, 1), total)
+
+    def spread(self, cell_values: Array) -> Array:
+        """Return A† y: the smallest picture (sum of squares) whose cells have these means; 0 outside the area."""
+        shares = self._solve(_as_channels(self._total, cell_values) * cell_values)
+        return self.paint(shares.astype(cell_values.dtype))
+
+    def paint(self, cell_values: Array) -> Array:
+        """Return C y: each pixel the mean of its cells' values by its shares in them; 0 outside the area."""
+        dtype = cell_values.dtype
+        present = _as_channels(self.counts > 0, cell_values)
+        pixels = _on_both(self._rows.matrix.astype(dtype), self._columns.matrix.astype(dtype), cell_values * present)
+        if self._scale is not None:
+            pixels *= _as_channels(self._scale.astype(dtype), pixels)
+        return pixels
+
+    def fit(self, pixels: Array) -> NDArray[np.float64]:
+        """Return y: the values of the cells whose mosaic is nearest to these pixels, float64.
+
+        Near the lines a resized picture is blurred and rings, more or less by its program's filter: nearness is a sum
+        of squares in which pixels weigh the more the farther they are from lines (see `TRUSTED`).
+        """
+        return self._solve_fit(self._sum(pixels, self._rows.trusted, self._columns.trusted))
+
+    @cached_property
+    def _solve(self) -> Callable[[Array], NDArray[np.float64]]:
+        return self._inverse(self._rows.matrix, self._columns.matrix)
+
+    @cached_property
+    def _solve_fit(self) -> Callable[[Array], NDArray[np.float64]]:
+        return self._inverse(self._rows.trusted, self._columns.trusted)
+
+    def _inverse(self, rows: csr_array, columns: csr_array) -> Callable[[Array], NDArray[np.float64]]:
+        """Return how to solve CᵀΩC y = b, for ΩC of separable weights; only neighbouring cells share pixels."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.linalg import splu
+
+        if self._scale is None:  # the Kronecker product of a matrix for the rows and one for the columns
+            down = splu((rows.T @ self._rows.matrix).tocsc()).solve
+            across = splu((columns.T @ self._columns.matrix).tocsc()).solve
+            return lambda b: _on_columns(across, _on_rows(down, b))
+        squares = self._scale**2
+        below, beside = ((a[:, :-1] * b.matrix[:, 1:]) for a, b in ((rows, self._rows), (columns, self._columns)))
+        same_row, same_column = rows * self._rows.matrix, columns * self._columns.matrix
+        number = np.arange(self.counts.size).reshape(self.counts.shape)
+        diagonal = _on_both(below.T, beside.T, squares)
+        parts = [
+            (number, number, _on_both(same_row.T, same_column.T, squares) / 2),
+            (number[:, :-1], number[:, 1:], _on_both(same_row.T, beside.T, squares)),
+            (number[:-1], number[1:], _on_both(below.T, same_column.T, squares)),
+            (number[:-1, :-1], number[1:, 1:], diagonal),
+            (number[:-1, 1:], number[1:, :-1], diagonal),
+        ]
+        i, j, share = (np.concatenate([part[k].ravel() for part in parts]) for k in range(3))
+        present = (self.counts > 0).ravel()
+        share = share * present[i] * present[j]
+        half = coo_array((share, (i, j)), shape=(number.size, number.size))
+        absent = np.flatnonzero(~present)
+        whole = half + half.T + coo_array((np.ones(len(absent)), (absent, absent)), shape=half.shape)
+        solve = splu(whole.tocsc()).solve
+        return lambda b: solve(b.reshape(number.size, -1)).reshape(b.shape)
+
+
+LEAST_SHARE = 1e-6
+"""A smaller share of a pixel in a cell is taken for the grid's rounding error."""
+TRUSTED = 0.25, 1.5
+"""Distances (pixels) of a pixel's centre from the nearest line between which its weight in `fit` grows in proportion.
+
+Restorations hardly depend on it: with weights that grow with the square or cube, scikit-image's astronaut, resized to
+cells of 3.65 pixels, came up to 0.2 % nearer to the truth, and after JPEG of quality 75 up to 1 % less near.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Shares:
+    """How the pixels of one axis of a box lie in the cells.
+
+    Attributes
+    ----------
+    index : the cell of each pixel's centre
+    matrix : (pixels, cells), each pixel's shares in the cells
+    trusted : the same, each pixel's shares times how much it is trusted
+    """
+
+    index: NDArray[np.int64]
+    matrix: csr_array
+    trusted: csr_array
+
+    @classmethod
+    def of(cls, start: int, stop: int, origin: float, size: float) -> _Shares:
+        """Return the shares of pixels start … stop − 1 in cells of this size, one of which begins at the origin."""
+        from scipy.sparse import csr_array, diags_array
+
+        bands = _bands(start, stop, origin, size)
+        index = bands - bands[0]
+        centre = np.arange(start, stop) + 0.5 - origin
+        # what lies beyond the first and last cell is counted to them
+        left = np.where(index > 0, centre - bands * size, np.inf)
+        right = np.where(index < index[-1], (bands + 1) * size - centre, np.inf)
+        distance = np.minimum(left, right)
+        # a cell is at least as wide as a pixel, which thus straddles one line at most
+        part = np.maximum(0.5 - distance, 0.0)
+        part[part < LEAST_SHARE] = 0
+        at = np.flatnonzero(part)
+        pixels = np.arange(len(index))
+        matrix = csr_array(
+            (
+                np.concatenate([1 - part, part[at]]),
+                (np.concatenate([pixels, at]), np.concatenate([index, index[at] + np.where(right < left, 1, -1)[at]])),
+            ),
+            shape=(len(index), int(index[-1]) + 1),
+        )
+        return cls(index, matrix, diags_array(np.clip(distance, *TRUSTED)) @ matrix)
+
+
+def _on_rows(operator: Callable[[Array], Array], values: Array) -> Array:
+    """Apply an operator of (n, m) arrays along the first axis."""
+    result = operator(values.reshape(len(values), -1))
+    return result.reshape(len(result), *values.shape[1:])
+
+
+def _on_columns(operator: Callable[[Array], Array], values: Array) -> Array:
+    return _on_rows(operator, values.swapaxes(0, 1)).swapaxes(0, 1)
+
+
+def _on_both(rows: csr_array, columns: csr_array, values: Array) -> Array:
+    """Apply matrices along the first and the second axis, first the one that makes the array smaller."""
+    if rows.shape[0] < rows.shape[1]:
+        return _on_columns(columns.__matmul__, _on_rows(rows.__matmul__, values))
+    return _on_rows(rows.__matmul__, _on_columns(columns.__matmul__, values))
 
 
 def _as_channels(plane: Array, like: Array) -> Array:
@@ -201,11 +381,13 @@ class Mosaic:
     @cached_property
     def cells(self) -> Cells:
         """The operators A and A† of this mosaic."""
-        return Cells(
-            self.grid.rows(self.y, self.y + self.height),
-            self.grid.columns(self.x, self.x + self.width),
-            self.mask,
-        )
+        bottom, right, grid = self.y + self.height, self.x + self.width, self.grid
+        if grid.blended:
+            rows = _Shares.of(self.y, bottom, grid.y, grid.height)
+            columns = _Shares.of(self.x, right, grid.x, grid.width)
+            if rows.matrix.nnz > self.height or columns.matrix.nnz > self.width:
+                return BlendedCells(rows, columns, self.mask)
+        return Cells(grid.rows(self.y, bottom), grid.columns(self.x, right), self.mask)
 
     def labels(self) -> NDArray[np.int64]:
         """Return each pixel's cell, int64 (height, width): row · columns + column, −1 outside the area."""
@@ -240,6 +422,8 @@ class Mosaic:
             },
             "confidence": self.confidence,
         }
+        if self.grid.blended:
+            result["grid"]["blended"] = True
         if self.mask is not None:
             # run lengths in row-major order, the first run False, as COCO's uncompressed masks
             edges = np.flatnonzero(np.diff(self.mask.ravel().astype(np.int8), prepend=0))
@@ -260,7 +444,7 @@ class Mosaic:
             y,
             width,
             height,
-            Grid(grid["x"], grid["y"], grid["cell_width"], grid["cell_height"]),
+            Grid(grid["x"], grid["y"], grid["cell_width"], grid["cell_height"], grid.get("blended", False)),
             mask,
             data.get("confidence", 1.0),
         )
@@ -332,7 +516,7 @@ def unknown(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> NDArray[np.boo
 
 
 def pixelate(image: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest") -> Array:
-    """Replace every cell of the mosaics by its mean.
+    """Replace every cell of the mosaics by its mean; pixels that straddle cells of blended grids by a mixture of them.
 
     Parameters
     ----------
@@ -356,15 +540,29 @@ def pixelate(image: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "near
     check(mosaics, image.shape)
     result = image.copy()
     for m in mosaics:
-        cells = m.cells
-        if image.dtype.kind == "f":
-            values: Array = cells.mean(image[m.box])
+        if isinstance(m.cells, BlendedCells):
+            _paste(result, m, _in_type(m.cells.paint(m.cells.mean(image[m.box])), image.dtype, rounding))
         else:
-            total = cells.sum(image[m.box])
-            counts = _as_channels(np.maximum(cells.counts, 1), total)
-            values = (2 * total + counts) // (2 * counts) if rounding == "nearest" else total // counts
-        _paste(result, m, cells.spread(values.astype(image.dtype)))
+            _paste(result, m, m.cells.paint(_means(image[m.box], m.cells, rounding)))
     return result
+
+
+def _means(box: Array, cells: Cells, rounding: Rounding) -> Array:
+    """Return the means of cells that share no pixels, in the type of the box; those of integers exactly."""
+    if box.dtype.kind == "f":
+        return cells.mean(box).astype(box.dtype)
+    total = cells.sum(box)
+    counts = _as_channels(np.maximum(cells.counts, 1), total)
+    values: Array = (2 * total + counts) // (2 * counts) if rounding == "nearest" else total // counts
+    return values.astype(box.dtype)
+
+
+def _in_type(values: NDArray[np.float64], dtype: np.dtype[Any], rounding: Rounding) -> Array:
+    """Return values in a picture's type; those within 1e-6 below an integer may be it but for rounding errors."""
+    if dtype.kind != "f":
+        limits = np.iinfo(dtype)
+        values = np.floor(values + (0.5 if rounding == "nearest" else 0.0) + 1e-6).clip(limits.min, limits.max)
+    return values.astype(dtype)
 
 
 def _paste(picture: Array, m: Mosaic, values: Array) -> None:
@@ -378,9 +576,10 @@ def cell_values(pixelated: Array, m: Mosaic, rounding: Rounding = "nearest") -> 
     """Return y: what the input says of each cell's true mean, float64 (rows, columns[, C]), in the input's unit.
 
     It is the mean of the cell's pixels (all equal in an intact mosaic, so that a lossy file's noise averages
-    out); integers that were cut off get ½ added, the middle of what they may have been.
+    out), or the fit to them where cells share pixels; integers that were cut off get ½ added, the middle of what they
+    may have been.
     """
-    values = m.cells.mean(pixelated[m.box])
+    values = m.cells.fit(pixelated[m.box])
     return values + 0.5 if rounding == "truncate" and pixelated.dtype.kind != "f" else values
 
 
@@ -394,9 +593,9 @@ def project(
     """Move an estimate to the nearest picture that agrees with the input.
 
     Outside the mosaics the input's own pixels are returned; inside, each cell is shifted so that its
-    mean is what `pixelated` says. This is the orthogonal projection onto the pictures that would have given
-    `pixelated`, so it never increases the squared error to the truth. With `bounds`, it is the projection onto
-    those of them that also keep within the bounds.
+    mean (in which a pixel counts by its share, where cells share pixels) is what `pixelated` says. This is the
+    orthogonal projection onto the pictures that would have given `pixelated`, so it never increases the squared error
+    to the truth. With `bounds`, it is the projection onto those of them that also keep within the bounds.
 
     Parameters
     ----------
@@ -448,6 +647,8 @@ def _project_bounded(box: Array, y: NDArray[np.float64], cells: Cells, low: floa
     The Karush–Kuhn–Tucker conditions give that form; the mean is monotone and piecewise linear in s_k, so that
     Newton's method, kept inside a bracket by bisection, ends.
     """
+    if isinstance(cells, BlendedCells):
+        return _project_blended(box, np.clip(y, low, high), cells, low, high)
     target = np.clip(y, low, high)
     target[cells.counts == 0] = 0
     lowest = np.full_like(y, low - box.max())
@@ -470,13 +671,43 @@ def _project_bounded(box: Array, y: NDArray[np.float64], cells: Cells, low: floa
     return result
 
 
+BOUNDED_STEPS = 50
+"""Most steps of `_project_blended`. On photos at 0.73 and 1.31 times their size 50 leave single cells up to 0.2 levels
+from their values (not counting those that no picture attains): less than integers do."""
+
+
+def _project_blended(box: Array, y: NDArray[np.float64], cells: BlendedCells, low: float, high: float) -> Array:
+    """Project onto {A z = y} ∩ [low, high] where cells share pixels: clip(z + A†s) with the s that gives the means y.
+
+    Steps s += y − A clip(z + A†s) climb the dual problem along its gradient in the metric of AAᵀ; they are exact where
+    nothing is clipped and never too long. Nesterov's momentum, begun anew when it points downhill (O'Donoghue and
+    Candès, 2015), speeds them up. Cells beside each other may have values, near both ends of the range, that no picture
+    within it has: then the result is within the bounds and near to the values.
+    """
+    at = previous = box.astype(np.float64)
+    age = 0
+    for _ in range(BOUNDED_STEPS):
+        clipped = np.clip(at, low, high)
+        error = y - cells.mean(clipped)
+        error[cells.counts == 0] = 0
+        if np.abs(error).max() <= 1e-6 * (high - low):
+            break
+        step = cells.spread(error)
+        moved = at + step
+        age = age + 1 if np.vdot(step, moved - previous) > 0 else 0
+        at = moved + age / (age + 3) * (moved - previous)
+        previous = moved
+    return clipped.astype(box.dtype)
+
+
 def quantize(estimate: Array, pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest") -> Array:
     """Return the estimate as a picture of integers that pixelates to the input, exactly.
 
     The estimate is projected within the range of the input's type and rounded; where a cell's rounded sum would
     pixelate to another value, the pixels that were rounded furthest in the wrong direction move by one.
     For an intact input `pixelate(quantize(…), mosaics, rounding)` is the input; for a lossy one each cell's
-    mean is within ½ of the mean of the input's.
+    mean is within ½ of the mean of the input's. In blended grids pixels are just rounded, which leaves each cell's
+    mean within ½ of `cell_values`, but for cells that no picture attains: near both ends of the range side by side.
 
     Parameters
     ----------
@@ -503,6 +734,9 @@ def quantize(estimate: Array, pixelated: Array, mosaics: Sequence[Mosaic], round
     for m in mosaics:
         box = estimate[m.box].astype(np.float64)
         box = _project_bounded(box, cell_values(pixelated, m, rounding), m.cells, 0, highest)
+        if isinstance(m.cells, BlendedCells):
+            _paste(result, m, np.rint(box).astype(pixelated.dtype))
+            continue
         planes = box.reshape(m.height, m.width, -1)
         observed = pixelated[m.box].reshape(planes.shape)
         rounded = np.stack(
@@ -541,24 +775,38 @@ def _round_cells(plane: Array, observed: Array, m: Mosaic, rounding: Rounding) -
 def consistency(restored: Array, pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest") -> float:
     """Return the largest difference that re-pixelating the restoration leaves to the input's cells.
 
-    In the pictures' unit: 0 says that the restoration pixelates to the input, exactly.
+    In the pictures' unit, of the cells' values: 0 says that the restoration pixelates to the input, exactly.
     """
-    ours, theirs = pixelate(restored, mosaics, rounding), pixelate(pixelated, mosaics, rounding)
-    return max(
-        (float(np.abs(ours[m.box].astype(np.float64) - theirs[m.box])[m.area].max()) for m in mosaics),
-        default=0.0,
-    )
+    worst = 0.0
+    for m in mosaics:
+        if isinstance(m.cells, BlendedCells):
+            ours = _in_type(m.cells.mean(restored[m.box]), restored.dtype, rounding)
+            theirs = _in_type(m.cells.fit(pixelated[m.box]), pixelated.dtype, rounding)
+        else:
+            ours, theirs = (_means(picture[m.box], m.cells, rounding) for picture in (restored, pixelated))
+        worst = max(worst, float(np.abs(ours.astype(np.float64) - theirs).max()))
+    return worst
 
 
 def noise(pixelated: Array, mosaics: Sequence[Mosaic]) -> float:
-    """Return the root mean square deviation of the input's pixels from their cells' means: 0 when tiles are intact.
+    """Return the root mean square deviation of the input's pixels from the mosaic of its cells: 0 when it is intact.
 
     In the picture's unit. It is what a lossy file added, and how far "pixelates to the input" can be held to it.
     """
     squares, count = 0.0, 0
     for m in mosaics:
         box = pixelated[m.box].astype(np.float64)
-        deviation = (box - m.cells.spread(m.cells.mean(box)))[m.area]
+        deviation = (box - m.cells.paint(m.cells.fit(box)))[m.area]
         squares += float((deviation**2).sum())
         count += deviation.size
     return (squares / count) ** 0.5 if count else 0.0
+
+
+def fit_blending(pixelated: Array, m: Mosaic) -> Mosaic:
+    """Return the mosaic with its grid blended or not, whichever explains the input's pixels better.
+
+    Where the lines between cells fall between pixels both are the same; then, as whenever both explain the pixels
+    equally well, the grid is not blended.
+    """
+    sharp, blended = (replace(m, grid=replace(m.grid, blended=b)) for b in (False, True))
+    return blended if noise(pixelated, [blended]) < noise(pixelated, [sharp]) else sharp
