@@ -16,16 +16,15 @@ from deepix.mosaic import Grid, Mosaic, check, pixelate
 from deepix.training.examples import (
     CLASSES,
     FILTERS,
-    NEGATIVES,
     SHAPES,
     SMALLEST,
     TILES,
     Settings,
     contrast,
     example,
-    negative,
     visible,
 )
+from deepix.training.negatives import NEGATIVES, negative
 
 PHOTO = skimage.data.astronaut()
 GRAY = skimage.data.camera()
