@@ -12,6 +12,7 @@ import pytest
 from challenge_cases import examples, picture
 from hypothesis import given
 from hypothesis import strategies as st
+from models import write_model
 from PIL import Image
 
 from deepix import challenge, mosaic, sources
@@ -216,6 +217,26 @@ def test_restorers_of_the_core() -> None:
     assert scores["smooth"] < scores["identity"]  # these pictures are smooth
     with pytest.raises(InputError, match=r"nonesuch: no such model"):
         challenge.restorer("nonesuch")
+
+
+def test_networks_as_onnx_restore_without_torch(tmp_path: Path) -> None:
+    from deepix import runtime
+
+    made = examples(5)
+    pixelated, known, truths = made.pixelated(), made.known(), made.truths()
+    done: list[int] = []
+    estimates = challenge.restorer("challenge", batch=2)(pixelated, made.mosaics, done.append)
+    assert done == [2, 2, 1]
+    expected, _ = runtime.estimate_each(pixelated, made.mosaics, "challenge", challenge.ROUNDING)
+    np.testing.assert_allclose(estimates, expected, atol=0.01)
+    np.testing.assert_array_equal(estimates[known], pixelated[known])
+    before = challenge.score([p[~k] for p, k in zip(pixelated, known, strict=True)], truths).pooled
+    assert challenge.score(challenge.predictions(estimates, known), truths).pooled < 0.9 * before
+    write_model(tmp_path / "own.onnx")
+    own = challenge.restorer(str(tmp_path / "own.onnx"))(pixelated, made.mosaics, None)
+    assert np.abs(own - estimates).max() > 1
+    with pytest.raises(InputError, match=r"nowhere\.onnx: no such model"):
+        challenge.restorer("nowhere.onnx")
 
 
 def test_networks_restore(tmp_path: Path) -> None:

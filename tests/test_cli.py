@@ -113,6 +113,67 @@ def test_mask_and_area_name_what_to_restore(folder):
     assert pictures[0] == pictures[1] == pictures[2]
 
 
+def test_the_uncertainty_is_reported_and_drawn(folder, tmp_path):
+    heat, raw = tmp_path / "heat.png", tmp_path / "raw.png"
+    result = deepix("restore", folder / "a.png", "-o", folder / "1.png", "--uncertainty", heat, "--json")
+    report = json.loads(result.stdout)
+    mean = report["mosaics"][0]["uncertainty"]
+    assert 1 < mean < 60
+    assert report["uncertainty"] == str(heat)
+    drawn = np.asarray(Image.open(heat))
+    height, width = data.chelsea().shape[:2]
+    assert drawn.shape[0] == height
+    assert drawn.shape[1] > width  # the scale stands beside it
+    assert not drawn[:40, :width].any()
+    assert drawn[40:120, 30:126].any(axis=2).all()
+    deepix("restore", folder / "a.png", "-o", folder / "2.png", "--uncertainty", raw, "--raw")
+    with Image.open(raw) as image:
+        assert image.mode == "I;16"
+        values = np.asarray(image) / 256
+    assert values.shape == (height, width)
+    assert values[40:120, 30:126].mean() == pytest.approx(mean, abs=0.01)
+    assert values.sum() == pytest.approx(values[40:120, 30:126].sum())
+    assert Image.open(folder / "a.png").tobytes() != Image.open(folder / "1.png").tobytes()
+    existing = deepix("restore", folder / "a.png", "-o", folder / "3.png", "--uncertainty", heat, code=1)
+    assert "heat.png" in existing.stderr
+    assert not (folder / "3.png").exists()
+
+
+def test_uncertainties_of_a_folder_go_to_a_folder(folder, tmp_path):
+    deepix("restore", folder, "-o", tmp_path / "out", "--uncertainty", tmp_path / "doubt", code=1)
+    files = {str(p.relative_to(tmp_path / "doubt")) for p in (tmp_path / "doubt").rglob("*.png")}
+    assert files == {"a_uncertainty.png", "deep/b_uncertainty.png"}
+
+
+def test_the_comparison_shows_the_uncertainty_if_there_is_one(folder):
+    widths = []
+    for method in ("network", "smooth"):
+        deepix("restore", folder / "a.png", "--method", method, "--compare", "--overwrite")
+        widths.append(Image.open(folder / "a_restored_compare.png").width)
+    assert widths[0] > 1.4 * widths[1]
+
+
+def test_model_and_threads_are_taken_and_a_bad_model_is_one_line(folder, tmp_path):
+    pictures = []
+    for number, options in enumerate(
+        ((), ("--threads", 1), ("--model", "challenge"), ("--method", "smooth"), ("--model", "photo"))
+    ):
+        out = folder / f"{number}.png"
+        report = json.loads(deepix("restore", folder / "a.png", "-o", out, "--json", *options).stdout)
+        assert report["method"] == ("smooth" if "smooth" in options else "network")
+        assert (report["mosaics"][0]["uncertainty"] is None) == ("smooth" in options)
+        pictures.append(np.asarray(Image.open(out)).astype(int))
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1  # sums in another order
+    assert np.array_equal(pictures[0], pictures[4])
+    assert not np.array_equal(pictures[0], pictures[3])
+    (tmp_path / "bad.onnx").write_bytes(b"nothing")
+    for name in ("bad.onnx", "nowhere.onnx"):
+        result = deepix("restore", folder / "a.png", "-o", folder / "x.png", "--model", tmp_path / name, code=1)
+        assert f"{tmp_path / name}: " in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+    assert not (folder / "x.png").exists()
+
+
 def test_find_prints_a_table_json_and_an_overlay(folder):
     result = deepix("find", folder / "a.png", "--overlay", folder / "o.png")
     assert "96 x 80" in result.stdout
@@ -150,6 +211,11 @@ def test_pixelate_by_area_mask_and_chance(folder):
         ("restore", "a.png", "--area", "1,2,x,4"),
         ("restore", "a.png", "--cell", "1"),
         ("restore", "a.png", "--frobnicate"),
+        ("restore", "a.png", "--method", "magic"),
+        ("restore", "a.png", "--method", "smooth", "--uncertainty", "u.png"),
+        ("restore", "a.png", "--method", "smooth", "--model", "photo"),
+        ("restore", "a.png", "--raw"),
+        ("restore", "a.png", "--threads", "0"),
         ("pixelate", "a.png", "-o", "b.png"),
         ("pixelate", "a.png", "-o", "b.png", "--area", "1,2,30,40"),
         ("pixelate", "a.png", "-o", "b.png", "--random", "2", "--area", "1,2,30,40,5"),
@@ -210,7 +276,8 @@ def test_the_program_itself(folder):
 def test_help_and_import_load_nothing_heavy():
     code = (
         "import sys, deepix, deepix.cli; "
-        "print([m for m in ('numpy', 'scipy', 'PIL', 'torch', 'lightning', 'skimage') if m in sys.modules])"
+        "heavy = ('numpy', 'scipy', 'PIL', 'torch', 'lightning', 'skimage', 'onnxruntime'); "
+        "print([m for m in heavy if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

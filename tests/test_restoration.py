@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from models import write_model
 from PIL import Image
 from skimage import data
 
@@ -141,6 +142,49 @@ def test_impossible_wishes_are_refused_in_one_line(photo, options, message):
     with pytest.raises(deepix.DeepixError, match=message) as caught:
         deepix.restore(photo, **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["gray", "colour", "uint16"])
+def test_the_uncertainty_has_the_pictures_shape_and_unit(kind, photo, mosaics):
+    image = {"gray": photo[..., 1], "colour": photo, "uint16": photo.astype(np.uint16) * 257}[kind]
+    result = deepix.restore(deepix.pixelate(image, mosaics), mosaics)
+    assert result.uncertainty.shape == image.shape
+    assert result.uncertainty.dtype == np.float32
+    unknown = deepix.mosaic.unknown(mosaics, image.shape)
+    assert not result.uncertainty[~unknown].any()
+    ratio = result.uncertainty[unknown].mean() / rmse(result.image, image, mosaics)
+    assert 0.4 < ratio < 2
+    expected = [result.uncertainty[m.box].mean() for m in mosaics]
+    np.testing.assert_allclose(result.mean_uncertainties, expected, rtol=1e-4)
+
+
+def test_methods_and_models_can_be_chosen(photo, mosaics, tmp_path):
+    pixelated = deepix.pixelate(photo, mosaics)
+    path = write_model(tmp_path / "small.onnx")
+    images = {}
+    for options in ({}, {"method": "smooth"}, {"model": "photo", "threads": 1}, {"model": path}):
+        result = deepix.restore(pixelated, mosaics, **options)
+        assert result.consistency == 0
+        assert (result.uncertainty is None) == (options.get("method") == "smooth")
+        images[str(options)] = result.image
+    default, smooth, photo_model, own = images.values()
+    assert np.array_equal(default, photo_model)
+    assert not np.array_equal(default, smooth)
+    assert not np.array_equal(default, own)
+    assert deepix.restore(pixelated, mosaics, method="smooth").mean_uncertainties == [None, None]
+    with pytest.raises(deepix.InputError, match=r"nowhere\.onnx: no such model"):
+        deepix.restore(pixelated, mosaics, model="nowhere.onnx")
+    with pytest.raises(ValueError, match="'smooth'"):
+        deepix.restore(pixelated, mosaics, method="magic")
+
+
+def test_cells_too_small_for_a_network_have_no_known_uncertainty(photo, tmp_path):
+    path = write_model(tmp_path / "large.onnx", cells=[8, 16])
+    mosaics = [Mosaic.rectangle(20, 20, 40, 40, 4), Mosaic.rectangle(120, 100, 80, 80, 10)]
+    result = deepix.restore(deepix.pixelate(photo, mosaics), mosaics, model=path)
+    assert np.isnan(result.uncertainty[mosaics[0].box]).all()
+    assert result.mean_uncertainties[0] is None
+    assert result.mean_uncertainties[1] > 0
 
 
 def test_saving_never_replaces_by_accident(photo, mosaics, tmp_path):

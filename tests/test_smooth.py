@@ -87,8 +87,7 @@ def test_an_edge_is_sharper_than_the_membrane_makes_it(angle, monkeypatch):
     mosaics = [Mosaic.rectangle(16, 17, 32, 30, 8)]
     pixelated = pixelate(image, mosaics)
     ours = rmse(smooth(pixelated, mosaics), image, mosaics)
-    monkeypatch.setattr(module, "COARSE_ROUNDS", ())
-    monkeypatch.setattr(module, "MEMBRANE_STEPS", 50)
+    monkeypatch.setattr(module, "COARSE_ROUNDS", (50,))
     membrane = rmse(smooth(pixelated, mosaics), image, mosaics)
     assert ours < 0.75 * membrane < 0.75 * rmse(pixelated, image, mosaics)
 
@@ -150,6 +149,28 @@ def test_tiles_leave_no_seam(monkeypatch):
     assert (whole != tiled).any()  # it was cut indeed
     assert rmse(tiled, whole, mosaics) < 0.1 * rmse(whole, pixelated, mosaics)
     assert rmse(tiled, image, mosaics) == pytest.approx(rmse(whole, image, mosaics), rel=0.02)
+
+
+def test_many_pictures_at_once_are_restored_as_each_alone():
+    rng = np.random.default_rng(3)
+    image = challenge.prepare(data.coffee()).astype(np.float32)
+    mosaics = [challenge.random_mosaic(rng) for _ in range(6)]
+    pixelated = np.stack([pixelate(image, [m]) for m in mosaics])
+    rounds = module.COARSE_ROUNDS
+    alone = [module.smooth_at_one_size(p[..., None], [m], rounds) for p, m in zip(pixelated, mosaics, strict=True)]
+    together = module.smooth_each(pixelated, mosaics, rounds)
+    np.testing.assert_allclose(together, np.stack(alone)[..., 0], atol=0.02)
+
+
+def test_further_channels_follow_the_edges_of_a_guide():
+    y, x = np.mgrid[:64, :64] - 31.3
+    guide = (255 / (1 + np.exp(-(x + y)))).astype(np.float32)
+    image = np.stack([100 - 0.3 * guide, 0.5 * guide], axis=2)
+    mosaics = [Mosaic.rectangle(16, 17, 32, 30, 8)]
+    pixelated = pixelate(image, mosaics)
+    along = module.smooth_along(pixelated, mosaics, guide, (10, 20))
+    assert rmse(along, image, mosaics) < 0.85 * rmse(smooth(pixelated, mosaics), image, mosaics)
+    np.testing.assert_allclose(along, project(along, pixelated, mosaics), atol=1e-3)
 
 
 def test_touching_mosaics_are_restored_together():

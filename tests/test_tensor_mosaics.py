@@ -74,7 +74,7 @@ def test_cells_and_coordinates_are_those_of_mosaic_py(batch: list[list[Mosaic]])
             sizes = np.meshgrid(across[m.cells.column_index], down[m.cells.row_index])
             for place, values in zip(places, (*m.coordinates(), *sizes), strict=True):
                 place[m.box][m.area] = values[m.area]
-        places[2:] /= tensors.COORDINATE_UNIT
+        places[2:] /= tensors.CELL_UNIT
         np.testing.assert_array_equal(ours.cell[b].numpy(), expected)
         np.testing.assert_array_equal(ours.known[b, 0].numpy(), expected == 0)
         np.testing.assert_array_equal(ours.counts[b, : len(counts)].numpy(), counts)
@@ -322,3 +322,17 @@ def test_a_gpu_gives_the_same() -> None:
         tensors.project(z, here.pixelated, here.mosaics),
         tensors.project(z.cuda(), there.pixelated, there.mosaics).cpu(),
     )
+
+
+def test_noise_is_as_strong_as_said_and_weaker_in_cells_by_averaging() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.full((3000, 1, 24, 24), 0.5)
+    mosaics = tensors.random(3000, 24, 24, Ranges(cell=(4, 4), width=(16, 16), height=(16, 16)), generator)
+    noisy = tensors.disturbed(truth, mosaics, 6.0, generator)
+    noise = 255 * (noisy - truth)
+    flat = torch.where(mosaics.known, noisy, mosaics.spread(mosaics.mean(noisy)))
+    assert torch.allclose(flat, noisy, atol=1e-5)
+    known, cells = (noise.square() * where for where in (mosaics.known, ~mosaics.known))
+    # σ is uniform on 0 … 6, hence σ² is 12 on average; cells have 16 pixels
+    assert known.sum() / mosaics.known.sum() == pytest.approx(12, rel=0.1)
+    assert cells.sum() / (~mosaics.known).sum() == pytest.approx(12 / 16, rel=0.1)

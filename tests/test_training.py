@@ -26,7 +26,7 @@ from deepix.cli import app
 from deepix.errors import DeepixError, InputError, OutputError
 from deepix.mosaic import Mosaic
 from deepix.training import fit, looks, mosaics, pictures, predict, settings, task, weights
-from deepix.training.batches import Batches, as_pictures, augmented, held_out
+from deepix.training.batches import Batches, as_pictures, augmented, held_out, patches
 from deepix.training.settings import Settings
 
 TINY = "deepixv1:2,2,2:3,3"
@@ -472,6 +472,17 @@ def test_as_pictures() -> None:
     gray = torch.tensor([[[0, 255], [51, 102]]], dtype=torch.uint8)
     torch.testing.assert_close(as_pictures(gray), torch.tensor([[[[0, 1], [0.2, 0.4]]]]))
     assert as_pictures(torch.zeros(2, 5, 6, 3, dtype=torch.uint8)).shape == (2, 3, 5, 6)
+
+
+def test_patches_are_parts_of_the_pictures_and_reach_every_place() -> None:
+    place = torch.arange(8 * 10).view(1, 1, 8, 10).float()
+    parts = patches(place.expand(500, -1, -1, -1), 4, torch.Generator().manual_seed(0))
+    assert parts.shape == (500, 1, 4, 4)
+    corners = parts[:, 0, 0, 0]
+    assert torch.equal(parts, corners.view(-1, 1, 1, 1) + place[:, :, :4, :4])
+    assert set(corners.int().tolist()) == {10 * y + x for y in range(5) for x in range(7)}
+    assert patches(place, 9, torch.Generator()).shape == (1, 1, 8, 9)
+    assert patches(place, None, torch.Generator()) is place
 
 
 def test_augmented_pictures_are_the_eight_orientations() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from deepix.smooth import smooth
 Array = NDArray[Any]
 ImageLike = str | PathLike[str] | bytes | Image.Image | Array
 Area = tuple[int, int, int, int] | tuple[int, int, int, int, int]
+Method = Literal["network", "smooth"]
+"""Which restorer: `deepix.runtime.estimate`, or the training-free `deepix.smooth.smooth`."""
 
 LEAST_CONFIDENCE = 0.5
 """A grid fitted to an area that the user named must be at least this sure."""
@@ -43,6 +45,9 @@ class Restoration:
     noise : root mean square deviation of the input's pixels from their cells' means, in levels; 0 when the tiles are
         intact, and what the promise of consistency is held to when a lossy file disturbed them
     as_array : whether `image` is an array
+    uncertainty : float32, the shape of the picture's pixels: standard deviation of the restoration's error as the
+        network expects it, in levels of the picture's type; the same in all channels, 0 on known pixels, not a number
+        where cells are too small for the network. None without a network
     """
 
     picture: images.Picture
@@ -50,6 +55,15 @@ class Restoration:
     consistency: float
     noise: float
     as_array: bool = False
+    uncertainty: NDArray[np.float32] | None = None
+
+    @property
+    def mean_uncertainties(self) -> list[float | None]:
+        """The uncertainty's mean over each mosaic, in levels; None where it is not known."""
+        if self.uncertainty is None:
+            return [None] * len(self.mosaics)
+        means = [float(self.uncertainty[m.box][m.area].mean(dtype=np.float64)) for m in self.mosaics]
+        return [None if np.isnan(mean) else mean for mean in means]
 
     @cached_property
     def image(self) -> Any:
@@ -74,6 +88,9 @@ def restore(
     mask: Array | None = None,
     cell: int | None = None,
     rounding: Rounding = "nearest",
+    method: Method = "network",
+    model: str | PathLike[str] | None = None,
+    threads: int | None = None,
 ) -> Restoration:
     """Restore the pixelated parts of a picture.
 
@@ -87,33 +104,58 @@ def restore(
     cell : the cells' size in pixels, for areas and masks that come without: only the grid's origin is then fitted; of
         mosaics that are found, only those of this size count
     rounding : how the mosaic's program made integers of means; "truncate" for the 64x64 challenge
+    method : "network", or "smooth" without any training
+    model : "photo" (also None), "challenge", or the path of an .onnx file that `deepix weights export` wrote
+    threads : of the processor for the network; None: all
 
     Raises
     ------
-    InputError : the file cannot be read
-    DeepixError : an area lies outside the picture, areas overlap, or no grid could be fitted to one
+    InputError : the picture's or the model's file cannot be read
+    DeepixError : an area lies outside the picture, areas overlap, no grid could be fitted to one, or a shipped model is
+        missing
+    ValueError : no such method
     """
     picture = images.load(image)
     if mosaics is None:
         mosaics = locate(picture, areas, mask, cell)
-    return restore_picture(picture, mosaics, rounding, as_array=isinstance(image, np.ndarray))
+    as_array = isinstance(image, np.ndarray)
+    return restore_picture(picture, mosaics, rounding, method, model, threads, as_array=as_array)
 
 
 def restore_picture(
-    picture: images.Picture, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest", *, as_array: bool = False
+    picture: images.Picture,
+    mosaics: Sequence[Mosaic],
+    rounding: Rounding = "nearest",
+    method: Method = "network",
+    model: str | PathLike[str] | None = None,
+    threads: int | None = None,
+    *,
+    as_array: bool = False,
 ) -> Restoration:
     """Restore the given mosaics of a picture that `deepix.images` has read; else as `restore`."""
     pixels = picture.pixels
     _check(mosaics, pixels)
     if not mosaics:
         return Restoration(picture, [], 0.0, 0.0, as_array)
-    restored = maths.quantize(smooth(pixels, mosaics, rounding), pixels, mosaics, rounding)
+    deviation = None
+    if method == "network":
+        from deepix import runtime
+
+        estimate, deviation = runtime.estimate(pixels, mosaics, model or runtime.DEFAULT, rounding, threads)
+        if pixels.ndim == 3:
+            deviation = np.broadcast_to(deviation[..., None], pixels.shape)
+    elif method == "smooth":
+        estimate = smooth(pixels, mosaics, rounding)
+    else:
+        raise ValueError(f"no such method: {method!r}; there are 'network' and 'smooth'")
+    restored = maths.quantize(estimate, pixels, mosaics, rounding)
     return Restoration(
         picture.with_pixels(restored),
         list(mosaics),
         maths.consistency(restored, pixels, mosaics, rounding),
         maths.noise(pixels, mosaics),
         as_array,
+        deviation,
     )
 
 

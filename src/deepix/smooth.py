@@ -32,8 +32,7 @@ half the size, recursively until cells are small; the result is where the next s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +40,11 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from deepix.mosaic import Array, Grid, Mosaic, Rounding, cell_values, check, project, unknown
+from deepix.windows import crop, grown, tiles, windows
 
 Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 Tensor = tuple[Floats, Floats, Floats]
-Box = tuple[slice, slice]
 
 MARGIN = 8
 """Known pixels that a window shows around the unknown: enough for the structure tensor's support."""
@@ -62,10 +62,8 @@ CONTRAST = 0.05
 """k² as a share of the mean of |∇u|² over the unknown pixels."""
 TWIST = 0.2
 """τ: weight of the mixed derivative."""
-MEMBRANE_STEPS = 10
-"""Steps with D = I from the mosaic itself, at the coarsest size."""
-COARSE_ROUNDS: tuple[int, ...] = (10, 10, 10, 10)
-"""Steps for each D at the coarsest size."""
+COARSE_ROUNDS: tuple[int, ...] = (10, 10, 10, 10, 10)
+"""Steps with D = I from the mosaic itself and then for each D, at the coarsest size."""
 FINE_ROUNDS: tuple[int, ...] = (6, 6)
 """Steps for each D at the sizes that start from a coarser one."""
 
@@ -94,72 +92,25 @@ def smooth(pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "ne
     """
     check(mosaics, pixelated.shape)
     result = pixelated.astype(np.float32)
-    for window, group in _windows(mosaics, pixelated.shape):
+    for window, group in windows(mosaics, pixelated.shape, (MARGIN, MARGIN)):
         observed = pixelated[window]
         start = result[window]
         for m in group:
             values = m.cells.spread(cell_values(observed, m, rounding))
             start[m.box][m.area] = values[m.area]
-        restored = np.empty_like(start)
-        for core, tile, inside in _tiles(group, start.shape):
-            planes = start[tile].reshape(*start[tile].shape[:2], -1)
-            restored[core] = _solve(planes, _crop(group, tile)).reshape(start[tile].shape)[inside]
-        result[window] = project(restored, observed, group, rounding)
+        restored = in_tiles(_solve, start.reshape(*start.shape[:2], -1), group)
+        result[window] = project(restored.reshape(start.shape), observed, group, rounding)
     return result
 
 
-def _windows(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> Iterator[tuple[Box, list[Mosaic]]]:
-    """Yield disjoint windows of the picture, each with the mosaics in it, moved to the window's coordinates."""
-    todo = [((m.y, m.x, m.y + m.height, m.x + m.width), [m]) for m in mosaics]
-    done: list[tuple[tuple[int, int, int, int], list[Mosaic]]] = []
-    while todo:
-        a, members = todo.pop()
-        near = next((i for i, (b, _) in enumerate(done) if _meet(a, b)), None)
-        if near is None:
-            done.append((a, members))
-        else:  # the union may meet further ones: look again
-            b, others = done.pop(near)
-            todo.append(((min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])), members + others))
-    for (y0, x0, y1, x1), members in done:
-        top, left = max(y0 - MARGIN, 0), max(x0 - MARGIN, 0)
-        window = slice(top, min(y1 + MARGIN, shape[0])), slice(left, min(x1 + MARGIN, shape[1]))
-        yield window, [m.moved(-left, -top) for m in members]
-
-
-def _meet(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
-    gap = 2 * MARGIN
-    return a[0] < b[2] + gap and b[0] < a[2] + gap and a[1] < b[3] + gap and b[1] < a[3] + gap
-
-
-def _tiles(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> Iterator[tuple[Box, Box, Box]]:
-    """Yield the tiles of a window: what each restores, what it sees, and the first as an index into the second."""
+def in_tiles(solve: Callable[[Floats, Sequence[Mosaic]], Floats], start: Floats, mosaics: Sequence[Mosaic]) -> Floats:
+    """Return `solve(start, mosaics)`, (H, W, C), worked out tile by tile where the window is large."""
     cell = max(max(m.grid.width, m.grid.height) for m in mosaics)
     overlap = min(int(TILE_OVERLAP * cell) + MARGIN, TILE // 2)
-    height, width = shape[:2]
-    down, across = max(1, round(height / TILE)), max(1, round(width / TILE))
-    for i in range(down):
-        for j in range(across):
-            rows = slice(height * i // down, height * (i + 1) // down)
-            columns = slice(width * j // across, width * (j + 1) // across)
-            top, left = max(rows.start - overlap, 0), max(columns.start - overlap, 0)
-            tile = slice(top, min(rows.stop + overlap, height)), slice(left, min(columns.stop + overlap, width))
-            inside = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
-            yield (rows, columns), tile, inside
-
-
-def _crop(mosaics: Sequence[Mosaic], tile: Box) -> list[Mosaic]:
-    """Return the parts of the mosaics in a tile, in its coordinates."""
-    top, left = tile[0].start, tile[1].start
-    parts = []
-    for m in mosaics:
-        y0, y1 = max(m.y, top), min(m.y + m.height, tile[0].stop)
-        x0, x1 = max(m.x, left), min(m.x + m.width, tile[1].stop)
-        if y0 < y1 and x0 < x1:
-            mask = m.area[y0 - m.y : y1 - m.y, x0 - m.x : x1 - m.x]
-            if mask.any():
-                part = replace(m, x=x0, y=y0, width=x1 - x0, height=y1 - y0, mask=mask)
-                parts.append(part.moved(-left, -top))
-    return parts
+    result = np.empty_like(start)
+    for core, tile, inside in tiles(start.shape, TILE, overlap):
+        result[core] = solve(start[tile], crop(mosaics, tile))[inside]
+    return result
 
 
 def _solve(start: Floats, mosaics: Sequence[Mosaic]) -> Floats:
@@ -167,17 +118,99 @@ def _solve(start: Floats, mosaics: Sequence[Mosaic]) -> Floats:
     if not mosaics or min(start.shape[:2]) < 2:  # a line of pixels has no corners, hence no energy
         return start
     free = unknown(mosaics, start.shape)
-    if min(min(m.grid.width, m.grid.height) for m in mosaics) >= SMALL_CELL:
-        coarse = _solve(*_halve(start, mosaics))
-        u = np.where(free[..., None], _resize(coarse, start.shape[:2], Image.Resampling.BILINEAR), start)
-        u = project(u, start, mosaics)
-        rounds = FINE_ROUNDS
-    else:
-        u = _descend(start, None, free, mosaics, MEMBRANE_STEPS)
-        rounds = COARSE_ROUNDS
+    if min(min(m.grid.width, m.grid.height) for m in mosaics) < SMALL_CELL:
+        return smooth_at_one_size(start, mosaics, COARSE_ROUNDS)
+    coarse = _solve(*_halve(start, mosaics))
+    u = np.where(free[..., None], _resize(coarse, start.shape[:2], Image.Resampling.BILINEAR), start)
+    u = project(u, start, mosaics)
+    return _rounds(u, free, mosaics, FINE_ROUNDS)
+
+
+def smooth_at_one_size(start: Floats, mosaics: Sequence[Mosaic], rounds: Sequence[int]) -> Floats:
+    """Restore small cells, without the detour over smaller sizes.
+
+    Parameters
+    ----------
+    start : float32 (H, W, C), at least 2 x 2 pixels, whose unknown pixels hold their cells' values
+    mosaics : in it
+    rounds : steps with D = I, then steps for each D
+
+    Returns
+    -------
+    float32 (H, W, C) with the known pixels and the cells' means of `start`
+    """
+    free = unknown(mosaics, start.shape)
+    u = _descended(start, None, free, mosaics, rounds[0])
+    return _rounds(u, free, mosaics, rounds[1:])
+
+
+def _rounds(u: Floats, free: Bools, mosaics: Sequence[Mosaic], rounds: Sequence[int]) -> Floats:
     for steps in rounds:
-        u = _descend(u, _tensor(u, free), free, mosaics, steps)
+        u = _descended(u, _tensor(u[None], free[None]), free, mosaics, steps)
     return u
+
+
+def smooth_along(start: Floats, mosaics: Sequence[Mosaic], guide: Floats, rounds: tuple[int, int]) -> Floats:
+    """Restore further channels of small cells along the edges of one that is restored already.
+
+    Parameters
+    ----------
+    start : float32 (H, W, C), at least 2 x 2 pixels, whose unknown pixels hold their cells' values
+    mosaics : in it
+    guide : float32 (H, W), the restored channel; of any unit
+    rounds : steps with D = I, then steps with D of the guide
+
+    Returns
+    -------
+    float32 (H, W, C) with the known pixels and the cells' means of `start`
+    """
+    free = unknown(mosaics, start.shape)
+    tensor = _tensor(guide[None, :, :, None], free[None])
+    return _descended(_descended(start, None, free, mosaics, rounds[0]), tensor, free, mosaics, rounds[1])
+
+
+def smooth_each(start: Floats, mosaics: Sequence[Mosaic], rounds: Sequence[int]) -> Floats:
+    """Restore many small pictures at once, as `smooth_at_one_size` restores each.
+
+    Parameters
+    ----------
+    start : float32 (B, H, W), at least 2 x 2 pixels, whose unknown pixels hold their cells' values
+    mosaics : rectangles, one in each picture
+    rounds : steps with D = I, then steps for each D
+
+    Returns
+    -------
+    float32 (B, H, W) with the known pixels and the cells' means of `start`
+    """
+    largest = max(m.height for m in mosaics), max(m.width for m in mosaics)
+    size = tuple(min(n, k + 2) for n, k in zip(start.shape[1:], largest, strict=True))
+    down, across = (np.zeros((len(start), n, n), np.float32) for n in size)
+    free = np.zeros(start.shape, bool)
+    corner = np.zeros((2, len(start), 1), np.int64)
+    for k, m in enumerate(mosaics):
+        free[k][m.box] = True
+        corner[:, k, 0] = np.clip((m.y - 1, m.x - 1), 0, np.subtract(start.shape[1:], size))
+        # A†A of a rectangle is the Kronecker product of these
+        y, x = (m.y, m.x) - corner[:, k, 0]
+        for matrix, index, first in ((down[k], m.cells.row_index, y), (across[k], m.cells.column_index, x)):
+            same = index[:, None] == index
+            matrix[first : first + len(index), first : first + len(index)] = same / same.sum(axis=1)
+    # as for one picture, only the nearest line of known pixels counts: of each, a box of the same size
+    rows, columns = (c + np.arange(n) for c, n in zip(corner, size, strict=True))
+    boxes = np.arange(len(start))[:, None, None], rows[:, :, None], columns[:, None, :]
+    corners = boxes[0], boxes[1][:, :-1], boxes[2][:, :, :-1]
+    moving = free[boxes]
+
+    def constrain(force: Floats) -> Floats:
+        planes = force[..., 0]
+        return np.where(moving, planes - down @ planes @ across, np.float32(0))[..., None]
+
+    u = start[..., None].copy()
+    u[boxes] = _descend(u[boxes], None, constrain, rounds[0])
+    for steps in rounds[1:]:
+        d11, d12, d22 = (entry[corners] for entry in _tensor(u, free))
+        u[boxes] = _descend(u[boxes], (d11, d12, d22), constrain, steps)
+    return u[..., 0]
 
 
 def _halve(picture: Floats, mosaics: Sequence[Mosaic]) -> tuple[Floats, list[Mosaic]]:
@@ -202,79 +235,110 @@ def _resize(picture: Floats, size: tuple[int, int], how: Image.Resampling) -> Fl
     return np.stack([np.asarray(plane.resize(size[::-1], how)) for plane in planes], axis=2)
 
 
-def _tensor(u: Floats, free: NDArray[np.bool_]) -> Tensor:
-    """Return D's entries 11, 12 and 22 for each corner and channel, (H − 1, (W − 1)·C).
+def _tensor(u: Floats, free: Bools) -> Tensor:
+    """Return D's entries 11, 12 and 22 for each corner of (B, H, W, C) pictures: (B, H − 1, W − 1).
 
     In the coordinates of the two diagonals: the differences there are the simplest gradient in a corner.
     """
-    first, second = u[1:, 1:] - u[:-1, :-1], u[:-1, 1:] - u[1:, :-1]
+    first, second = u[:, 1:, 1:] - u[:, :-1, :-1], u[:, :-1, 1:] - u[:, 1:, :-1]
     j11, j12, j22 = (
-        gaussian_filter(sum(a[..., c] * b[..., c] for c in range(u.shape[2])), RADIUS)
+        gaussian_filter(sum(a[..., c] * b[..., c] for c in range(u.shape[3])), (0, RADIUS, RADIUS))
         for a, b in ((first, first), (first, second), (second, second))
     )
-    trace = (j11 + j22)[free[1:, 1:] | free[:-1, :-1] | free[1:, :-1] | free[:-1, 1:]]
+    corners = free[:, 1:, 1:] | free[:, :-1, :-1] | free[:, 1:, :-1] | free[:, :-1, 1:]
+    trace = (j11 + j22).sum(axis=(1, 2), where=corners, dtype=np.float64) / corners.sum(axis=(1, 2)).clip(1)
     half = (j11 - j22) / 2
     root = np.hypot(half, j12)  # (λ₁ − λ₂) / 2
-    weight = 1 / (CONTRAST * trace.mean() + 2 * root + np.finfo(np.float32).tiny)
-    d11, d12, d22 = (
-        np.repeat(entry, u.shape[2], axis=1)
-        for entry in (1 - weight * (root + half), -weight * j12, 1 - weight * (root - half))
-    )
-    return d11, d12, d22
+    k2 = (CONTRAST * trace).astype(np.float32)[:, None, None]
+    weight = 1 / (k2 + 2 * root + np.finfo(np.float32).tiny)
+    return 1 - weight * (root + half), -weight * j12, 1 - weight * (root - half)
 
 
 def _gradient(u: Floats, tensor: Tensor | None, channels: int) -> Floats:
-    """Return the gradient of E at u, (H, W·C); without a tensor, D = I."""
+    """Return the gradient of E at u, both (B, H, W·C), for D's entries (B, H − 1, (W − 1)·C); without any, D = I."""
     c = channels
     result = np.zeros_like(u)
-    strip = max(1, STRIP // u.shape[1])
-    for top in range(0, u.shape[0] - 1, strip):
-        stop = min(top + strip, u.shape[0] - 1)
+    strip = max(1, STRIP // (len(u) * u.shape[2]))
+    for top in range(0, u.shape[1] - 1, strip):
+        stop = min(top + strip, u.shape[1] - 1)
         rows, below = slice(top, stop), slice(top + 1, stop + 1)
-        first = u[below, c:] - u[rows, :-c]
-        second = u[rows, c:] - u[below, :-c]
-        twist = 2 * TWIST * ((u[below, c:] - u[rows, c:]) - (u[below, :-c] - u[rows, :-c]))
+        first = u[:, below, c:] - u[:, rows, :-c]
+        second = u[:, rows, c:] - u[:, below, :-c]
+        twist = 2 * TWIST * ((u[:, below, c:] - u[:, rows, c:]) - (u[:, below, :-c] - u[:, rows, :-c]))
         if tensor is not None:
-            d11, d12, d22 = (entry[rows] for entry in tensor)
+            d11, d12, d22 = (entry[:, rows] for entry in tensor)
             first, second = d11 * first + d12 * second, d12 * first + d22 * second
-        result[below, c:] += first + twist
-        result[rows, :-c] += twist - first
-        result[rows, c:] += second - twist
-        result[below, :-c] -= second + twist
+        result[:, below, c:] += first + twist
+        result[:, rows, :-c] += twist - first
+        result[:, rows, c:] += second - twist
+        result[:, below, :-c] -= second + twist
     return result
 
 
-def _descend(
-    u: Floats, tensor: Tensor | None, free: NDArray[np.bool_], mosaics: Sequence[Mosaic], steps: int
-) -> Floats:
-    """Take steps of conjugate gradients from u, changing neither known pixels nor the means of cells."""
-    height, _, channels = u.shape
-    fixed = ~free
+def _descended(u: Floats, tensor: Tensor | None, free: Bools, mosaics: Sequence[Mosaic], steps: int) -> Floats:
+    """Take steps from one picture u (H, W, C); D's entries are of all its corners."""
+    if not free.any():
+        return u
+    # what surrounds the unknown pixels counts by its nearest line of pixels only, once D is known
+    rows, columns = (np.flatnonzero(free.any(axis=axis)) for axis in (1, 0))
+    box = grown((slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)), 1, free.shape)
+    inner, fixed = crop(mosaics, box), ~free[box]
+    if tensor is not None:
+        corners = slice(box[0].start, box[0].stop - 1), slice(box[1].start, box[1].stop - 1)
+        d11, d12, d22 = (entry[:, *corners] for entry in tensor)
+        tensor = d11, d12, d22
 
-    def force(v: Floats) -> Floats:
-        flat = _gradient(v.reshape(height, -1), tensor, channels)
-        f = flat.reshape(u.shape)
-        for m in mosaics:
+    def constrain(force: Floats) -> Floats:
+        f = force[0]
+        for m in inner:
             means = m.cells.spread(m.cells.mean(f[m.box]).astype(np.float32))
             if m.mask is not None:
                 means[~m.mask] = 0
             f[m.box] -= means
         f[fixed] = 0
-        return f
+        return force
+
+    result = u.copy()
+    result[box] = _descend(u[None, *box], tensor, constrain, steps)[0]
+    return result
+
+
+def _descend(u: Floats, tensor: Tensor | None, constrain: Callable[[Floats], Floats], steps: int) -> Floats:
+    """Take steps of conjugate gradients from each picture of u (B, H, W, C), none of a force that is not allowed.
+
+    `constrain` takes from a force (B, H, W, C), which it may change, what would move known pixels or means of cells.
+    """
+    shape, channels = u.shape, u.shape[3]
+    if tensor is not None:
+        d11, d12, d22 = (np.repeat(entry, channels, axis=2) for entry in tensor)
+        tensor = d11, d12, d22
+
+    def force(v: Floats) -> Floats:
+        return constrain(_gradient(v.reshape(*shape[:2], -1), tensor, channels).reshape(shape))
+
+    def dot(a: Floats, b: Floats) -> NDArray[np.float64]:
+        products: Floats = a.reshape(len(a), 1, -1) @ b.reshape(len(a), -1, 1)
+        return products[:, 0, 0].astype(np.float64)
+
+    def each(factors: NDArray[np.float64]) -> Floats:
+        return factors.astype(np.float32)[:, None, None, None]
 
     v = u.copy()
     residual = -force(v)
     direction = residual.copy()
-    size = float(np.vdot(residual, residual))
-    enough = max(1e-6 * size, 1e-12 * float(np.vdot(v, v)))  # below it, float32 holds rounding errors only
+    size = dot(residual, residual)
+    enough = np.maximum(1e-6 * size, 1e-12 * dot(v, v))  # below it, float32 holds rounding errors only
     for _ in range(steps):
-        if size <= enough:
+        going = size > enough
+        if not going.any():
             break
         product = force(direction)
-        length = np.float32(size / float(np.vdot(direction, product)))
+        # a picture that is done takes steps of length 0 from here on
+        curvature = dot(direction, product)
+        length = each(np.divide(size, curvature, out=np.zeros_like(size), where=going))
         v += length * direction
         residual -= length * product
-        previous, size = size, float(np.vdot(residual, residual))
-        direction *= np.float32(size / previous)
+        previous, size = size, dot(residual, residual)
+        direction *= each(np.divide(size, previous, out=np.zeros_like(size), where=going))
         direction += residual
     return v

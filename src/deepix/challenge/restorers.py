@@ -24,9 +24,10 @@ def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
 
     Parameters
     ----------
-    name : "identity" (the mosaic as it is), "smooth" (the training-free restorer), or a trained network: the path of
-        its weights or of the folder it was trained in, which needs the extra `train`
-    device, batch : for networks: "auto", "cpu", "cuda" …, and how many pictures at once
+    name : "identity" (the mosaic as it is), "smooth" (the training-free restorer), "challenge" or "photo" (the networks
+        that come with Deepix), the path of an .onnx file, or of a trained network's weights or the folder it was
+        trained in, which need the extra `train`
+    device, batch : for trained networks: "auto", "cpu", "cuda" …; for all networks: how many pictures at once
 
     Returns
     -------
@@ -36,6 +37,7 @@ def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
     Raises
     ------
     InputError : no such restorer, or weights that cannot be read
+    DeepixError : a network that comes with Deepix is missing
     ModuleNotFoundError : the extra `train` is missing
     """
     if name == "identity":
@@ -44,8 +46,13 @@ def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
         from deepix.smooth import smooth
 
         return _each(lambda pixelated, m: smooth(pixelated, [m], rounding=ROUNDING))
+    from deepix.runtime import SHIPPED
+
+    if name in SHIPPED or name.endswith(".onnx"):
+        return _by_runtime(name, batch)
     if not Path(name).exists():
-        raise InputError(f"{name}: no such model: 'identity', 'smooth', or a path to weights or a training run")
+        known = ", ".join(map(repr, ("identity", "smooth", *SHIPPED)))
+        raise InputError(f"{name}: no such model: {known}, or a path to an .onnx file, weights or a training run")
     from deepix.training import weights
     from deepix.training.predict import choose_device, predict
 
@@ -53,6 +60,23 @@ def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
 
     def run(pixelated: Bytes, mosaics: Sequence[Mosaic], progress: Progress | None = None) -> NDArray[np.float32]:
         return predict(network, pixelated, mosaics, batch, device, progress)
+
+    return run
+
+
+def _by_runtime(name: str, batch: int) -> Restorer:
+    from deepix import runtime
+
+    runtime.load(name)  # what is wrong with it is said before any work
+
+    def run(pixelated: Bytes, mosaics: Sequence[Mosaic], progress: Progress | None = None) -> NDArray[np.float32]:
+        result = np.empty(pixelated.shape, np.float32)
+        for start in range(0, len(pixelated), batch):
+            part = slice(start, start + batch)
+            result[part], _ = runtime.estimate_each(pixelated[part], mosaics[part], name, ROUNDING)
+            if progress:
+                progress(len(pixelated[part]))
+        return result
 
     return run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,10 @@ from deepix.cli.common import err, extra, fail, note, out, progress_bar
 from deepix.errors import DeepixError, InputError, OutputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deepix import images
     from deepix.mosaic import Mosaic
     from deepix.restoration import Area
 
@@ -34,6 +39,13 @@ MaskFile = Annotated[
 Cell = Annotated[int | None, typer.Option("--cell", min=2, help="The cells' size in pixels.", show_default=False)]
 
 
+class Method(Enum):
+    """As `deepix.restoration.Method`, without importing it."""
+
+    network = "network"
+    smooth = "smooth"
+
+
 def register(app: typer.Typer) -> None:
     """Add the verbs to the app."""
     for verb in (restore, find, pixelate, demo):
@@ -49,7 +61,35 @@ def restore(
     area: Areas = None,
     mask: MaskFile = None,
     cell: Cell = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Also write NAME_compare.png: input | restored.")] = False,
+    method: Annotated[
+        Method, typer.Option(help="A trained network, or the training-free restorer.", show_default=True)
+    ] = Method.network,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="photo, challenge, or an .onnx file. [default: photo]", show_default=False
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Of the network. [default: all cores]", show_default=False)
+    ] = None,
+    uncertainty: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the standard deviation expected of each pixel as a heat map; a folder for several inputs.",
+            show_default=False,
+        ),
+    ] = None,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="The uncertainty as a 16-bit PNG in units of 1/65536 of the range: 1/256 level of 8 bits."
+        ),
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also write NAME_compare.png: input | restored | uncertainty.")
+    ] = False,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and other lossy output, where named.")] = 95,
     as_json: Json = False,
     overwrite: Overwrite = False,
@@ -69,12 +109,19 @@ def restore(
       deepix restore holidays/ -o restored/ --compare
 
       deepix restore photo.png --area 120,80,200,150,16 -o better.png
+
+      deepix restore photo.png --uncertainty doubt.png
     """
     from deepix import files, images, restoration, views
 
+    if method is Method.smooth and (model or uncertainty):
+        raise typer.BadParameter("--model and --uncertainty are of networks, not of --method smooth")
+    if raw and not uncertainty:
+        raise typer.BadParameter("--raw says how --uncertainty FILE is written: name the file")
     areas = [_area(text) for text in area or ()]
     mask_array = images.read_mask(mask) if mask else None
     jobs = _jobs(inputs, output)
+    doubts = dict(_jobs(inputs, uncertainty)) if uncertainty else {}
 
     written: set[Path] = set()
 
@@ -84,16 +131,25 @@ def restore(
             target = target.with_stem(f"{target.stem}_{source.suffix[1:]}")
         written.add(target)
         side = target.with_name(f"{target.stem}_compare.png")
-        for path in (target, side) if compare else (target,):
+        doubt = doubts.get(source)
+        if doubt and doubt != uncertainty:
+            doubt = doubt.with_name(f"{doubt.stem}_uncertainty.png")
+        if doubt and raw and doubt.suffix.lower() != ".png":
+            raise OutputError(f"{doubt}: raw uncertainty is written as .png")
+        for path in (target, *([side] if compare else ()), *([doubt] if doubt else ())):
             images.check_target(path, source, overwrite=overwrite)
         start = time.perf_counter()
         picture = images.read(source)
         mosaics = restoration.locate(picture, areas, mask_array, cell)
-        result = restoration.restore_picture(picture, mosaics)
+        result = restoration.restore_picture(picture, mosaics, "nearest", method.value, model, threads)
         report: dict[str, Any] = {
             "input": str(source),
             "output": None,
-            "mosaics": [m.to_dict() for m in result.mosaics],
+            "mosaics": [
+                m.to_dict() | {"uncertainty": None if mean is None else round(mean, 3)}
+                for m, mean in zip(result.mosaics, result.mean_uncertainties, strict=True)
+            ],
+            "method": method.value,
             "consistency": result.consistency,
             "noise": round(result.noise, 3),
             "notes": list(picture.notes),
@@ -102,8 +158,17 @@ def restore(
             files.make_folder(target.parent)
             images.write(result.picture, target, overwrite=overwrite, quality=quality, source=source)
             report["output"] = str(target)
+            spread = result.uncertainty
+            if spread is not None and spread.ndim == 3:
+                spread = spread[..., 0]
+            if doubt and spread is not None:
+                files.make_folder(doubt.parent)
+                images.write(_drawn(spread, picture.pixels, raw), doubt, overwrite=overwrite, source=source)
+                report["uncertainty"] = str(doubt)
             if compare:
                 pictures = [("input", images.to_pil(picture)), ("restored", images.to_pil(result.picture))]
+                if spread is not None:
+                    pictures.append(("uncertainty", views.heat_map(spread)))
                 images.write(images.from_pil(views.side_by_side(pictures)), side, overwrite=overwrite)
                 report["compare"] = str(side)
         report["seconds"] = round(time.perf_counter() - start, 3)
@@ -293,6 +358,18 @@ def _area(text: str) -> Area:
     if len(numbers) not in (4, 5) or min(numbers[2:]) < 1 or (len(numbers) == 5 and numbers[4] < 2):
         raise typer.BadParameter(f"{text}: an area is X,Y,W,H or X,Y,W,H,CELL, in whole pixels")
     return numbers  # type: ignore[return-value]
+
+
+def _drawn(spread: NDArray[np.float32], pixels: NDArray[Any], raw: bool) -> images.Picture:
+    """Return standard deviations as a picture to be written."""
+    import numpy as np
+
+    from deepix import images, views
+
+    if not raw:
+        return images.from_pil(views.heat_map(spread, "levels"))
+    unit = 256.0 ** (2 - pixels.dtype.itemsize)  # one level of 16 bits, 1/256 of one of 8 bits
+    return images.from_array(np.rint(np.nan_to_num(spread) * unit).clip(0, 65535).astype(np.uint16))
 
 
 def _row(source: Path, m: Mosaic) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ def train(
             metavar="FILE|DIR",
             show_default=False,
             rich_help_panel=_DATA,
-            help="What deepix data pack wrote; or a folder, an archive … of pictures, packed into the run's folder.",
+            help="What deepix data pack wrote; or a folder, an archive … of pictures, packed into the run's folder. "
+            "With --recipe: the folder of its pictures.",
         ),
     ] = None,
     run: Annotated[
@@ -55,6 +56,15 @@ def train(
             metavar="RUN",
             show_default=False,
             help="Go on with a run from its last checkpoint; a budget counts from its first start.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe",
+            metavar="FILE.toml",
+            show_default=False,
+            help="Go on with a shipped model as its recipe says, in runs/ of this folder, for so many --minutes more.",
         ),
     ] = None,
     minutes: Annotated[
@@ -85,10 +95,11 @@ def train(
     validate: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.npz",
+            metavar="FILE",
             show_default=False,
             rich_help_panel=_DATA,
-            help="True pictures and mosaics, as deepix challenge prepare writes them. Without: a tenth of the data.",
+            help="True pictures and mosaics, as deepix challenge prepare writes them; or what deepix data pack wrote, "
+            "with fixed random mosaics. Without: a tenth of the data.",
         ),
     ] = None,
     validate_count: Annotated[
@@ -110,6 +121,15 @@ def train(
     augment: Annotated[
         Augment, typer.Option(rich_help_panel=_DATA, help="Mirror the pictures at random, or turn them as well.")
     ] = Settings.augment,
+    patch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_DATA,
+            show_default="all",
+            help="Side of the random part of each picture that a step sees.",
+        ),
+    ] = Settings.patch,
     area: Annotated[
         tuple[int, int] | None,
         typer.Option(
@@ -154,6 +174,12 @@ def train(
             help="Cut the cells' means off to integers as the challenge does, or keep them.",
         ),
     ] = Settings.truncate,
+    noise: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel=_DATA, help="Disturb the input as lossy files do: up to so many levels, standard deviation."
+        ),
+    ] = Settings.noise,
     options: Annotated[
         list[str] | None,
         typer.Option(
@@ -168,7 +194,7 @@ def train(
         int, typer.Option(rich_help_panel=_LEARNING, help="Pictures in a step, of all processes together.")
     ] = Settings.batch,
     optimizer: Annotated[
-        Optimizer, typer.Option(rich_help_panel=_LEARNING, help="Muon wants --lr 0.01.")
+        Optimizer, typer.Option(rich_help_panel=_LEARNING, help="Muon wants a higher --lr, such as 0.003.")
     ] = Settings.optimizer,
     lr: Annotated[float, typer.Option(rich_help_panel=_LEARNING, help="Learning rate.")] = Settings.lr,
     weight_decay: Annotated[
@@ -244,6 +270,8 @@ def train(
       --weight-decay 0 --ema 0 --clip 0 --augment none
 
       deepix train --resume run1 --minutes 30
+
+      deepix train --recipe recipes/challenge.toml --data ../shared/data --minutes 60
     """
     with extra("train"):
         from deepix.training import fit
@@ -254,14 +282,15 @@ def train(
 
     bar = sys.stdout.isatty() and not quiet
     if resume is not None:
-        allowed = {"resume", "minutes", "steps", "epochs", "quiet"}
-        for parameter in context.command.params:
-            source = context.get_parameter_source(parameter.name or "")
-            if source is not None and source.name == "COMMANDLINE" and parameter.name not in allowed:
-                raise typer.BadParameter(
-                    f"a run is resumed as it was; give only a budget, not {parameter.opts[0]}", param_hint="--resume"
-                )
+        _only(context, {"resume", "minutes", "steps", "epochs", "quiet"}, "a run is resumed as it was: a budget")
         result = fit.resume(resume, say, bar, minutes=minutes, steps=steps, epochs=epochs)
+    elif recipe is not None:
+        from deepix.training import recipes, ship
+
+        _only(context, {"recipe", "data", "minutes", "quiet"}, "a recipe says all else: --data and --minutes")
+        if data is None or minutes is None:
+            raise typer.BadParameter("give --data and --minutes too", param_hint="--recipe")
+        result = recipes.train(recipes.read(recipe), minutes, data, ship.SHIPPED, say, bar)
     else:
         for value, name in ((network, "NETWORK"), (data, "--data"), (run, "--output")):
             if value is None:
@@ -293,8 +322,10 @@ def train(
                 clip=clip,
                 patience=patience,
                 augment=augment,
+                patch=patch,
                 ranges={**areas, **ranges, **({"corner": False, "square": False} if any_grid else {})},
                 truncate=truncate,
+                noise=noise,
                 save_minutes=save_minutes,
                 precision=precision,
                 accelerator=accelerator,
@@ -317,6 +348,14 @@ def train(
     if not result.finished:
         note(f"interrupted; go on with: deepix train --resume {result.run}")
         raise typer.Exit(130)
+
+
+def _only(context: typer.Context, allowed: set[str], what: str) -> None:
+    """Refuse options on the command line that are not among these."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE" and parameter.name not in allowed:
+            raise typer.BadParameter(f"{what} can be given with it, not {parameter.opts[0]}")
 
 
 def _options(given: list[str]) -> dict[str, Any]:

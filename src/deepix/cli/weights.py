@@ -8,9 +8,13 @@ from typing import Annotated
 
 import typer
 
-from deepix.cli.common import extra, out
+from deepix.cli.common import extra, note, out
 
-app = typer.Typer(no_args_is_help=True, help="Import and inspect the weights of networks.")
+app = typer.Typer(no_args_is_help=True, help="Import, inspect, export and ship the weights of networks.")
+
+Data = Annotated[
+    Path, typer.Option("--data", "-d", metavar="DIR", show_default=False, help="Where the recipe's pictures lie.")
+]
 
 
 @app.command("import")
@@ -63,3 +67,81 @@ def show(
     out.print(f"config: {json.dumps(about.config)}", markup=False)
     out.print(f"extra: {json.dumps(about.extra)}", markup=False)
     out.print(f"{len(tensors)} tensors, {count:,} parameters", markup=False)
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="The folder of a run, or a weights file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.onnx", show_default=False)],
+    name: Annotated[str, typer.Option(help="What the model is called.", show_default=False)],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+) -> None:
+    """Write a trained restorer as ONNX, for use without PyTorch, after comparing the two.
+
+    The deviations are not calibrated: that is what deepix weights ship does.
+
+    [bold]Example[/]
+
+      deepix weights export runs/challenge -o challenge.onnx --name challenge
+    """
+    with extra("train"):
+        from deepix.training import export as onnx
+
+    about = onnx.export(source, output, name, overwrite=overwrite)
+    out.print(
+        f"{source} -> {output}: {about['parameters']:,} parameters; ONNX Runtime agrees with PyTorch to "
+        f"{255 * about['difference']:.1g} levels of 255",
+        markup=False,
+    )
+
+
+@app.command()
+def score(
+    source: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="The folder of a run, or a weights file.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, such as recipes/challenge.toml.")],
+    data: Data,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Score a restorer on the validation pictures of a recipe: RMSE over unknown pixels, 0–255, and its deviations.
+
+    [bold]Example[/]
+
+      deepix weights score runs/challenge recipes/challenge.toml --data ../shared/data
+    """
+    with extra("train"):
+        from deepix.training import export as onnx
+        from deepix.training import recipes, ship
+
+    scores, calibration = ship.score(onnx.load(source), recipes.read(recipe), data)
+    if as_json:
+        print(json.dumps({**scores, "calibration": calibration}))
+        return
+    for name, part in ((scores["validation"], scores), *((o["validation"], o) for o in [scores.get("also")] if o)):
+        out.print(
+            f"{name}: RMSE {part['rmse']:.3f} (per picture {part['rmse_per_picture']:.3f}) of {part['pictures']:,} "
+            f"pictures; within 1 and 2 calibrated deviations: {part['within_one']:.1%}, {part['within_two']:.1%}",
+            markup=False,
+        )
+    out.print(f"calibration: {calibration:.3f}")
+
+
+@app.command("ship")
+def ship_(
+    recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE…", help="Recipes, such as recipes/*.toml.")],
+    data: Data,
+) -> None:
+    """Put the runs' best weights in the place of the package's own, where they validate better; in a checkout.
+
+    Each is scored on its recipe's validation pictures, exported and compared with PyTorch. The weights, the ONNX file
+    and the model's card are replaced, or, if the run is not better, nothing is. Both end with exit code 0.
+
+    [bold]Example[/]
+
+      deepix weights ship recipes/*.toml --data ../shared/data
+    """
+    with extra("train"):
+        from deepix.training import recipes as training_recipes
+        from deepix.training import ship
+
+    for recipe in [training_recipes.read(path) for path in recipes]:
+        ship.ship(recipe, data, say=note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,20 @@ def augmented(truth: Tensor, kind: Augment, generator: torch.Generator) -> Tenso
     return truth
 
 
+def patches(truth: Tensor, side: int | None, generator: torch.Generator) -> Tensor:
+    """Return a random square part of each picture (B, C, H, W); None: the whole."""
+    if side is None:
+        return truth
+    b, c, height, width = truth.shape
+    y, x = (torch.randint(0, max(length - side, 0) + 1, (b, 1), generator=generator) for length in (height, width))
+    rows, columns = (
+        (start + torch.arange(min(side, length))).to(truth.device) for start, length in ((y, height), (x, width))
+    )
+    across = columns[:, None, None, :].expand(-1, c, height, -1)
+    down = rows[:, None, :, None].expand(-1, c, -1, columns.shape[1])
+    return truth.gather(3, across).gather(2, down)
+
+
 class Batches:
     """The training pictures as an endless row of (step, uint8 batch) for one of several processes.
 
@@ -111,22 +126,40 @@ class Validation:
 def held_out(packed: pictures.Packed, settings: Settings) -> tuple[NDArray[np.int64], Validation]:
     """Return which pictures to train on, and the validation set; crops of one picture stay together."""
     if settings.validate is not None:
-        examples = challenge.read_examples(settings.validate)
-        count = min(settings.validate_count or len(examples.images), len(examples.images))
-        chosen = np.linspace(0, len(examples.images) - 1, count).round().astype(np.int64)
-        ours = [examples.mosaics[i] for i in chosen]
-        rectangles = [[(m.x, m.y, m.width, m.height, m.grid.x, m.grid.y, m.grid.width, m.grid.height)] for m in ours]
-        return np.arange(len(packed)), Validation(
-            examples.images[chosen], np.array(rectangles, np.int64), settings.batch
-        )
+        return np.arange(len(packed)), validation_set(settings)
     originals = np.random.default_rng([settings.seed, 1]).permutation(int(packed.groups[-1]) + 1)
     if len(originals) < 2:
         raise InputError(f"{settings.data}: one picture is too few to hold one out; give --validate")
     is_held = np.isin(packed.groups, originals[: max(1, len(originals) // 10)])
     held, trained = np.flatnonzero(is_held), np.flatnonzero(~is_held)
     count = min(settings.validate_count or HELD_OUT, len(held))
-    held = held[np.linspace(0, len(held) - 1, count).round().astype(np.int64)]
+    return trained, _with_random_mosaics(packed.pixels[held[_spread(len(held), count)]], settings)
+
+
+def validation_set(settings: Settings) -> Validation:
+    """Return the pictures of `settings.validate`, with the file's mosaics, or fixed random ones if it is a packed one.
+
+    Raises
+    ------
+    InputError : the file cannot be read, or is neither
+    """
+    assert settings.validate is not None
+    if Path(settings.validate).suffix == ".npy":
+        pixels = pictures.open_packed(settings.validate).pixels
+        return _with_random_mosaics(pixels[_spread(len(pixels), settings.validate_count)], settings)
+    examples = challenge.read_examples(settings.validate)
+    chosen = _spread(len(examples.images), settings.validate_count)
+    ours = [examples.mosaics[i] for i in chosen]
+    rectangles = [[(m.x, m.y, m.width, m.height, m.grid.x, m.grid.y, m.grid.width, m.grid.height)] for m in ours]
+    return Validation(examples.images[chosen], np.array(rectangles, np.int64), settings.batch)
+
+
+def _spread(length: int, count: int | None) -> NDArray[np.int64]:
+    return np.linspace(0, length - 1, min(count or length, length)).round().astype(np.int64)
+
+
+def _with_random_mosaics(pixels: NDArray[np.uint8], settings: Settings) -> Validation:
     generator = torch.Generator().manual_seed(seed_of(settings.seed, 2))
-    height, width = packed.pixels.shape[1:3]
+    count, height, width = pixels.shape[:3]
     drawn = mosaics.draw(count, height, width, ranges(settings), generator)
-    return trained, Validation(packed.pixels[held], drawn.numpy(), settings.batch)
+    return Validation(pixels, drawn.numpy(), settings.batch)

@@ -226,7 +226,7 @@ class Record(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         """Sum the losses."""
-        self._sums += torch.stack([outputs["loss"].detach(), outputs["error"], outputs["error"].new_ones(())])
+        self._sums += torch.stack([outputs["scored"], outputs["error"], outputs["error"].new_ones(())])
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Score the averaged weights, write the log, keep the best."""

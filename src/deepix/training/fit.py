@@ -246,24 +246,37 @@ def _packed(settings: Settings, say: Say, keep: bool) -> pictures.Packed:
 
 def _network(settings: Settings) -> networks.Network:
     if Path(settings.network).exists():
-        if settings.options:
-            raise DeepixError(f"{settings.network}: weights bring their network's options with them; give none")
-        return weights.load(settings.network).train()
+        return weights.load(settings.network, options=settings.options).train()
     return networks.create(settings.network, **settings.options)
 
 
-def _steps_done(checkpoint: Path, settings: Settings, count: int) -> int:
-    """Return after which step a checkpoint was written; InputError if it is damaged or nothing is left to do."""
+def minutes_used(run: Path | str) -> float:
+    """Return how many minutes of its budget a run had used at its last checkpoint.
+
+    Raises
+    ------
+    InputError : the checkpoint is damaged
+    """
+    return _used(Path(run) / LAST)[1] / 60
+
+
+def _used(checkpoint: Path) -> tuple[int, float]:
+    """Return after how many steps and seconds a checkpoint was written; InputError if it is damaged."""
     try:
         state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        done, used = int(state["global_step"]), state["callbacks"]["Budget"]["used"]
+        return int(state["global_step"]), float(state["callbacks"]["Budget"]["used"])
     except OSError:
         raise
     except Exception as error:  # PyTorch raises whatever its zip reader and unpickler happen to
         raise InputError(
             f"{checkpoint}: a damaged checkpoint; go on from the run's best weights in a new run: "
-            f"deepix train {settings.run} …"
+            f"deepix train {checkpoint.parent} …"
         ) from error
+
+
+def _steps_done(checkpoint: Path, settings: Settings, count: int) -> int:
+    """Return after which step a checkpoint was written; InputError if it is damaged or nothing is left to do."""
+    done, used = _used(checkpoint)
     total = budget_steps(settings, count)
     if done >= total if total is not None else used >= 60 * (settings.minutes or 0):
         raise InputError(

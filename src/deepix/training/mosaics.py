@@ -22,9 +22,7 @@ from torch import Tensor
 
 from deepix import challenge
 from deepix.mosaic import Grid, Mosaic, check
-
-COORDINATE_UNIT = float(challenge.CELL[1])
-"""Pixels in one unit of `Mosaics.coordinates`' cell width and height: the challenge's largest cell."""
+from deepix.runtime import CELL_UNIT
 
 TRIES = 16
 """How often `draw` draws a second, third … mosaic anew until it overlaps no other."""
@@ -104,7 +102,7 @@ class Mosaics:
         """Return float32 (B, 4, H, W): u, v, cell width and height; 0 on known pixels.
 
         u and v are where a pixel lies in its cell, from −1 to 1, as `Mosaic.coordinates`. Width and height are those of
-        the cell as its area's bounding box cuts it, in units of `COORDINATE_UNIT` pixels.
+        the cell as its area's bounding box cuts it, in units of `deepix.runtime.CELL_UNIT` pixels.
         """
         height, width = self.cell.shape[1:]
         boxes = self.boxes.float()
@@ -112,7 +110,7 @@ class Mosaics:
         # (2·(pixel − start) + 1) / size − 1 as (2·pixel − middle) / size, which a quotient of 0 makes 0
         middle = 2 * start + size - 1
         quotient = torch.where(size > 0, 1 / size, 0)
-        tables = torch.cat([middle, quotient, size / COORDINATE_UNIT], dim=2).mT.contiguous()
+        tables = torch.cat([middle, quotient, size / CELL_UNIT], dim=2).mT.contiguous()
         pixels = self.spread(tables)
         twice_x = 2 * torch.arange(width, device=self.cell.device)
         twice_y = 2 * torch.arange(height, device=self.cell.device)
@@ -421,6 +419,7 @@ def sample(
     ranges: Ranges = CHALLENGE,
     generator: torch.Generator | None = None,
     truncate: bool = True,
+    noise: float = 0.0,
 ) -> Sample:
     """Pixelate pictures with random mosaics, on the pictures' device.
 
@@ -429,7 +428,29 @@ def sample(
     truth : float (B, C, H, W), values in [0, 1]
     ranges, generator : see `draw`
     truncate : see `pixelate`
+    noise : see `disturbed`
     """
     batch, _, height, width = truth.shape
     mosaics = random(batch, height, width, ranges, generator, truth.device)
-    return Sample(truth, pixelate(truth, mosaics, truncate), mosaics)
+    pixelated = pixelate(truth, mosaics, truncate)
+    if noise:
+        pixelated = disturbed(pixelated, mosaics, noise, generator)
+    return Sample(truth, pixelated, mosaics)
+
+
+def disturbed(pixelated: Tensor, mosaics: Mosaics, most: float, generator: torch.Generator | None = None) -> Tensor:
+    """Return pixelated pictures as they come out of lossy files, after cells were averaged to estimate their values.
+
+    Known pixels get Gaussian noise of a standard deviation that is drawn for each picture from 0 … `most` levels of
+    1/255; the values of cells of n pixels a √n times smaller one.
+    """
+    batch, channels = pixelated.shape[:2]
+    device = generator.device if generator is not None else torch.device("cpu")
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device=device).to(pixelated)
+
+    deviation = torch.rand(batch, 1, 1, 1, generator=generator, device=device).to(pixelated) * most / 255
+    in_cells = normal(batch, channels, mosaics.counts.shape[1]) / mosaics._divisors[:, None].to(pixelated.dtype).sqrt()
+    noise = torch.where(mosaics.known, normal(*pixelated.shape), mosaics.spread(in_cells))
+    return pixelated + deviation * noise

@@ -31,7 +31,8 @@ class Settings:
     options : arguments of the network's constructor
     minutes, steps, epochs : the budget: exactly one. Steps and epochs can be repeated exactly
     crops : random crops to take of each picture that is packed here; default: the picture as the challenge prepares it
-    validate : file of `challenge.read_examples`; default: a tenth of the data, with fixed random mosaics
+    validate : file of `challenge.read_examples`, or a packed file, whose pictures get fixed random mosaics; default: a
+        tenth of the data, with such mosaics
     validate_count : how many pictures of it, evenly spread; default: all, of held-out ones at most 1000
     validate_every : in steps; default: 40 times, or more rarely so that it takes a tenth of the time at most
     batch : pictures in a step, of all processes together
@@ -46,7 +47,9 @@ class Settings:
     clip : largest norm of the gradient; 0: any
     patience : validations without a new best after which training stops; None: never
     augment : see `batches.augmented`
+    patch : side of a random part of each picture that a step sees, in pixels; default: the whole picture
     ranges : of the mosaics, as `mosaics.Ranges`; default: the challenge's
+    noise : largest standard deviation, in levels, of the noise of lossy files in the input, see `mosaics.disturbed`
     truncate : cut cells' means off to integers as the challenge does
     save_minutes : time between checkpoints, beside those at every validation
     precision : Lightning's; default: bf16-mixed on a GPU that has it, else 32-true
@@ -77,7 +80,9 @@ class Settings:
     clip: float = 1.0
     patience: int | None = None
     augment: Augment = "flips"
+    patch: int | None = None
     ranges: dict[str, Any] = field(default_factory=dict)
+    noise: float = 0.0
     truncate: bool = True
     save_minutes: float = 5.0
     precision: str | None = None
@@ -103,12 +108,13 @@ class Settings:
             ("ema", 0, 1 - 1e-12),
             ("clip", 0, math.inf),
             ("save_minutes", 0, math.inf),
+            ("noise", 0, 255),
             ("devices", 1, math.inf),
             ("nodes", 1, math.inf),
         ):
             if not low <= getattr(self, name) <= high:
                 raise DeepixError(f"{name} must be {low:g} … {high:g}, not {getattr(self, name)}")
-        for name in ("crops", "validate_count", "validate_every", "patience"):
+        for name in ("crops", "validate_count", "validate_every", "patience", "patch"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise DeepixError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.batch % (self.devices * self.nodes):

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepix.training import mosaics, networks
-from deepix.training.batches import as_pictures, augmented, ranges, seed_of
+from deepix.training.batches import as_pictures, augmented, patches, ranges, seed_of
 from deepix.training.mosaics import Sample
+from deepix.training.networks.restorer import Restorer
 from deepix.training.settings import Loss, Optimizer, Settings
 
 
@@ -32,8 +33,28 @@ def whole_loss(prediction: Tensor, sample: Sample) -> Tensor:
     return (prediction - sample.truth).square().mean()
 
 
+LEVEL = 1 / 255
+"""A level of an 8-bit picture."""
+
+DEVIATION_WEIGHT = 0.01
+"""Of `deviation_loss`, which would else be most of the gradient whose norm is clipped."""
+
 LOSSES: dict[Loss, Callable[[Tensor, Sample], Tensor]] = {"unknown": unknown_loss, "whole": whole_loss}
 """Functions of (prediction, sample); a prediction is what `network.restore(sample)` returns."""
+
+
+def deviation_loss(prediction: Tensor, deviation: Tensor, sample: Sample) -> Tensor:
+    """Return the mean score of the deviations over the unknown pixels: −log of the Gaussian density of the errors.
+
+    A proper scoring rule (Gneiting and Raftery 2007), less its constant; the prediction learns nothing from it. Errors
+    below a level of 1/255, which no file can hold, count as one.
+    """
+    assert sample.truth is not None
+    unknown = ~sample.mosaics.known
+    squares = (prediction.detach() - sample.truth).square() + LEVEL**2
+    deviation = deviation.clamp(min=LEVEL)
+    scores = (deviation.log() + squares / (2 * deviation.square())) * unknown
+    return scores.sum() / (unknown.sum() * prediction.shape[1]).clamp(min=1)
 
 
 class Score(NamedTuple):
@@ -57,12 +78,18 @@ class Task(pl.LightningModule):
         torch.manual_seed(seed_of(self.settings.seed, 3, step, self.global_rank))  # for networks with dropout
         generator = torch.Generator().manual_seed(seed_of(self.settings.seed, 4, step, self.global_rank))
         truth = augmented(as_pictures(pixels), self.settings.augment, generator)
-        sample = mosaics.sample(truth, ranges(self.settings), generator, self.settings.truncate)
-        prediction = self.network.restore(sample)
-        loss = LOSSES[self.settings.loss](prediction.float(), sample)
-        error = loss if self.settings.loss == "unknown" else unknown_loss(prediction.float(), sample)
+        truth = patches(truth, self.settings.patch, generator)
+        sample = mosaics.sample(truth, ranges(self.settings), generator, self.settings.truncate, self.settings.noise)
+        if isinstance(self.network, Restorer):
+            estimate = self.network.estimate(sample)
+            prediction, extra = estimate.picture.float(), deviation_loss(*estimate, sample)
+        else:
+            prediction = self.network.restore(sample).float()
+            extra = torch.zeros((), device=self.device)
+        loss = LOSSES[self.settings.loss](prediction, sample)
+        error = loss if self.settings.loss == "unknown" else unknown_loss(prediction, sample)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(pixels))
-        return {"loss": loss, "error": error.detach()}
+        return {"loss": loss + DEVIATION_WEIGHT * extra, "scored": loss.detach(), "error": error.detach()}
 
     def fixed(self, pixels: Tensor, rectangles: NDArray[np.int64]) -> Sample:
         """Return some of the validation set as the network gets it."""

@@ -77,13 +77,14 @@ def _to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> byt
     return len(text).to_bytes(8, "little") + text + b"".join(content)
 
 
-def load(path: Path | str, device: torch.device | str = "cpu") -> Network:
+def load(path: Path | str, device: torch.device | str = "cpu", options: Mapping[str, Any] | None = None) -> Network:
     """Rebuild a network from its weights file.
 
     Parameters
     ----------
     path : of a file that `save` wrote, or of a run's folder, whose best weights are taken
     device : where the network is to be
+    options : arguments of its constructor that are to replace the file's; those that change its tensors do not fit
 
     Returns
     -------
@@ -97,7 +98,7 @@ def load(path: Path | str, device: torch.device | str = "cpu") -> Network:
     config, _, state = _read(path)
     if not isinstance(config.get("name"), str):
         raise InputError(f"{path}: its metadata name no network")
-    network = _create(config, path)
+    network = _create({**config, **(options or {})}, path)
     _fill(network, state, path)
     return network.to(device).eval()
 

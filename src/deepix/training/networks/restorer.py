@@ -1,49 +1,65 @@
-"""Our restorer: a small U-shape that predicts what a smooth consistent start lacks, and ends in `project`.
+"""Our restorer: a small U-shape that predicts what the smooth restoration lacks, and ends in `project`.
 
-    s = start(y)                              the mosaic blurred twice, each time projected
-    z = s + σ · network([s − μ, y − μ] / σ, known, u, v, cell width, cell height)
-    restoration = project(z)
+    z = smooth(y)                              the training-free restoration, which agrees with the input
+    r, s = network(features)                   features: see `features`
+    restoration = project(z + c · r)           c: the local contrast
+    deviation = c · exp(s)                     standard deviation of its error, per pixel
 
-μ and σ are the mean and the contrast (standard deviation) of the window, so that a picture's brightness and contrast
-need not be learned. Of a picture larger than `window` only a window around its unknown pixels is looked at, when they
-all fit.
+Everything but the network is plain mathematics that `deepix.runtime` does in NumPy. The network is convolutions and
+norms over channels only, so that what it says of a pixel depends on the pixel's surroundings and not on how a large
+picture is cut into windows (up to shifts by its stride).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deepix.runtime import CONTEXT, FLOOR, ROUNDS
 from deepix.training import mosaics as maths
 from deepix.training.mosaics import Sample
 from deepix.training.networks.base import Network
+from deepix.training.smooth import blur, smooth
 
 MARGIN = 4
 """Known pixels at least, where the picture has them, between a window's edge and the unknown ones."""
 
-FLOOR = 0.02
-"""Added to the contrast, so that a flat window is not blown up: about 5 levels of 255."""
+
+SLOPE = 0.1
+"""Of the activation below 0. Plain ReLUs died, all of them, when kernels took large steps before their block counted."""
 
 
-class Block(nn.Module):
-    """x + conv(act(conv(norm(x)))), the last convolution starting at zero."""
+class Norm(nn.Module):
+    """Layer normalisation over the channels of each pixel."""
 
     def __init__(self, width: int):
         super().__init__()
-        self.norm = nn.GroupNorm(1, width)
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
+        self.gain = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width, H, W) to the same shape."""
-        y: Tensor = self.conv2(functional.silu(self.conv1(self.norm(x))))
+        return functional.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2], self.gain, self.bias).permute(0, 3, 1, 2)
+
+
+class Block(nn.Module):
+    """x + conv(leaky relu(conv(norm(x)))), the last convolution starting at zero."""
+
+    def __init__(self, width: int, norm: bool = True):
+        super().__init__()
+        self.norm = Norm(width) if norm else nn.Identity()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        _zero(self.conv2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, width, H, W) to the same shape."""
+        y: Tensor = self.conv2(functional.leaky_relu(self.conv1(self.norm(x)), SLOPE))
         return x + y
 
 
@@ -53,11 +69,10 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int = 4):
         super().__init__()
         self.heads = heads
-        self.norm = nn.GroupNorm(1, width)
+        self.norm = Norm(width)
         self.inputs = nn.Conv2d(width, 3 * width, 1)
         self.output = nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
+        _zero(self.output)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width, H, W) to the same shape."""
@@ -68,38 +83,49 @@ class Attention(nn.Module):
         return x + change
 
 
+def _zero(conv: nn.Conv2d) -> None:
+    nn.init.zeros_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
 class UShape(nn.Module):
-    """Residual blocks at 1/2, 1/4, 1/8 … of the picture's size, with skips between the way down and the way up."""
+    """Residual blocks at 1/down, 1/(2 down) … of the picture's size, with skips between the way down and the way up.
+
+    Two heads: the estimate, and the logarithm of its deviation; no gradient of the second reaches what they share.
+    """
 
     def __init__(
-        self, inputs: int, outputs: int, widths: Sequence[int], blocks: Sequence[int], attention: bool, down: int
+        self, inputs: int, widths: Sequence[int], blocks: Sequence[int], attention: bool, down: int, norm: bool
     ):
         super().__init__()
         self.down = down
         first = widths[0]
         self.stem = nn.Conv2d(inputs * down**2, first, 3, padding=1)
         self.encoders = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(count)))
+            nn.Sequential(*(Block(width, norm) for _ in range(count)))
             for width, count in zip(widths[:-1], blocks[:-1], strict=True)
         )
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         bottom: list[nn.Module] = []
         for _ in range(blocks[-1]):
-            bottom.append(Block(widths[-1]))
+            bottom.append(Block(widths[-1], norm))
             if attention:
                 bottom.append(Attention(widths[-1]))
         self.bottom = nn.Sequential(*bottom)
         self.ups = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in reversed(list(pairwise(widths))))
         self.decoders = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(count)))
+            nn.Sequential(*(Block(width, norm) for _ in range(count)))
             for width, count in reversed(list(zip(widths[:-1], blocks[:-1], strict=True)))
         )
-        self.head = nn.Conv2d(first, outputs * down**2, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.head = nn.Conv2d(first, down**2, 3, padding=1)
+        self.deviation = nn.Sequential(
+            nn.Conv2d(first, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, down**2, 3, padding=1)
+        )
+        _zero(self.head)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, inputs, H, W) to (B, outputs, H, W); H and W are multiples of every scale."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (B, inputs, H, W) to two of (B, 1, H, W); H and W are multiples of every scale."""
         x = self.stem(functional.pixel_unshuffle(x, self.down))
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
@@ -109,7 +135,15 @@ class UShape(nn.Module):
         x = self.bottom(x)
         for up, decoder in zip(self.ups, self.decoders, strict=True):
             x = decoder(functional.pixel_shuffle(up(x), 2) + skips.pop())
-        return functional.pixel_shuffle(self.head(x), self.down)
+        deviation = self.deviation(x.detach())
+        return functional.pixel_shuffle(self.head(x), self.down), functional.pixel_shuffle(deviation, self.down)
+
+
+class Estimate(NamedTuple):
+    """Restorations and the standard deviations of their errors, both float32 (B, 1, H, W)."""
+
+    picture: Tensor
+    deviation: Tensor
 
 
 class Restorer(Network):
@@ -119,32 +153,40 @@ class Restorer(Network):
     ----------
     widths : channels at each scale, from 1/`down` of the picture's size, halving
     blocks : residual blocks at each scale (on the way down and again on the way up)
-    attention : self-attention after each block at the bottom
     down : factor of the first scale
     window : side of the window around the unknown pixels, in pixels; a multiple of every scale
     offset : what cells lack on average, see `deepix.training.mosaics.project`
-    start, grid, consistent : for ablations: start from the smooth estimate or from the mosaic; give the network the
-        grid; end in `project` or in a plain composite
+    rounds : steps of the smooth start, see `deepix.smooth.smooth_at_one_size`; none: start from the mosaic
+    attention, norm, grid, consistent : for ablations: self-attention after each block at the bottom; normalise in the
+        blocks; give the network the grid; end in `project` or in a plain composite
     """
 
     def __init__(
         self,
         widths: Sequence[int] = (48, 96, 128),
         blocks: Sequence[int] = (2, 2, 2),
-        attention: bool = True,
         down: int = 2,
         window: int = 48,
         offset: float = maths.TRUNCATED,
-        start: bool = True,
+        rounds: Sequence[int] = ROUNDS,
+        attention: bool = False,
+        norm: bool = True,
         grid: bool = True,
         consistent: bool = True,
     ):
         super().__init__()
-        self.window, self.offset, self.start, self.grid, self.consistent = window, offset, start, grid, consistent
-        self.body = UShape(7 if grid else 3, 1, widths, blocks, attention, down)
+        self.window, self.offset, self.rounds, self.grid, self.consistent = window, offset, rounds, grid, consistent
+        self.stride = down * 2 ** (len(widths) - 1)
+        if window % self.stride:
+            raise ValueError(f"window must be a multiple of {self.stride} for these scales, not {window}")
+        self.body = UShape(7 if grid else 3, widths, blocks, attention, down, norm)
 
     def restore(self, sample: Sample) -> Tensor:
         """Return the restorations, float32 (B, 1, H, W)."""
+        return self.estimate(sample).picture
+
+    def estimate(self, sample: Sample) -> Estimate:
+        """Return the restorations and the deviations of their errors (0 on known pixels)."""
         pixelated, mosaics = sample.pixelated, sample.mosaics
         place = windows(mosaics.cell, self.window)
         whole = pixelated
@@ -153,19 +195,35 @@ class Restorer(Network):
             mosaics = maths.Mosaics(
                 crop(mosaics.cell[:, None], place, self.window)[:, 0], mosaics.boxes, mosaics.counts
             )
-        z = smooth_start(pixelated, mosaics, self.offset) if self.start else pixelated
-        mean = pixelated.mean(dim=(1, 2, 3), keepdim=True)
-        contrast = pixelated.std(dim=(1, 2, 3), keepdim=True) + FLOOR
-        features = [(z - mean) / contrast, (pixelated - mean) / contrast, mosaics.known.to(z.dtype)]
-        if self.grid:
-            features.append(coordinates(mosaics, place, self.window))
-        x = torch.cat(features, dim=1).contiguous(memory_format=torch.channels_last)
-        z = z + self.body(x).float() * contrast
+        z = smooth(pixelated, mosaics, self.offset, self.rounds) if self.rounds else pixelated
+        x, contrast = features(z, pixelated, mosaics, coordinates(mosaics, place) if self.grid else None)
+        height, width = x.shape[2:]
+        x = functional.pad(x, (0, -width % self.stride, 0, -height % self.stride))
+        change, deviation = (y[..., :height, :width].float() for y in self.body(x))
+        z = z + contrast * change
         if self.consistent:
             z = maths.project(z, pixelated, mosaics, self.offset)
         else:
             z = torch.where(mosaics.known, pixelated, z)
-        return z if place is None else paste(whole, z, place)
+        deviation = torch.where(mosaics.known, 0, contrast * deviation.clamp(-8, 8).exp())
+        if place is None:
+            return Estimate(z, deviation)
+        return Estimate(paste(whole, z, place), paste(torch.zeros_like(whole), deviation, place))
+
+
+def features(z: Tensor, pixelated: Tensor, mosaics: maths.Mosaics, grid: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return what the network sees (B, 7, H, W; 3 without a grid), and the local contrast (B, 1, H, W).
+
+    z and the mosaic less the local mean and over the local contrast (mean and standard deviation of the mosaic under a
+    Gaussian), 1 where known, and the grid; `deepix.runtime.features` does the same in NumPy.
+    """
+    with torch.autocast(pixelated.device.type, enabled=False):
+        mean = blur(pixelated, CONTEXT)
+        contrast = blur((pixelated - mean).square(), CONTEXT).sqrt() + FLOOR
+    planes = [(z - mean) / contrast, (pixelated - mean) / contrast, mosaics.known.to(z.dtype)]
+    if grid is not None:
+        planes.append(grid)
+    return torch.cat(planes, dim=1).contiguous(memory_format=torch.channels_last), contrast
 
 
 def windows(cell: Tensor, size: int) -> tuple[Tensor, Tensor] | None:
@@ -207,34 +265,9 @@ def paste(x: Tensor, window: Tensor, place: tuple[Tensor, Tensor]) -> Tensor:
     return x.flatten(2).scatter(2, index, window.flatten(2)).view_as(x)
 
 
-def coordinates(mosaics: maths.Mosaics, place: tuple[Tensor, Tensor] | None, size: int) -> Tensor:
+def coordinates(mosaics: maths.Mosaics, place: tuple[Tensor, Tensor] | None) -> Tensor:
     """Return the mosaics' coordinates; the cells of a window keep the boxes they have in the whole picture."""
     if place is not None:
         shift = torch.stack([place[0], place[1], torch.zeros_like(place[0]), torch.zeros_like(place[0])], dim=1)
         mosaics = maths.Mosaics(mosaics.cell, mosaics.boxes - shift[:, None], mosaics.counts)
     return mosaics.coordinates()
-
-
-def smooth_start(pixelated: Tensor, mosaics: maths.Mosaics, offset: float) -> Tensor:
-    """Return a smooth picture that agrees with the input: blurred and projected, coarse then fine."""
-    z = pixelated
-    for deviation in (3.0, 1.5):
-        z = maths.project(blur(z, deviation), pixelated, mosaics, offset)
-    return z
-
-
-@cache
-def _gaussian(deviation: float) -> Tensor:
-    radius = round(2.5 * deviation)
-    kernel = torch.exp(-torch.arange(-radius, radius + 1).square() / (2 * deviation**2))
-    return kernel / kernel.sum()
-
-
-def blur(x: Tensor, deviation: float) -> Tensor:
-    """Return x (B, C, H, W) convolved with a Gaussian of this standard deviation in pixels, edges repeated."""
-    kernel = _gaussian(deviation).to(x)
-    radius = len(kernel) // 2
-    channels = x.shape[1]
-    x = functional.pad(x, (radius, radius, radius, radius), mode="replicate")
-    x = functional.conv2d(x, kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
-    return functional.conv2d(x, kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)

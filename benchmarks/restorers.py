@@ -1,0 +1,151 @@
+"""Speed and memory of our restorer beside the challenge winner's network, both through ONNX Runtime.
+
+    python benchmarks/restorers.py
+
+Pictures are 64x64 with one random mosaic each (of challenge-val where it exists, else made from scikit-image's). Ours
+is `deepix.runtime.estimate_each`: everything from the pixelated picture to the restored one; "network alone" is the
+session's part of it. The winner's is DeePixV1 (5,5,6,6,7,7,8)(3,5) with random weights, which its speed does not depend
+on, given picture and mask. Each row is a process of its own; peak memory is its largest resident set, with Python and
+the libraries; what PyTorch needs to write the winner's file is not counted. Rates are the best of --runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepix import challenge
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "challenge-val.npz"
+WINNER = "deepixv1:5,5,6,6,7,7,8:3,5"
+NAME = "DeePixV1 (5,5,6,6,7,7,8)(3,5)"
+
+
+def examples(count: int) -> challenge.Examples:
+    if DATA.is_file():
+        every = challenge.read_examples(DATA)
+        return challenge.Examples(every.images[:count], every.mosaics[:count])
+    from quality import scikit_image_cases
+
+    return scikit_image_cases(count)
+
+
+def write_winner(path: Path) -> None:
+    import torch
+
+    from deepix.training import networks
+    from deepix.training.mosaics import Mosaics, Sample
+
+    network = networks.create(WINNER).eval()
+
+    class Plain(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, pixelated: torch.Tensor, cell: torch.Tensor) -> torch.Tensor:
+            nothing = torch.zeros(0)
+            return self.network.restore(Sample(None, pixelated, Mosaics(cell, nothing, nothing)))
+
+    batch = torch.export.Dim("batch", min=1)
+    given = (torch.rand(2, 1, 64, 64), torch.zeros(2, 64, 64, dtype=torch.int64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Plain(),
+            given,
+            path,
+            input_names=["pixelated", "cell"],
+            dynamic_shapes={"pixelated": {0: batch}, "cell": {0: batch}},
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def best_rate(restore: Callable[[int], Any], batch: int, runs: int) -> float:
+    restore(batch)
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        restore(batch)
+        times.append(time.perf_counter() - start)
+    return batch / min(times)
+
+
+def measure(what: str, runs: int, threads: int) -> dict[str, float]:
+    """Return pictures per second at batch 1 and 64, and the peak memory in MiB; in a process of its own."""
+    import onnxruntime
+
+    from deepix import runtime
+
+    ours = examples(64)
+    pixelated, mosaics = ours.pixelated(), ours.mosaics
+    restore: Callable[[int], Any]
+    if what.endswith(".onnx"):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(what, options, providers=["CPUExecutionProvider"])
+        planes = pixelated[:, None].astype(np.float32) / 255
+        cell: NDArray[np.int64] = (~ours.known()).astype(np.int64)
+
+        def restore(n: int) -> Any:
+            return session.run(None, {"pixelated": planes[:n], "cell": cell[:n]})
+    elif what == "network alone":
+        model = runtime.load("challenge", threads)
+        given = np.random.default_rng(0).random((64, 7, runtime.WINDOW, runtime.WINDOW), np.float32)
+
+        def restore(n: int) -> Any:
+            return model(given[:n])
+    else:
+
+        def restore(n: int) -> Any:
+            return runtime.estimate_each(pixelated[:n], mosaics[:n], "challenge", challenge.ROUNDING, threads)
+
+    single, many = best_rate(restore, 1, 8 * runs), best_rate(restore, 64, runs)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"1": single, "64": many, "peak": peak / 2**20}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(measure(arguments.measure, arguments.runs, arguments.threads)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        winner = Path(folder) / "winner.onnx"
+        write_winner(winner)
+        rows = {}
+        for name, what in ((NAME, str(winner)), ("ours", "ours"), ("network alone", "network alone")):
+            command = [sys.executable, __file__, "--measure", what]
+            command += ["--runs", str(arguments.runs), "--threads", str(arguments.threads)]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            rows[name] = json.loads(output.splitlines()[-1])
+    first = rows[NAME]
+    print(f"{arguments.threads} threads\n")
+    print("| restorer | pictures/s, batch 1 | batch 64 | peak memory | times as fast |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for name, row in rows.items():
+        times = f"{row['1'] / first['1']:.1f}, {row['64'] / first['64']:.1f}"
+        print(f"| {name} | {row['1']:.1f} | {row['64']:.1f} | {row['peak']:.0f} MiB | {times} |")
+
+
+if __name__ == "__main__":
+    main()

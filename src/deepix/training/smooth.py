@@ -1,0 +1,138 @@
+"""The training-free restorer of `deepix.smooth` at one size, as batched tensor operations: where networks start.
+
+The same energy, constants and steps; see there. The steps of every picture of a batch have lengths of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from deepix.smooth import CONTRAST, RADIUS, TWIST
+from deepix.training.mosaics import Mosaics
+
+TRUNCATE = 4.0
+"""Standard deviations at which SciPy's Gaussian, hence ours, ends."""
+
+
+@torch.no_grad()
+def smooth(pixelated: Tensor, mosaics: Mosaics, offset: float, rounds: Sequence[int]) -> Tensor:
+    """Return smooth pictures that agree with the input: `deepix.smooth.smooth_at_one_size` for a batch.
+
+    Parameters
+    ----------
+    pixelated : float32 (B, 1, H, W), at least 2 x 2 pixels
+    mosaics : of the B pictures
+    offset : see `deepix.training.mosaics.project`
+    rounds : steps with D = I, then steps for each D
+
+    Returns
+    -------
+    float32 (B, 1, H, W); nothing here is differentiated
+    """
+    free = ~mosaics.known
+    membrane, *rest = rounds
+    with torch.autocast(pixelated.device.type, enabled=False):  # mixed precision is for networks
+        u = torch.where(mosaics.known, pixelated, pixelated + offset).contiguous()
+        u = _descend(u, None, free, mosaics, membrane)
+        for steps in rest:
+            u = _descend(u, _tensor(u, free), free, mosaics, steps)
+    return u
+
+
+@cache
+def _gaussian(deviation: float) -> Tensor:
+    radius = int(TRUNCATE * deviation + 0.5)
+    kernel = torch.exp(-torch.arange(-radius, radius + 1).square() / (2 * deviation**2))
+    return kernel / kernel.sum()
+
+
+def blur(x: Tensor, deviation: float) -> Tensor:
+    """Return x (B, C, H, W) convolved with a Gaussian of this standard deviation in pixels.
+
+    Edges are mirrored, the edge pixels doubled, as SciPy's `gaussian_filter` does by default.
+    """
+    kernel = _gaussian(deviation).to(x)
+    x = x.flatten(0, 1)[:, None]
+    for dim, shape in ((2, (1, 1, -1, 1)), (3, (1, 1, 1, -1))):
+        x = functional.conv2d(_mirrored(x, len(kernel) // 2, dim), kernel.view(shape))
+    return x
+
+
+def _mirrored(x: Tensor, radius: int, dim: int) -> Tensor:
+    size = x.shape[dim]
+    there = torch.arange(-radius, size + radius, device=x.device) % (2 * size)
+    return x.index_select(dim, torch.where(there < size, there, 2 * size - 1 - there))
+
+
+def _tensor(u: Tensor, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    first = u[:, :, 1:, 1:] - u[:, :, :-1, :-1]
+    second = u[:, :, :-1, 1:] - u[:, :, 1:, :-1]
+    products = torch.cat([first * first, first * second, second * second], dim=1)
+    j11, j12, j22 = blur(products, RADIUS).view_as(products)[:, :, None].unbind(1)
+    corners = free[:, :, 1:, 1:] | free[:, :, :-1, :-1] | free[:, :, 1:, :-1] | free[:, :, :-1, 1:]
+    count = corners.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    trace = ((j11 + j22) * corners).sum(dim=(2, 3), keepdim=True) / count
+    half = (j11 - j22) / 2
+    root = torch.hypot(half, j12)
+    weight = 1 / (CONTRAST * trace + 2 * root + torch.finfo(u.dtype).tiny)
+    return 1 - weight * (root + half), -weight * j12, 1 - weight * (root - half)
+
+
+def _gradient(u: Tensor, tensor: tuple[Tensor, Tensor, Tensor] | None) -> Tensor:
+    first = u[:, :, 1:, 1:] - u[:, :, :-1, :-1]
+    second = u[:, :, :-1, 1:] - u[:, :, 1:, :-1]
+    twist = 2 * TWIST * ((u[:, :, 1:, 1:] - u[:, :, :-1, 1:]) - (u[:, :, 1:, :-1] - u[:, :, :-1, :-1]))
+    if tensor is not None:
+        d11, d12, d22 = tensor
+        first, second = d11 * first + d12 * second, d12 * first + d22 * second
+    result = torch.zeros_like(u)
+    result[:, :, 1:, 1:] += first + twist
+    result[:, :, :-1, :-1] += twist - first
+    result[:, :, :-1, 1:] += second - twist
+    result[:, :, 1:, :-1] -= second + twist
+    return result
+
+
+def _descend(
+    u: Tensor, tensor: tuple[Tensor, Tensor, Tensor] | None, free: Tensor, mosaics: Mosaics, steps: int
+) -> Tensor:
+    cell, counts = mosaics.cell, mosaics.counts.clamp(min=1).to(u.dtype)
+    residual = -_force(u, tensor, free, cell, counts)[0]
+    direction, size = residual, _dot(residual, residual)
+    enough = torch.maximum(1e-6 * size, 1e-12 * _dot(u, u))
+    for _ in range(steps):
+        product, along = _force(direction, tensor, free, cell, counts)
+        u, residual, direction, size = _step(u, residual, direction, size, product, along, enough)
+    return u
+
+
+def _force(
+    v: Tensor, tensor: tuple[Tensor, Tensor, Tensor] | None, free: Tensor, cell: Tensor, counts: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the gradient at v in the null space, and its product with v."""
+    f = _gradient(v, tensor).flatten(1)
+    cell = cell.flatten(1)
+    means = torch.zeros_like(counts).scatter_add(1, cell, f) / counts
+    f = (f - means.gather(1, cell)).view_as(v) * free
+    return f, _dot(v, f)
+
+
+def _step(
+    u: Tensor, residual: Tensor, direction: Tensor, size: Tensor, product: Tensor, along: Tensor, enough: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    # a picture that is done takes steps of length 0 from here on
+    length = torch.where(size > enough, size / along, 0)
+    u = u + length * direction
+    residual = residual - length * product
+    after = _dot(residual, residual)
+    direction = residual + torch.where(after > enough, after / size, 0) * direction
+    return u, residual, direction, after
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum(dim=(1, 2, 3), keepdim=True)

@@ -1,0 +1,328 @@
+"""Networks at work: the same as in training, on pictures and cells of any size."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from models import small_network, write_model
+from skimage import data
+
+import deepix
+from deepix import challenge, runtime
+from deepix.mosaic import Grid, Mosaic, consistency, pixelate, project, quantize, unknown
+from deepix.training import mosaics as maths
+from deepix.training.mosaics import Sample, from_numpy
+
+
+@pytest.fixture(scope="module")
+def network():
+    return small_network()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model") / "small.onnx")
+
+
+def in_torch(network, pixelated, mosaics):
+    """What the network makes of one gray picture, in levels."""
+    height, width = pixelated.shape
+    cells = from_numpy([mosaics], height, width)
+    with torch.inference_mode():
+        estimate = network.estimate(Sample(None, torch.from_numpy(pixelated)[None, None].float() / 255, cells))
+    return [255 * plane[0, 0].numpy() for plane in estimate]
+
+
+def rmse(estimate, truth, mosaics):
+    area = unknown(mosaics, truth.shape)
+    return float(np.sqrt(((estimate.astype(np.float64) - truth)[area] ** 2).mean()))
+
+
+# ── the same as in training ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_photo_is_restored_as_in_torch(seed, network, model):
+    rng = np.random.default_rng(seed)
+    image = data.camera()[100:180, 200:264]
+    mosaics = [
+        Mosaic.rectangle(int(rng.integers(5, 9)), 6, 24, int(rng.integers(50, 64)), int(rng.integers(2, 17))),
+        Mosaic.rectangle(36, 14, 21, 30, (int(rng.integers(2, 17)), int(rng.integers(2, 17)))),
+    ]
+    pixelated = pixelate(image, mosaics)
+    restored, deviation = runtime.estimate(pixelated, mosaics, model)
+    expected = in_torch(network, pixelated, mosaics)
+    assert np.abs(restored - expected[0]).max() < 0.2
+    np.testing.assert_allclose(deviation, expected[1], rtol=0.03, atol=0.03)
+    assert np.abs(restored - deepix.smooth.smooth(pixelated, mosaics)).max() > 5  # the network did something
+
+
+def test_the_challenges_pictures_are_restored_as_in_torch(model):
+    network = small_network(offset=maths.TRUNCATED)
+    rng = np.random.default_rng(1)
+    image = challenge.prepare(data.astronaut())
+    mosaics = [challenge.random_mosaic(rng) for _ in range(8)]
+    pixelated = np.stack([challenge.pixelate(image, m) for m in mosaics])
+    restored, deviation = runtime.estimate_each(pixelated, mosaics, model)
+    for k, m in enumerate(mosaics):
+        expected = in_torch(network, pixelated[k], [m])
+        assert np.abs(restored[k] - expected[0]).max() < 0.2
+        np.testing.assert_allclose(deviation[k], expected[1], rtol=0.03, atol=0.03)
+
+
+def test_areas_too_large_for_a_window_are_taken_whole(model):
+    network = small_network(offset=maths.TRUNCATED)
+    image = challenge.prepare(data.coffee())
+    mosaics = [Mosaic.rectangle(2, 5, 60, 44, 11), Mosaic.rectangle(30, 20, 5, 9, 4)]
+    pixelated = np.stack([challenge.pixelate(image, m) for m in mosaics])
+    restored, _ = runtime.estimate_each(pixelated, mosaics, model)
+    assert np.abs(restored[0] - in_torch(network, pixelated[0], mosaics[:1])[0]).max() < 0.2
+    with pytest.raises(ValueError, match="rectangles"):
+        runtime.estimate_each(image[None], [Mosaic.from_mask(np.eye(64, dtype=bool), Grid(0, 0, 4, 4))], model)
+
+
+@pytest.mark.parametrize("name", runtime.SHIPPED)
+def test_the_shipped_networks_beat_the_mosaic_and_know_how_far_they_are_off(name):
+    rng = np.random.default_rng(3)
+    image = challenge.prepare(data.chelsea())
+    mosaics = [challenge.random_mosaic(rng) for _ in range(30)]
+    pixelated = np.stack([challenge.pixelate(image, m) for m in mosaics])
+    restored, deviation = runtime.estimate_each(pixelated, mosaics, name)
+    errors = [(restored[k] - image)[m.box].ravel() for k, m in enumerate(mosaics)]
+    before = [(pixelated[k].astype(float) - image)[m.box].ravel() for k, m in enumerate(mosaics)]
+    assert np.linalg.norm(np.concatenate(errors)) < 0.8 * np.linalg.norm(np.concatenate(before))
+    shares = np.concatenate(
+        [e / deviation[k][m.box].ravel() for k, (e, m) in enumerate(zip(errors, mosaics, strict=True))]
+    )
+    assert 0.5 < (np.abs(shares) < 1).mean() < 0.9
+
+
+# ── what is promised of every restoration ────────────────────────────────────────────────────────
+
+
+@st.composite
+def cases(draw):
+    """A piece of a photo of any type, with up to three mosaics of any grid and mask, side by side or apart."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    height, width = draw(st.integers(1, 90)), draw(st.integers(1, 90))
+    y, x = rng.integers(300, size=2)
+    image = data.astronaut()[y : y + height, x : x + width]
+    image = draw(st.sampled_from([image, image[..., 0], image[..., :1], np.dstack([image, image[..., 1]])]))
+    dtype = draw(st.sampled_from([np.uint8, np.uint16, np.float32]))
+    image = image.astype(dtype) * 257 if dtype is np.uint16 else image.astype(dtype)
+    taken = np.zeros((height, width), bool)
+    mosaics = []
+    for _ in range(draw(st.integers(0, 3))):
+        x, y = rng.integers(width), rng.integers(height)
+        mask = np.zeros((height, width), bool)
+        mask[y : y + rng.integers(1, 80), x : x + rng.integers(1, 80)] = True
+        if draw(st.booleans()):
+            mask &= rng.random((height, width)) < 0.8
+        mask &= ~taken
+        if mask.any():
+            taken |= mask
+            size = np.exp(rng.uniform(0, np.log(60), 2))
+            grid = Grid(*rng.uniform(-5, 5, 2), *size, blended=draw(st.booleans()))
+            mosaics.append(Mosaic.from_mask(mask, grid))
+    return image, mosaics, draw(st.sampled_from(["nearest", "truncate"]))
+
+
+@given(cases())
+@settings(deadline=None, max_examples=30)
+def test_the_restoration_agrees_with_the_input(model, case):
+    image, mosaics, rounding = case
+    pixelated = pixelate(image, mosaics, rounding)
+    before = pixelated.copy()
+    restored, deviation = runtime.estimate(pixelated, mosaics, model, rounding)
+    assert restored.dtype == deviation.dtype == np.float32
+    assert restored.shape == image.shape
+    assert deviation.shape == image.shape[:2]
+    assert np.isfinite(restored).all()
+    np.testing.assert_array_equal(pixelated, before)
+    known = ~unknown(mosaics, image.shape)
+    np.testing.assert_array_equal(restored[known], pixelated[known].astype(np.float32))
+    assert not deviation[known].any()
+    assert not (deviation < 0).any()
+    for m in mosaics:  # nobody knows where cells are too small, and nowhere else
+        assert np.isnan(deviation[m.box][m.area]).all() == (min(m.grid.width, m.grid.height) < 2)
+        assert np.isnan(deviation[m.box][m.area]).any() == (min(m.grid.width, m.grid.height) < 2)
+    scale = float(pixelated.max()) or 1.0
+    np.testing.assert_allclose(restored, project(restored, pixelated, mosaics, rounding), atol=1e-4 * scale)
+    if image.dtype.kind in "iu" and not any(m.grid.blended for m in mosaics):
+        assert consistency(quantize(restored, pixelated, mosaics, rounding), pixelated, mosaics, rounding) == 0
+
+
+def test_the_same_input_gives_the_same_output(model):
+    mosaics = [Mosaic.rectangle(40, 30, 100, 90, 9), Mosaic.rectangle(200, 100, 90, 60, 30)]
+    pixelated = pixelate(data.astronaut()[:200, :300], mosaics)
+    first = runtime.estimate(pixelated, mosaics, model)
+    runtime._opened.cache_clear()
+    second = runtime.estimate(pixelated, mosaics[::-1], model)
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("cell", [2, 3.5, 7, 16, 17, 25, 48, (30, 10), (3, 50), 99.5, 200])
+def test_cells_of_any_size_are_restored(cell):
+    image = data.astronaut()[:300, :400]
+    mosaics = [Mosaic.rectangle(60, 30, 280, 240, cell)]
+    pixelated = pixelate(image, mosaics)
+    restored, deviation = runtime.estimate(pixelated, mosaics, "photo")
+    assert rmse(restored, image, mosaics) < 0.95 * rmse(pixelated, image, mosaics)
+    inside = deviation[mosaics[0].box]
+    if np.isfinite(inside).all():
+        assert 0.4 < np.sqrt((inside**2).mean()) / rmse(restored, image, mosaics) < 2.5
+    else:
+        assert np.min(cell) < runtime.load("photo").cells[0]
+
+
+def test_the_lattice_takes_means_and_gives_them_back():
+    values = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
+    axis = runtime._Axis.over(slice(20, 70), 100, 7.3, 2.5)
+    covered = values[axis.pixels]
+    fine = np.repeat(covered, 10, axis=0)  # tenths of pixels: the lattice's edges fall on them
+    first = round(10 * (axis.origin + axis.start * axis.pitch - axis.pixels.start))
+    expected = fine[first : first + 25 * (axis.stop - axis.start)].reshape(-1, 25, 3).mean(axis=1)
+    np.testing.assert_allclose(axis.reduced(covered, 0), expected, atol=1e-5)
+    np.testing.assert_allclose(axis.reduced(covered.T, 1), expected.T, atol=1e-5)
+    line = np.arange(100, dtype=np.float32)[axis.pixels]
+    inner = slice(6, -6)
+    np.testing.assert_allclose(axis.enlarged(axis.reduced(line, 0), 0)[inner], line[inner], atol=0.02)
+
+
+# ── windows and tiles ────────────────────────────────────────────────────────────────────────────
+
+
+def test_how_a_large_area_is_cut_cannot_be_seen(model, monkeypatch):
+    image = data.astronaut()
+    mosaics = [Mosaic.rectangle(20, 10, 460, 480, 13)]
+    pixelated = pixelate(image, mosaics)
+    whole, deviation = runtime.estimate(pixelated, mosaics, model)
+    for tile in (160, 104):
+        monkeypatch.setattr(runtime, "TILE", tile)
+        cut, cut_deviation = runtime.estimate(pixelated, mosaics, model)
+        assert np.abs(cut - whole).max() < 0.1
+        assert np.abs(cut_deviation - deviation).max() < 0.1
+
+
+@pytest.mark.parametrize("name", runtime.SHIPPED)
+def test_how_a_large_area_is_cut_cannot_be_seen_of_the_shipped_networks_either(name, monkeypatch):
+    image = data.coffee()
+    mosaics = [Mosaic.rectangle(40, 20, 400, 360, 11)]
+    pixelated = pixelate(image, mosaics)
+    whole, _ = runtime.estimate(pixelated, mosaics, name)
+    monkeypatch.setattr(runtime, "TILE", 176)
+    cut, _ = runtime.estimate(pixelated, mosaics, name)
+    assert np.abs(cut - whole).max() < 1
+
+
+def test_small_mosaics_are_worked_on_together_and_do_not_change_each_other(model, monkeypatch):
+    image = data.astronaut()
+    mosaics = [Mosaic.rectangle(20 + 120 * (k % 4), 30 + 120 * (k // 4), 24, 18 + k, 6) for k in range(16)]
+    pixelated = pixelate(image, mosaics)
+    runs = []
+    network = runtime.load(model)
+    real = runtime.Model.__call__
+    monkeypatch.setattr(runtime.Model, "__call__", lambda self, planes: runs.append(len(planes)) or real(self, planes))
+    together, _ = runtime.estimate(pixelated, mosaics, model)
+    assert sum(runs) == 16
+    assert len(runs) <= 3
+    assert network is runtime.load(model)
+    for m in mosaics[::5]:
+        alone, _ = runtime.estimate(pixelated, [m], model)
+        np.testing.assert_allclose(together[m.box], alone[m.box], atol=1e-2)
+
+
+def test_memory_is_bounded_whatever_the_area(model, monkeypatch):
+    monkeypatch.setattr(runtime, "BATCH_PIXELS", 64 * 64)
+    monkeypatch.setattr(runtime, "TILE", 96)
+    shapes = []
+    real = runtime.Model.__call__
+    monkeypatch.setattr(runtime.Model, "__call__", lambda self, p: shapes.append(p.shape) or real(self, p))
+    image = data.camera()
+    mosaics = [Mosaic.rectangle(0, 0, 512, 512, 16)]
+    runtime.estimate(pixelate(image, mosaics), mosaics, model)
+    assert len(shapes) >= 16
+    assert max(n * h * w for n, _, h, w in shapes) <= (144 + 2 * runtime.HALO) ** 2
+
+
+def test_mosaics_side_by_side_with_other_cells_are_restored():
+    image = data.coffee()[:240, :300]
+    mosaics = [Mosaic.rectangle(30, 40, 100, 120, 40), Mosaic.rectangle(130, 40, 80, 120, 8)]
+    mosaics.append(Mosaic.rectangle(210, 40, 60, 120, (1, 3)))
+    pixelated = pixelate(image, mosaics)
+    restored, _ = runtime.estimate(pixelated, mosaics)
+    for m in mosaics:
+        assert rmse(restored, image, [m]) < rmse(pixelated, image, [m])
+
+
+def test_colours_are_restored_along_the_luminances_edges(model):
+    image = data.astronaut()[:160, :200]
+    mosaics = [Mosaic.rectangle(40, 30, 96, 96, 8)]
+    gray = np.repeat(pixelate(image[..., :1], mosaics), 3, axis=2)
+    restored, _ = runtime.estimate(gray, mosaics, model)
+    expected, _ = runtime.estimate(gray[..., 0], mosaics, model)
+    np.testing.assert_allclose(restored, np.repeat(expected[..., None], 3, axis=2), atol=0.05)
+    planes = runtime._to_planes(image.astype(np.float32))
+    np.testing.assert_allclose(runtime._from_planes(planes), image, atol=1e-3)
+
+
+def test_sixteen_bits_are_restored_as_eight(model):
+    image = data.camera()[:128, :128]
+    mosaics = [Mosaic.rectangle(30, 20, 64, 72, 8)]
+    eight, deviation = runtime.estimate(pixelate(image, mosaics), mosaics, model)
+    values, deviations = runtime.estimate(pixelate(image, mosaics).astype(np.uint16) * 257, mosaics, model)
+    np.testing.assert_allclose(values / 257, eight, atol=0.02)
+    np.testing.assert_allclose(deviations / 257, deviation, atol=0.02)
+
+
+# ── models ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_model_that_is_none_is_refused_in_one_line(model, tmp_path):
+    (tmp_path / "broken.onnx").write_bytes(model.read_bytes()[:5000])
+    write_model(tmp_path / "bare.onnx", rounds=None)
+    other = onnx.load(model)
+    other.graph.input[0].name = "something"
+    for node in other.graph.node:
+        node.input[:] = ["something" if name == "features" else name for name in node.input]
+    onnx.save(other, tmp_path / "other.onnx")
+    for name, message in (
+        ("nowhere.onnx", "no such model"),
+        ("broken.onnx", "not an ONNX model"),
+        ("bare.onnx", "not a model of Deepix"),
+        ("other.onnx", "not a restorer"),
+    ):
+        with pytest.raises(deepix.InputError, match=message) as caught:
+            runtime.load(tmp_path / name)
+        assert str(caught.value).startswith(str(tmp_path / name))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_shipped_model_that_is_missing_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(runtime.resources, "files", lambda package: tmp_path)
+    with pytest.raises(deepix.DeepixError, match="'photo' is missing"):
+        runtime.load("photo")
+
+
+def test_a_replaced_file_is_loaded_anew(tmp_path):
+    path = write_model(tmp_path / "a.onnx")
+    first = runtime.load(path)
+    assert runtime.load(path) is first
+    write_model(path, calibration=2.0)
+    second = runtime.load(path)
+    assert second.calibration == 2
+    planes = np.random.default_rng(0).normal(size=(1, 7, 16, 20)).astype(np.float32)
+    np.testing.assert_allclose(second(planes)[1], 2 * first(planes)[1], rtol=1e-5)
+
+
+def test_the_shipped_files_say_what_they_are():
+    for name in runtime.SHIPPED:
+        model = runtime.load(name)
+        assert model.name == name
+        content = onnx.load(runtime.resources.files("deepix") / "weights" / f"{name}.onnx")
+        assert json.loads({p.key: p.value for p in content.metadata_props}["deepix"])["cells"] == list(model.cells)
