@@ -1,4 +1,4 @@
-"""How near training-free restorers come to the truth, on the 64x64 challenge's task.
+"""How near restorers come to the truth, on the 64x64 challenge's task.
 
     python benchmarks/quality.py                    # the table
     python benchmarks/quality.py --cases 200        # quicker
@@ -29,7 +29,7 @@ from scipy.sparse.linalg import spsolve
 from skimage import data
 from skimage.restoration import inpaint_biharmonic
 
-from deepix import challenge
+from deepix import challenge, runtime
 from deepix.mosaic import Mosaic, cell_values, project, unknown
 from deepix.smooth import smooth
 
@@ -73,6 +73,10 @@ def identity(pixelated: Array, m: Mosaic) -> Array:
 
 def ours(pixelated: Array, m: Mosaic) -> Array:
     return smooth(pixelated, [m], challenge.ROUNDING)
+
+
+def network(pixelated: Array, m: Mosaic) -> Array:
+    return np.asarray(runtime.estimate_each(pixelated[None], [m], "challenge", challenge.ROUNDING)[0][0])
 
 
 def least_energy(order: int) -> Callable[[Array, Mosaic], Array]:
@@ -131,6 +135,7 @@ METHODS: dict[str, Callable[[Array, Mosaic], Array]] = {
     "membrane ‖∇u‖², exact": least_energy(1),
     "bending ‖Δu‖², exact": least_energy(2),
     "deepix smooth": ours,
+    "deepix network": network,
 }
 
 
