@@ -1,11 +1,12 @@
-"""Fit how the finder judges lossy proposals: the weights `deepix.finder.tiles.WEIGHTS`.
+"""Fit how the finder judges lossy pictures: `deepix.finder.crosses.WEIGHTS` and `deepix.finder.lossy.WEIGHTS`.
 
     python benchmarks/judging.py [--cases 120] [--clean 24]
 
-Pictures as `benchmarks/finding.py` makes them from training photos. Every proposal that reaches the judgement is
-measured; it is true if it has exactly the grid of a mosaic and overlaps it by 0.9 (IoU), false if it overlaps none, and
-not used otherwise. Prints the logistic regression (ridge 0.01; a false proposal weighs `--caution` times as much as a
-true one) and how many of each it gets right.
+Pictures as `benchmarks/finding.py` makes them, from training photos. A corner is true if it lies on lines of a mosaic
+in both directions and its tiles lie in it, false if its tiles touch no mosaic, and not used otherwise. An area is true
+if it has exactly the grid of a mosaic and overlaps it by 0.9 (IoU), false if it overlaps none, and not used otherwise.
+Prints each logistic regression (ridge 0.1; a false one weighs `--caution` times as much as a true one; the corners of
+a mosaic count together like those of a picture) and how many of each it gets right.
 """
 
 from __future__ import annotations
@@ -16,63 +17,95 @@ import finding
 import numpy as np
 from scipy import optimize, special
 
-from deepix import finder
-from deepix.finder import tiles
-from deepix.finder.grid import Steps
-from deepix.mosaic import Grid, Mosaic
+from deepix.finder import crosses, lossy
+from deepix.finder.evidence import Evidence, luminance
 
-Rows = list[tuple[bool, finding.Array]]
+Array = finding.Array
+RIDGE = 0.1
 
 
-def measured(pixels: finding.Array, truth: list[Mosaic], rows: Rows) -> None:
-    """Add the measurements of all that reaches the judgement in a picture."""
-    judge = tiles.judge
+class Examples:
+    """Measurements with whether they are true and how much they count."""
 
-    def record(p: finding.Array, across: Steps, down: Steps, area: tiles.Seed, exact: bool) -> float:
-        cells = tiles._differences(p, area, exact)
-        if cells is None or max(cells[0].max(), cells[1].max()) < 5:
-            return 0.0
-        m = Mosaic(*area.box, Grid(*area.origin, *area.cell))
-        best = max((finding.overlap(m, t) for t in truth), default=0.0)
-        right = any(finding.overlap(m, t) > 0.9 and area.same_grid(tiles.Seed.of(t)) for t in truth)
+    def __init__(self) -> None:
+        self.rows: list[Array] = []
+        self.true: list[Array] = []
+        self.weight: list[Array] = []
+
+    def add(self, rows: Array, true: bool, weight: float) -> None:
+        """Add rows of measurements that count for `weight` together."""
+        self.rows.append(rows)
+        self.true.append(np.full(len(rows), true))
+        self.weight.append(np.full(len(rows), weight / max(len(rows), 1)))
+
+    def fit(self, present: Array, name: str) -> None:
+        """Print the logistic regression, and how well it and the present one tell the examples apart."""
+        x, y, weight = np.concatenate(self.rows), np.concatenate(self.true), np.concatenate(self.weight)
+        mean, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-9)
+        mean[0], scale[0] = 0, 1  # the constant
+        z = (x - mean) / scale
+
+        def loss(w: Array) -> tuple[float, Array]:
+            odds = z @ w
+            cost = weight * np.where(y, np.logaddexp(0, -odds), np.logaddexp(0, odds))
+            slope = z.T @ (weight * (special.expit(odds) - y))
+            free = np.concatenate([[0], w[1:]])
+            return float(cost.sum() + RIDGE * (free**2).sum()), slope + 2 * RIDGE * free
+
+        fitted = optimize.minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x / scale
+        fitted[0] -= fitted[1:] @ mean[1:]
+        for which, w in (("present", present), ("fitted", fitted)):
+            sure = x @ w > 0
+            print(
+                f"{name}, {which}: believed {sure[y].sum()} of {y.sum()} true, {sure[~y].sum()} of {(~y).sum()} false"
+            )
+        print(f"WEIGHTS = np.array([{', '.join(f'{w:.4f}' for w in fitted)}])")
+
+
+def add_corners(examples: Examples, evidence: Evidence, case: finding.Case, caution: float) -> None:
+    places, measured = crosses.corners(evidence)
+    rows = np.column_stack([np.ones(len(measured)), measured])
+    x, y, w, h = places.T
+    touching = np.zeros(len(rows), bool)
+    for m in case.truth:
+        g = m.grid
+        touching |= (x - w < m.x + m.width) & (x + w > m.x) & (y - h < m.y + m.height) & (y + h > m.y)
+        inside = (x - w >= m.x) & (x + w <= m.x + m.width) & (y - h >= m.y) & (y + h <= m.y + m.height)
+        true = inside & ((x - g.x) % g.width == 0) & ((y - g.y) % g.height == 0)
+        examples.add(rows[true], True, 20)
+    examples.add(rows[~touching], False, 20 * caution)
+
+
+def add_areas(examples: Examples, evidence: Evidence, case: finding.Case, caution: float) -> None:
+    for value, area in lossy.settled(lossy.candidates(evidence)):
+        m = area.mosaic
+        best = max((finding.overlap(m, t) for t in case.truth), default=0.0)
+        right = any(finding.overlap(m, t) > 0.9 and finding.same_grid(m.grid, t.grid) for t in case.truth)
         if right or best == 0:
-            rows.append((right, tiles.measurements(across, down, area, tiles.support(across, down, area), *cells)))
-        return judge(p, across, down, area, exact)
-
-    tiles.judge = record  # type: ignore[assignment]
-    try:
-        finder.find(pixels, lossy=True)
-    finally:
-        tiles.judge = judge
+            rows = lossy.products(lossy.measurements(evidence, area, value))[None]
+            examples.add(rows, right, 1.0 if right else caution)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=120)
     parser.add_argument("--clean", type=int, default=24, help="clean pictures of each kind")
-    parser.add_argument("--caution", type=float, default=4.0)
+    parser.add_argument("--caution", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=11)
     options = parser.parse_args()
     photos = finding.Photos("train", options.seed)
-    rows: Rows = []
-    for case in finding.mosaic_cases(photos, options.cases, options.seed, []):
-        if case.kind != "png":
-            measured(case.pixels, case.truth, rows)
-    for case in finding.clean_cases(photos, options.clean, options.seed):
-        measured(case.pixels, [], rows)
-    y = np.array([right for right, _ in rows])
-    x = np.array([values for _, values in rows])
-
-    def loss(weights: finding.Array) -> float:
-        z = x @ weights
-        cost = np.where(y, np.logaddexp(0, -z), options.caution * np.logaddexp(0, z))
-        return float(cost.sum() + 0.01 * (weights**2).sum())
-
-    weights = optimize.minimize(loss, tiles.WEIGHTS, method="BFGS").x
-    for name, values in (("present", tiles.WEIGHTS), ("fitted", weights)):
-        sure = special.expit(x @ values) > 0.5
-        print(f"{name}: {sure[y].sum()} of {y.sum()} true ones believed, {sure[~y].sum()} of {(~y).sum()} false ones")
-    print(f"WEIGHTS = np.array([{', '.join(f'{w:.2f}' for w in weights)}])")
+    corners, areas = Examples(), Examples()
+    cases = [
+        *finding.mosaic_cases(photos, options.cases, options.seed, []),
+        *finding.clean_cases(photos, options.clean, options.seed),
+    ]
+    for case in cases:
+        if case.lossy:
+            evidence = Evidence.of(luminance(case.pixels))
+            add_corners(corners, evidence, case, options.caution)
+            add_areas(areas, evidence, case, options.caution)
+    corners.fit(crosses.WEIGHTS, "corners")
+    areas.fit(lossy.WEIGHTS, "areas")
 
 
 if __name__ == "__main__":

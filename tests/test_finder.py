@@ -11,8 +11,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from deepix.finder import find, fit_grid
+from deepix.finder import evidence, find, fit_grid, lossy
+from deepix.finder.evidence import Evidence, best_span, luminance, starts
 from deepix.finder.grid import comb, steps
+from deepix.finder.noise import coefficients, quality_of
+from deepix.finder.seeds import Seed
 from deepix.mosaic import Grid, Mosaic, check, pixelate
 
 PHOTO = np.asarray(Image.fromarray(skimage.data.astronaut()))
@@ -216,3 +219,64 @@ def test_comb_prefers_neither_half_nor_double_sizes():
     total = np.zeros(60)
     total[4::6] = (5, 1, 4, 2, 6, 1, 3, 2, 5, 1)[: len(total[4::6])]
     assert comb(total, np.ones(60), 0.1)[:2] == (6, 4)
+
+
+def test_quality_of_a_jpeg_file():
+    for quality in (90, 92, 95):
+        decoded = luminance(jpeg(PHOTO, quality, 2))
+        assert quality_of(coefficients(decoded)) == quality
+
+
+def test_small_cells_in_a_jpeg_file():
+    truth = [FLAG, Mosaic(300, 300, 36, 42, Grid(300, 302, 4, 8))]
+    assert_found(find(jpeg(pixelate(PHOTO, truth), 92), lossy=True), *truth)
+
+
+def test_two_by_two_large_cells_in_a_jpeg_file():
+    truth = Mosaic(130, 20, 220, 200, Grid(140, 20, 100, 100))
+    (found,) = find(jpeg(pixelate(PHOTO, [truth]), 93, 2), lossy=True)
+    assert same_grid(found.grid, truth.grid)
+    assert area(found) == area(truth)
+
+
+def test_a_wrong_seed_leads_to_area_and_grid():
+    truth = Mosaic(150, 40, 158, 163, Grid(153, 45, 18, 15))
+    maps = Evidence.of(luminance(jpeg(pixelate(PHOTO, [truth]), 92)))
+    value, fit = lossy.follow(maps, Seed((180, 81, 18, 18), (9, 9), (189, 90)))
+    assert (fit.box, fit.cell) == (area(truth), (18, 15))
+    assert value == pytest.approx(maps.value(fit))
+    assert value > maps.value(Seed((150, 40, 157, 163), (18, 15), (153, 45)))
+
+
+@settings(deadline=None, max_examples=20, derandomize=True)
+@given(data=st.data())
+def test_no_span_is_better_than_the_best(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    maps = Evidence.of(rng.integers(0, 256, (24, 40)).astype(np.float32).repeat(2, axis=1)[:, :60])
+    cells = starts(3, 20, 5, 1)
+    best, (start, stop), size, line = best_span(maps, (4, 58), (3, 20), cells)
+    value = maps.value(Seed((start, 3, stop - start, 17), (size, 5), (line, 1)))
+
+    def other(a, b, width, origin):
+        return maps.value(Seed((a, 3, b - a, 17), (width, 5), (origin, 1)))
+
+    for _ in range(30):
+        width = int(rng.integers(3, 20))
+        origin = int(rng.integers(4, 58 - width))
+        a, b = int(rng.integers(4, origin + 1)), int(rng.integers(origin + width, 59))
+        assert other(a, b, width, origin) <= value + 1e-2
+    assert best > -np.inf
+
+
+def test_evidence_does_not_depend_on_stripes(monkeypatch):
+    plane = luminance(jpeg(PHOTO, 92))
+    striped = Evidence.of(plane)
+    monkeypatch.setattr(evidence, "STRIPE", 4096)
+    whole = Evidence.of(plane)
+    for name in ("variance", "weight", "gain", "tilt"):
+        np.testing.assert_allclose(getattr(striped, name), getattr(whole, name), rtol=1e-5, atol=1e-5)
+
+
+def test_blocks_of_a_jpeg_file_that_was_moved_are_no_mosaics():
+    for photo in (PHOTO, skimage.data.coffee(), skimage.data.chelsea()):
+        assert find(np.pad(jpeg(photo, 40, 2), ((13, 10), (5, 5), (0, 0))), lossy=False) == []

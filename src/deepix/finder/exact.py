@@ -1,0 +1,376 @@
+"""Mosaics of tiles of exactly one colour, in pictures from lossless files.
+
+1. *Proposal.* `exact_tiles` finds single rectangles of one colour; those that continue each other on one grid make a
+   seed.
+2. *Area.* `grow` finds the rectangle around a seed that its grid explains best. With G the step between two
+   neighbouring pixels, each pair of pixels tells for or against the mosaic by a log-likelihood ratio: off
+   the grid's lines there are no steps, on them larger ones than around (`CONTRAST` times), and in a photo as large ones
+   as around, everywhere.
+3. *Judgement.* `judge` looks at the cells themselves and says how sure one can be that these are the cells of a
+   pixelated photo, not the windows of a screenshot.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from deepix.finder.grid import FLOOR, LARGEST, ROOTS, SMALLEST, Steps, comb_ratio, steps
+from deepix.finder.seeds import Seed, inside_one
+from deepix.mosaic import Grid, Mosaic
+
+Array = NDArray[Any]
+
+CONTRAST = 4.0
+"""How much larger steps are taken to be on a grid's lines than around."""
+NOISELESS = 0.05
+"""The mean step inside tiles, in levels: small, and not 0 to keep likelihoods finite."""
+SURE = 400.0
+"""Nats of evidence from which on also weakly contrasted tiles are believed."""
+BLOCKS = (220.0, 1000.0)
+"""Nats of evidence below which an area that lies as blocks of a JPEG file is not believed: at all, and in one way."""
+BIAS = 0.02
+"""What each pixel of an area costs, in nats, so that it does not grow over what says nothing."""
+
+
+def candidates(pixels: Array) -> list[tuple[float, Mosaic]]:
+    """Return what may be mosaics, with the evidence for each, in nats; they may overlap.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, C), uint8 or uint16
+    """
+    across, down = steps(pixels, lossy=False)
+    result: list[tuple[float, Mosaic]] = []
+    done: list[Seed] = []
+    for seed in seeds(exact_tiles(across, down)):
+        if inside_one(seed, done):
+            continue
+        fit = grow(across, down, seed)
+        if fit is None:
+            continue
+        done.append(fit)
+        fit = trim_flat(across, down, fit)
+        evidence = support(across, down, fit)
+        confidence = judge(pixels, fit, evidence)
+        if confidence > 0.5 and not _of_blocks(across, down, fit, evidence):
+            result.append((evidence, Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)))
+    return result
+
+
+def exact_tiles(across: Steps, down: Steps, largest: int = LARGEST) -> NDArray[np.int64]:
+    """Return the isolated rectangles of one colour: int64 (n, 4) of x, y, width, height.
+
+    `flat` marks the 2 x 2 blocks of one colour by their upper left pixel. In it a tile of w x h pixels is an isolated
+    block of (w − 1) x (h − 1). Its upper left corner is found first, then how far it runs to the right and down.
+    """
+    flat = _flat(across, down)
+    corners = np.flatnonzero(flat[1:-1, 1:-1] & ~flat[:-2, 1:-1] & ~flat[1:-1, :-2])
+    width = flat.shape[1]
+    y, x = np.divmod(corners, width - 2)
+    at = (y + 1) * width + x + 1
+    line = flat.ravel()
+    right = _run(line, at, 1, largest)
+    below = _run(line, at, width, largest)
+    last = at + (right - 1) + (below - 1) * width
+    good = (right >= SMALLEST - 1) & (below >= SMALLEST - 1) & (right < largest) & (below < largest)
+    at, last, right, below, x, y = (v[good] for v in (at, last, right, below, x, y))
+    closed = line[last] & ~line[last + 1] & ~line[last + width]
+    closed &= ~line[last - (right - 1) - 1] & ~line[last - (below - 1) * width - width]
+    tiles = np.stack([x, y, right + 1, below + 1], axis=1)[closed]
+    return np.asarray(tiles, np.int64)
+
+
+def _flat(across: Steps, down: Steps) -> NDArray[np.bool_]:
+    """Return where a pixel and its right, lower and lower right neighbours are equal: (H + 1, W + 1), framed."""
+    height, width = across.shape
+    flat = np.zeros((height + 1, width + 1), bool)
+    same = across[:, 1:] == 0
+    inner = flat[1:-1, 1:-1]
+    np.logical_and(same[:-1], same[1:], out=inner)
+    inner &= down[1:, 1:] == 0
+    inner &= down[1:, :-1] == 0
+    return flat
+
+
+def _run(line: NDArray[np.bool_], start: NDArray[np.int64], stride: int, longest: int) -> NDArray[np.int64]:
+    """Return how many True follow each start, itself included, going by `stride`."""
+    length = np.ones(len(start), np.int64)
+    alive = np.arange(len(start))
+    for k in range(1, longest):
+        alive = alive[line[start[alive] + k * stride]]
+        if not alive.size:
+            break
+        length[alive] += 1
+    return length
+
+
+def seeds(tiles: NDArray[np.int64], limit: int = 300) -> list[Seed]:
+    """Return clusters of neighbouring tiles of equal size that continue each other on one grid, largest first."""
+    if not len(tiles):
+        return []
+    x, y, w, h = tiles.T
+    key = ((w * (LARGEST + 1) + h) * (LARGEST + 1) + x % w) * (LARGEST + 1) + y % h
+    code = (key << 32) | ((y // h) << 16) | (x // w)
+    order = np.argsort(code)
+    code, tiles = code[order], tiles[order]
+    pairs = []
+    for neighbour in (1, 1 << 16):
+        at = np.minimum(np.searchsorted(code, code + neighbour), len(code) - 1)
+        hit = np.flatnonzero(code[at] == code + neighbour)
+        pairs.append(np.stack([hit, at[hit]]))
+    a, b = np.concatenate(pairs, axis=1)
+    if not a.size:
+        return []
+    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(len(code), len(code)))
+    _, label = connected_components(graph, directed=False)
+    order = np.argsort(label, kind="stable")
+    label, tiles = label[order], tiles[order]
+    first = np.flatnonzero(np.diff(label, prepend=-1))
+    number = np.diff(first, append=len(label))
+    x, y, w, h = tiles.T
+    left, top = np.minimum.reduceat(x, first), np.minimum.reduceat(y, first)
+    right, bottom = np.maximum.reduceat(x + w, first), np.maximum.reduceat(y + h, first)
+    weight = number * w[first] * h[first]
+    chosen = np.flatnonzero(number >= 2)
+    chosen = chosen[np.argsort(-weight[chosen], kind="stable")][:limit]
+    return [
+        Seed(
+            (int(left[i]), int(top[i]), int(right[i] - left[i]), int(bottom[i] - top[i])),
+            (int(w[first[i]]), int(h[first[i]])),
+            (int(left[i]), int(top[i])),
+        )
+        for i in chosen
+    ]
+
+
+def grow(across: Steps, down: Steps, seed: Seed) -> Seed | None:
+    """Return the rectangle that the seed's grid explains best, or None.
+
+    Starting with the seed's rows, the best interval of columns, then of rows, and so on until nothing changes
+    (coordinate ascent), in a window that widens while the rectangle touches it.
+
+    Parameters
+    ----------
+    across, down : as `steps` returns
+    seed : where to start, and the grid
+    """
+    height, width = across.shape
+    x, y, w, h = seed.box
+    x0, y0, x1, y1 = x, y, x + w, y + h  # the window
+    margin_x, margin_y = max(2 * seed.cell[0], 24), max(2 * seed.cell[1], 24)
+    rows = (y, y + h)
+    while True:
+        x0, y0 = max(x0 - margin_x, 0), max(y0 - margin_y, 0)
+        x1, y1 = min(x1 + margin_x, width), min(y1 + margin_y, height)
+        window = (slice(y0, y1), slice(x0, x1))
+        phase = ((seed.origin[0] - x0) % seed.cell[0], (seed.origin[1] - y0) % seed.cell[1])
+        horizontal = _evidence(across[window], seed.cell, phase[0], 1)
+        vertical = _evidence(down[window], seed.cell, phase[1], 0)
+        best = _ascend(horizontal, vertical, (rows[0] - y0, rows[1] - y0), seed.cell, phase)
+        if best is None:
+            return None
+        (a, b), (c, d), score = best
+        rows = (y0 + c, y0 + d)
+        if not ((a == 0 < x0) or (c == 0 < y0) or (x0 + b == x1 < width) or (y0 + d == y1 < height)):
+            box = (x0 + a, y0 + c, b - a, d - c)
+            if score < 10 or b - a < 1.1 * seed.cell[0] or d - c < 1.1 * seed.cell[1]:
+                return None
+            return Seed(box, seed.cell, seed.origin)
+        margin_x, margin_y = (x1 - x0) // 2, (y1 - y0) // 2
+
+
+def _evidence(g: Steps, cell: tuple[int, int], phase: int, axis: int) -> NDArray[np.float32]:
+    """Return each pair's log-likelihood ratio of "mosaic" to "photo", float32 of the shape of `g`.
+
+    Steps are taken as exponentially distributed. In a photo their mean is that of the neighbourhood. In a mosaic it
+    is `CONTRAST` times as much on lines, and off lines `NOISELESS`.
+    """
+    size = cell[0] if axis == 1 else cell[1]
+    values = g.astype(np.float32)
+    lines = (slice(None), slice(phase, None, size)) if axis == 1 else (slice(phase, None, size), slice(None))
+    around = ndimage.uniform_filter(values, size=[max(2 * v + 1, 9) for v in (cell[1], cell[0])], mode="nearest")
+    np.maximum(around, NOISELESS, out=around)
+    ratio = np.log(around / np.float32(NOISELESS))
+    ratio -= values * (300 * (1 / np.float32(NOISELESS) - 1 / around))
+    contrast = min(CONTRAST, 0.8 * size)
+    ratio[lines] = -np.log(contrast) + values[lines] / around[lines] * (1 - 1 / contrast)
+    np.clip(ratio, -300, 3, out=ratio)
+    ratio -= BIAS
+    return np.asarray(ratio, np.float32)
+
+
+def _spread(pairs: NDArray[np.float64], size: int, phase: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share each line's evidence out to the cells on both sides; return it with what is left at the pairs."""
+    lines = np.zeros_like(pairs)
+    lines[phase::size] = pairs[phase::size]
+    total = np.cumsum(np.pad(lines, size))
+    shared = (total[2 * size :] - total[: -2 * size]) / (2 * size)
+    return shared, pairs - lines
+
+
+def _ascend(
+    horizontal: NDArray[np.float32],
+    vertical: NDArray[np.float32],
+    rows: tuple[int, int],
+    cell: tuple[int, int],
+    phase: tuple[int, int],
+) -> tuple[tuple[int, int], tuple[int, int], float] | None:
+    columns = (0, 0)
+    for _ in range(12):
+        before = (columns, rows)
+        c, d = rows
+        shared, pairs = _spread(horizontal[c:d].sum(axis=0, dtype=np.float64), cell[0], phase[0])
+        within = vertical[c + 1 : d].sum(axis=0, dtype=np.float64)
+        columns, score = _best_interval(shared + pairs + within, pairs)
+        a, b = columns
+        if score <= 0:
+            return None
+        shared, pairs = _spread(vertical[:, a:b].sum(axis=1, dtype=np.float64), cell[1], phase[1])
+        within = horizontal[:, a + 1 : b].sum(axis=1, dtype=np.float64)
+        rows, score = _best_interval(shared + pairs + within, pairs)
+        if score <= 0:
+            return None
+        if (columns, rows) == before:
+            break
+    return columns, rows, score
+
+
+def _best_interval(values: NDArray[np.float64], first: NDArray[np.float64]) -> tuple[tuple[int, int], float]:
+    """Return the interval (a, b) with the largest sum of values[a:b] − first[a], and that sum.
+
+    `first` is the evidence of the pair that leads into a line from outside: it does not count for the first line.
+    """
+    ends = np.cumsum(values)
+    starts = ends - values + first
+    least = np.minimum.accumulate(starts)
+    b = int(np.argmax(ends - least))
+    a = int(np.argmin(starts[: b + 1]))
+    return (a, b + 1), float(ends[b] - starts[a])
+
+
+def trim_flat(across: Steps, down: Steps, area: Seed) -> Seed:
+    """Return the area without what of its surroundings is of one colour and may have been taken for equal cells.
+
+    From each side whole strips between grid lines are taken away, as long as nothing changes along them. One
+    strip that differs from its neighbour stays, unless more of the same colour lay beyond it.
+    """
+    (x, y, w, h), cell, origin = area.box, area.cell, area.origin
+    left, right = _flat_ends(across[y : y + h], down[y : y + h], (x, x + w), cell[0], origin[0])
+    top, bottom = _flat_ends(down[:, x : x + w].T, across[:, x : x + w].T, (y, y + h), cell[1], origin[1])
+    return Seed((left, top, right - left, bottom - top), cell, origin)
+
+
+def _flat_ends(across: Steps, down: Steps, span: tuple[int, int], size: int, origin: int) -> tuple[int, int]:
+    """Return the span of columns without the flat strips at both ends; `across` and `down` are of the area's rows."""
+    low, high = span
+    changes = np.concatenate([[0], np.cumsum(down[1:].any(axis=0))])
+    crossed = np.concatenate([across.any(axis=0), [True]])
+    crossed[0] = True  # the picture ends here
+    lines = list(range(low + 1 + (origin - low - 1) % size, high, size))
+    goes_on = not crossed[high]
+    while len(lines) > 2 and changes[high] == changes[lines[-1]] and (goes_on or not crossed[lines[-1]]):
+        high = lines.pop()
+        goes_on = True
+    goes_on = not crossed[low]
+    while len(lines) > 2 and changes[lines[0]] == changes[low] and (goes_on or not crossed[lines[0]]):
+        low = lines.pop(0)
+        goes_on = True
+    return low, high
+
+
+def profiles(across: Steps, down: Steps, box: tuple[int, int, int, int]) -> list[tuple[Array, Array]]:
+    """Return the sums of the steps' roots inside a box, for each column and row but the first, with their numbers."""
+    x, y, w, h = box
+    columns = ROOTS[across[y : y + h, x + 1 : x + w]].sum(axis=0, dtype=np.float64) / 16
+    rows = ROOTS[down[y + 1 : y + h, x : x + w]].sum(axis=1, dtype=np.float64) / 16
+    result = [(columns, np.full(w - 1, float(h))), (rows, np.full(h - 1, float(w)))]
+    for total, _ in result:
+        if len(total) >= 24:  # steps next to the area's own border are not as inside: a lossy file blurs it
+            for end in (slice(0, 2), slice(-2, None)):
+                total[end] = np.median(total)
+    return result
+
+
+def support(across: Steps, down: Steps, area: Seed) -> float:
+    """Return the log-likelihood ratio of a grid in its box, in nats: both directions', or 0 if one has hardly any."""
+    ratios = [
+        comb_ratio(*p, FLOOR, size, (o - b - 1) % size)
+        for p, size, o, b in zip(profiles(across, down, area.box), area.cell, area.origin, area.box[:2], strict=True)
+    ]
+    return sum(ratios) if min(ratios) >= 5 else 0.0
+
+
+def judge(pixels: Array, area: Seed, evidence: float) -> float:
+    """Return how sure one can be that this is a pixelated part of a photo: 0 … 1, to be believed above 0.5.
+
+    A photo's cells differ from most of their neighbours, and not as the sum of a row's and a column's value (as in
+    gradients and drawn frames): the mixed difference of the four cells around a corner is not 0. More is needed where
+    tiles lie as a JPEG file's own blocks do (coarse files of clean photos show such tiles) or where there are few of
+    them. `evidence` is the area's `support`.
+    """
+    cells = _differences(pixels, area)
+    if cells is None:
+        return 0.0
+    rows, columns, saddle = cells
+    contrast = min(float(np.median(rows)), float(np.median(columns)))
+    strongest = max(float(rows.max()), float(columns.max()))
+    crossed = min(float((d > 0.6).mean()) for d in (rows, columns, saddle))
+    if crossed < (0.6 if evidence < 200 else 0.3):
+        return 0.0
+    aligned = all(v % 8 == 0 for v in (*area.cell, *area.origin))
+    if aligned or evidence < SURE or crossed < 0.6:
+        usual = min(float(np.quantile(rows, 0.8)), float(np.quantile(columns, 0.8))) if evidence >= 200 else contrast
+        if strongest < 7 or (contrast < 5 if aligned else usual < 1.5):
+            return 0.0
+    elif strongest < 3 or contrast < 1:
+        return 0.0
+    return 1 - 0.5 * float(np.exp(-evidence / 200))
+
+
+def _of_blocks(across: Steps, down: Steps, area: Seed, evidence: float) -> bool:
+    """Whether a small area lies as the blocks of a JPEG file that the picture once was, as those around show.
+
+    Blocks that a coarse file left flat, or with one coefficient, look like cells wherever the file was moved to.
+    """
+    if evidence >= BLOCKS[-1]:
+        return False
+    (x, y, w, h), cell, (left, top) = area.box, area.cell, area.origin
+    marked = [
+        _blockiness(across, (x, y, w, h), left) > 1.2,
+        _blockiness(down.T, (y, x, h, w), top) > 1.2,
+    ]
+    whole = any(mark and size % 8 == 0 for mark, size in zip(marked, cell, strict=True))
+    return whole or all(marked) or (any(marked) and evidence < BLOCKS[0])
+
+
+def _blockiness(g: Steps, box: tuple[int, int, int, int], line: int, reach: int = 64) -> float:
+    """Return how much larger steps (their roots) are around a box at every eighth column, `line` one of them."""
+    x, y, w, h = box
+    left, top = max(x - reach, 0), max(y - reach, 0)
+    roots = ROOTS[g[top : y + h + reach, left : x + w + reach]].astype(np.float32)
+    outside = np.ones(roots.shape, bool)
+    outside[max(y - top - 1, 0) : y - top + h + 1, max(x - left - 1, 0) : x - left + w + 1] = False
+    lines = (np.arange(left, left + roots.shape[1]) - line) % 8 == 0
+    on, off = roots[:, lines][outside[:, lines]], roots[:, ~lines][outside[:, ~lines]]
+    return float(on.mean() / max(off.mean(), 1e-3)) if on.size and off.size else 1.0
+
+
+def _differences(pixels: Array, area: Seed) -> tuple[Array, Array, Array] | None:
+    """Return how much cells differ from the one below, the one to the right, and the mixed difference of four.
+
+    In levels of 8 bits, of the channel that differs most. None for less than 2 x 2 cells.
+    """
+    m = area.mosaic
+    if m.width < 1.5 * m.grid.width or m.height < 1.5 * m.grid.height or min(m.cells.counts.shape) < 2:
+        return None
+    values = m.cells.mean(pixels[m.box]) / (257 if pixels.dtype == np.uint16 else 1)
+    values = values.reshape(*values.shape[:2], -1)
+    rows, columns = (np.abs(np.diff(values, axis=axis)).max(axis=2) for axis in (0, 1))
+    saddle = np.abs(np.diff(np.diff(values, axis=0), axis=1)).max(axis=2)
+    return rows, columns, saddle

@@ -1,0 +1,199 @@
+"""Mosaics in lossy pictures: tiles of nearly one colour.
+
+1. *Proposal.* `crosses.ranked`: corners of four tiles.
+2. *Area and grid, together.* `follow` finds the span of columns and their grid that explain the picture best, given the
+   rows; then the rows, given the columns; and so on (coordinate ascent on `evidence`, each step an exact maximum).
+3. *Judgement.* `odds`: a logistic regression of what is measured in the area (`benchmarks/judging.py` fits it).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from deepix.finder import crosses
+from deepix.finder.evidence import Evidence, best_span, starts
+from deepix.finder.seeds import Seed, shared
+from deepix.mosaic import Grid, Mosaic
+
+Array = NDArray[Any]
+
+FOLLOWED = 32
+"""Proposals that are followed up in one picture, at most."""
+RING = 8
+"""Pixels around an area that are looked at, too."""
+AGAIN = 2
+"""How often corners that do not lie on its grid are followed in an area that was found."""
+LEAST = 5.0
+"""The evidence, in nats, below which an area is nothing."""
+ROUNDS = 10
+"""Turns between columns and rows, at most."""
+# fmt: off
+WEIGHTS = np.array([
+    -9.6714, -0.0486, 0.6800, 1.4104, 1.3302, 0.8407, 1.0974, -1.3027, -1.0445, -0.0301, -0.3860, 0.2790, 1.3937,
+    0.2003, 0.0023, -0.0459, 0.0376, 0.0428, -0.0341, 0.0112, -0.1327, -0.1714, -0.2150, 0.0117, 0.0448, 0.0762,
+    0.0279, 0.1895, -0.6211, -0.2651, 0.0884, -0.1572, 0.4491, 0.7226, 1.2186, 0.0712, 0.0297, 0.1296, 0.0069,
+    -1.3782, -0.6140, -0.2130, -0.4114, -0.2510, 0.6431, -0.0627, 0.0663, 0.4058, 0.5975, 0.4789, -0.4073, -0.0060,
+    -0.1852, -0.0204, 0.6877, 0.9245, 0.5577, 0.4764, 0.5638, 0.5678, -0.1294, -0.0744, -0.2976, 0.1663, 0.0096,
+    -0.0872, 0.2454, 0.5742, 0.3881, -0.2956, -0.1872, 0.1965, 0.5497, 0.1749, 0.3791, 0.7248, 0.5984, -0.6707,
+    -0.8743, -0.9893, -0.3299, -0.3857, -1.7979, -0.1390, -0.5481, 0.4245, -0.4119, -0.3135, -0.0830, -0.0418,
+    -0.1187, -0.5531, -0.1462, -0.1815, -0.0584, 0.0560, 0.0361, 0.4001, 0.2460, 0.0412, 0.4491, 0.0397, -0.9916,
+    0.5779, 0.2003,
+])
+# fmt: on
+"""Of the products of the `measurements`: a logistic regression, printed by `benchmarks/judging.py`."""
+
+
+def follow(evidence: Evidence, seed: Seed) -> tuple[float, Seed] | None:
+    """Return the area and grid that a seed leads to, with the evidence for it; None where it leads to nothing.
+
+    The first turns look at whole cells of the other direction only, which are the same whether the area's ends are
+    right already or not.
+    """
+    turned = evidence.turned
+    for turn in range(ROUNDS):
+        whole = turn < 4
+        (x, y, w, h), (width, height), (left, top) = seed.box, seed.cell, seed.origin
+        if turn % 2 == 0:
+            found = _columns(evidence, (x, x + w), _core((y, y + h), height, top, whole), height, top, width)
+        else:
+            found = _columns(turned, (y, y + h), _core((x, x + w), width, left, whole), width, left, height)
+        if found is None:
+            return None
+        (a, b), size, line = found
+        before = seed
+        if turn % 2 == 0:
+            seed = Seed((a, y, b - a, h), (size, height), (line, top))
+        else:
+            seed = Seed((x, a, w, b - a), (width, size), (left, line))
+        if turn > 4 and seed == before:
+            break
+    value = evidence.value(seed)
+    return (value, seed) if value >= LEAST else None
+
+
+def _core(span: tuple[int, int], size: int, origin: int, whole: bool) -> tuple[int, int]:
+    """Return the part of a span that whole cells fill; the span itself if there are less than two, or not `whole`."""
+    first = span[0] + (origin - span[0]) % size
+    last = span[1] - (span[1] - origin) % size
+    return (first, last) if whole and last - first >= 2 * size else span
+
+
+def _columns(
+    evidence: Evidence, span: tuple[int, int], rows: tuple[int, int], height: int, top: int, width: int
+) -> tuple[tuple[int, int], int, int] | None:
+    """Return `best_span` in a window around the present span that widens while the span touches it."""
+    total = evidence.gain.shape[1]
+    reach = max(2 * width, 3 * height // 2, 24)
+    low, high = max(span[0] - reach, 0), min(span[1] + reach, total)
+    cells = starts(*rows, height, top)
+    while True:
+        value, (a, b), size, line = best_span(evidence, (low, high), rows, cells)
+        if value < LEAST:
+            return None
+        more = (high - low) // 2
+        left, right = a <= low + 1 and low > 0, b >= high - 1 and high < total
+        if not (left or right):
+            return (a, b), size, line
+        low, high = max(low - more, 0) if left else low, min(high + more, total) if right else high
+
+
+def measurements(evidence: Evidence, area: Seed, value: float) -> NDArray[np.float64]:
+    """Return what tells a lossy mosaic from a photo: (14,), the first of them 1; see the code for each."""
+    m = area.mosaic
+    p, variance = evidence.luminance[m.box], evidence.variance[m.box]
+    means = m.cells.mean(p)
+    rows, columns = np.abs(np.diff(means, axis=0)), np.abs(np.diff(means, axis=1))
+    saddle = np.abs(np.diff(np.diff(means, axis=0), axis=1))
+    noise = float(np.sqrt(variance.mean()))
+    residual = m.cells.mean(np.square(p - m.cells.spread(means)) / variance)  # of each cell, 1 for mere noise
+    pixels = m.width * m.height
+    lines = len(rows) * m.width + columns.shape[1] * m.height
+    x0, y0, x1, y1 = max(m.x - RING, 0), max(m.y - RING, 0), m.x + m.width + RING, m.y + m.height + RING
+    around = evidence.gain[y0:y1, x0:x1]
+    outside = float(around.sum(dtype=np.float64) - evidence.gain[m.box].sum(dtype=np.float64))
+    outside /= max(around.size - pixels, 1)
+    return np.array(
+        [
+            1.0,
+            np.log(value),
+            np.log(value / pixels),
+            np.log(value / lines),
+            np.log(0.1 + min(float(np.median(rows)), float(np.median(columns))) / noise),
+            np.log(0.1 + min(float(rows.mean()), float(columns.mean()))),
+            np.log(0.1 + float(np.median(saddle)) / noise),
+            np.log(0.05 + float((residual * m.cells.counts).sum()) / pixels),
+            np.log(0.05 + float(np.quantile(residual, 0.9))),
+            np.log(noise),
+            np.log(min(len(rows), columns.shape[1])),  # grid lines in the direction that has fewer
+            np.log(means.size),
+            np.log(0.1 + max(outside, 0.0)),  # how much of a photo there is around
+            float(sum(size % 8 == 0 and start % 8 == 0 for size, start in zip(area.cell, area.origin, strict=True))),
+        ]
+    )
+
+
+def odds(evidence: Evidence, area: Seed, value: float) -> float:
+    """Return the log-odds that this is a mosaic, with this area and grid."""
+    return float(WEIGHTS @ products(measurements(evidence, area, value)))
+
+
+def products(measured: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the products of any two of (…, n) measurements, the first of which is 1: (…, n (n + 1) / 2)."""
+    i, j = np.triu_indices(measured.shape[-1])
+    return np.asarray(measured[..., i] * measured[..., j])
+
+
+def candidates(evidence: Evidence) -> list[tuple[float, Seed]]:
+    """Return what the best proposals lead to, with the evidence for it: areas of at least 1.5 x 1.5 cells.
+
+    In an area that was found, or at its border, corners are followed again only `AGAIN` times, and only those that do
+    not lie on its grid: the search may have ended in a local maximum.
+    """
+    found: list[tuple[float, Seed]] = []
+    again: list[int] = []
+    followed = 0
+    for _, seed in crosses.ranked(evidence):
+        if followed >= FOLLOWED:
+            break
+        corner = (seed.origin[0] - 2, seed.origin[1] - 2, 4, 4)
+        near = [i for i, (_, area) in enumerate(found) if shared(corner, area.box)]
+        if near:
+            if again[near[0]] >= AGAIN or any(_on_grid(found[i][1], seed.origin) for i in near):
+                continue
+            again[near[0]] += 1
+        followed += 1
+        result = follow(evidence, seed)
+        if result is not None:
+            (_, _, w, h), (width, height) = result[1].box, result[1].cell
+            if w >= 1.5 * width and h >= 1.5 * height:
+                found.append(result)
+                again.append(0)
+    return found
+
+
+def _on_grid(area: Seed, corner: tuple[int, int]) -> bool:
+    """Whether a corner lies on lines of an area's grid in both directions."""
+    return all((c - o) % size == 0 for c, o, size in zip(corner, area.origin, area.cell, strict=True))
+
+
+def settled(found: list[tuple[float, Seed]]) -> list[tuple[float, Seed]]:
+    """Return those that do not overlap better ones."""
+    result: list[tuple[float, Seed]] = []
+    for value, area in sorted(found, key=lambda f: -f[0]):
+        if all(shared(area.box, other.box) == 0 for _, other in result):
+            result.append((value, area))
+    return result
+
+
+def found(evidence: Evidence) -> list[tuple[float, Mosaic]]:
+    """Return the mosaics of a lossy picture, which do not overlap, each with the evidence for it and its confidence."""
+    result = []
+    for value, area in settled(candidates(evidence)):
+        confidence = float(special.expit(odds(evidence, area, value)))
+        if confidence > 0.5:
+            result.append((value, Mosaic(*area.box, Grid(*area.origin, *area.cell), confidence=confidence)))
+    return result

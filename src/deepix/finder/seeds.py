@@ -1,0 +1,48 @@
+"""A box with a grid: what a proposal, and a fit, of a mosaic is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deepix.mosaic import Grid, Mosaic
+
+Box = tuple[int, int, int, int]
+"""x, y, width, height"""
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A box with the grid of its cells: the cells' width and height and one cell's upper left corner."""
+
+    box: Box
+    cell: tuple[int, int]
+    origin: tuple[int, int]
+
+    @property
+    def mosaic(self) -> Mosaic:
+        """The same as a mosaic."""
+        return Mosaic(*self.box, Grid(*self.origin, *self.cell))
+
+    def same_grid(self, other: Seed) -> bool:
+        """Whether both grids have all their lines in common."""
+        return self.cell == other.cell and all(
+            (a - b) % size == 0 for a, b, size in zip(self.origin, other.origin, self.cell, strict=True)
+        )
+
+
+def inside_one(seed: Seed, others: Sequence[Seed]) -> bool:
+    """Whether the seed lies in one of the others, on the same grid."""
+    x, y, w, h = seed.box
+    return any(
+        a <= x and b <= y and x + w <= a + c and y + h <= b + d and seed.same_grid(other)
+        for other in others
+        for a, b, c, d in (other.box,)
+    )
+
+
+def shared(a: Box, b: Box) -> int:
+    """Return how many pixels two boxes have in common."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    return max(width, 0) * max(height, 0)
