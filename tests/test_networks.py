@@ -77,7 +77,7 @@ def test_forward_keeps_the_ancestors_contract(name: str) -> None:
     assert not torch.equal(result[:, 0][~known], x[:, 0].flatten(1)[~known])
 
 
-@pytest.mark.parametrize("name", [*SMALL, "restorer:small"])
+@pytest.mark.parametrize("name", SMALL)
 def test_every_parameter_that_is_trained_gets_a_gradient(name: str) -> None:
     """Processes that train together wait for all of them."""
     network = networks.create(name)

@@ -69,7 +69,14 @@ FAMILIES: dict[str, Family] = {
         "5,7,9:3,5",
         "5,5,6,6,7,7,8:3,5",
     ),
-    "restorer": Family(Restorer, ("widths", "blocks"), {"small": {"widths": (48, 96, 128), "blocks": (2, 2, 2)}}),
+    "restorer": Family(
+        Restorer,
+        ("widths", "blocks"),
+        {
+            "small": {"widths": (48, 96, 128), "blocks": (2, 2, 2)},
+            "base": {"widths": (64, 128, 192), "blocks": (2, 2, 3)},
+        },
+    ),
 }
 
 
