@@ -31,7 +31,7 @@ MARGIN = 4
 
 
 SLOPE = 0.1
-"""Of the activation below 0. Plain ReLUs all died: kernels took large steps before their blocks counted for anything."""
+"""Of the activation below 0. Plain ReLUs all died: kernels took large steps before their blocks counted."""
 
 
 class Norm(nn.Module):
