@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from deepix import files
 from deepix.errors import DeepixError, InputError, reason
@@ -217,6 +216,8 @@ def features(z: Floats, pixelated: Floats, mosaics: Sequence[Mosaic]) -> tuple[F
 
 def _blurred(plane: Floats) -> Floats:
     if max(plane.shape) > 4 * REACH:
+        from scipy.ndimage import gaussian_filter  # here, because training does without SciPy
+
         result: Floats = gaussian_filter(plane, CONTEXT)
         return result
     down, across = (_blurring(n) for n in plane.shape)
@@ -226,6 +227,8 @@ def _blurred(plane: Floats) -> Floats:
 @lru_cache(maxsize=64)
 def _blurring(size: int) -> Floats:
     """Return the matrix of `gaussian_filter` along an axis: for small windows quicker than the filter."""
+    from scipy.ndimage import gaussian_filter1d
+
     matrix: Floats = gaussian_filter1d(np.eye(size), CONTEXT, axis=0).astype(np.float32)
     return matrix
 

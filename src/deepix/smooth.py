@@ -37,7 +37,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from deepix.mosaic import Array, Grid, Mosaic, Rounding, cell_values, check, project, unknown
 from deepix.windows import crop, grown, tiles, windows
@@ -240,6 +239,8 @@ def _tensor(u: Floats, free: Bools) -> Tensor:
 
     In the coordinates of the two diagonals: the differences there are the simplest gradient in a corner.
     """
+    from scipy.ndimage import gaussian_filter  # here, because training does without SciPy
+
     first, second = u[:, 1:, 1:] - u[:, :-1, :-1], u[:, :-1, 1:] - u[:, 1:, :-1]
     j11, j12, j22 = (
         gaussian_filter(sum(a[..., c] * b[..., c] for c in range(u.shape[3])), (0, RADIUS, RADIUS))
