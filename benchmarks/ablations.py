@@ -72,9 +72,10 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--plot", type=Path, help="draw the curves into this file")
     options = parser.parse_args()
-    rows = []
+    rows, runs = [], []
     for name in options.variants:
         run = train(name, options)
+        runs.append(str(run))
         config = json.loads((run / settings.RUN).read_text("utf-8"))["network"]["config"]
         count = sum(p.numel() for p in networks.create(**config).parameters())
         with (run / "log.csv").open(encoding="utf-8") as file:
@@ -88,7 +89,6 @@ def main() -> None:
         scores = " | ".join(f"{float(r['val_rmse']):.3f}" for r in at)
         print(f"| {name} | {count:,} | {scores} | {float(at[-1]['val_rmse_per_picture']):.3f} |")
     if options.plot:
-        runs = [str(train(name, options)) for name in options.variants]
         command = [sys.executable, "-m", "deepix", "plot", *runs, "-o", str(options.plot), "--against", "step"]
         subprocess.run([*command, "--overwrite"], check=True)
 

@@ -35,6 +35,7 @@ from deepix import challenge, files, runtime
 from deepix.errors import DeepixError, InputError, reason
 from deepix.mosaic import Mosaic
 from deepix.mosaic import project as project_in_numpy
+from deepix.runtime import INPUT, OUTPUTS
 from deepix.smooth import smooth_at_one_size
 from deepix.training import mosaics as maths
 from deepix.training import weights
@@ -44,7 +45,6 @@ from deepix.training.settings import RUN
 
 KEY = "deepix"
 """Of the file's metadata."""
-INPUT, OUTPUTS = "features", ("residual", "log_deviation")
 TOLERANCE = 1 / 255
 """Largest difference between ONNX Runtime's restoration and PyTorch's, in units of 1."""
 
@@ -137,7 +137,7 @@ def to_onnx(network: Restorer, about: Mapping[str, Any]) -> bytes:
                 network.body,
                 (torch.zeros(2, 7, side, side + network.stride),),
                 input_names=[INPUT],
-                output_names=list(OUTPUTS),
+                output_names=OUTPUTS,
                 dynamic_shapes=shapes,
                 dynamo=True,
                 verbose=False,

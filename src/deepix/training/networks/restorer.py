@@ -20,15 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepix.runtime import CONTEXT, FLOOR, ROUNDS
+from deepix.runtime import CONTEXT, FLOOR, KNOWN, ROUNDS, WINDOW
 from deepix.training import mosaics as maths
 from deepix.training.mosaics import Sample
 from deepix.training.networks.base import Network
 from deepix.training.smooth import blur, smooth
-
-MARGIN = 4
-"""Known pixels at least, where the picture has them, between a window's edge and the unknown ones."""
-
 
 SLOPE = 0.1
 """Of the activation below 0. Plain ReLUs all died: kernels took large steps before their blocks counted."""
@@ -166,7 +162,7 @@ class Restorer(Network):
         widths: Sequence[int] = (48, 96, 128),
         blocks: Sequence[int] = (2, 2, 2),
         down: int = 2,
-        window: int = 48,
+        window: int = WINDOW,
         offset: float = maths.TRUNCATED,
         rounds: Sequence[int] = ROUNDS,
         attention: bool = False,
@@ -237,7 +233,7 @@ def windows(cell: Tensor, size: int) -> tuple[Tensor, Tensor] | None:
         there = unknown.any(dim=dim).to(torch.int64)
         first = there.argmax(dim=1)
         last = length - 1 - there.flip(1).argmax(dim=1)
-        if int((last - first).max()) + 1 + 2 * MARGIN > size:
+        if int((last - first).max()) + 1 + 2 * KNOWN > size:
             return None
         corner.append(((first + last + 1 - size) // 2).clamp(0, max(length - size, 0)))
     return corner[0], corner[1]
