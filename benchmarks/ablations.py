@@ -4,8 +4,9 @@
 
 Each variant sees the same number of pictures (--steps times 48) in the same order with the same random mosaics, by
 `deepix train restorer:small`, into a folder of --runs; a run that is there already is not repeated, one that was
-interrupted goes on. Scores are RMSE over the unknown pixels of challenge-val (or --validate), of the averaged weights.
---plot draws the curves.
+interrupted goes on. Scores are RMSE over the unknown pixels of a third of challenge-val (or --validate), of the
+averaged weights. --other names packed pictures of another kind (Tiny ImageNet, say) to train one variant on. --plot
+draws the curves.
 """
 
 from __future__ import annotations
@@ -20,24 +21,29 @@ from pathlib import Path
 from deepix.training import networks, settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-BASE = {"optimizer": "muon", "lr": "3e-3", "patch": "40", "mosaics": "1 3", "precision": "bf16-mixed", "batch": "48"}
+BASE = {"optimizer": "muon", "lr": "1e-3", "patch": "40", "mosaics": "1 3", "precision": "bf16-mixed", "batch": "48"}
+OTHER = "other pictures"
 VARIANTS: dict[str, tuple[dict[str, str], dict[str, object]]] = {
     "as it is": ({}, {}),
     "start from the mosaic": ({}, {"rounds": []}),
-    "18 steps of smoothing, not 50": ({}, {"rounds": [6, 6, 6]}),
+    "18 steps of smoothing, not 9": ({}, {"rounds": [6, 6, 6]}),
     "no grid": ({}, {"grid": False}),
     "no projection": ({}, {"consistent": False}),
     "no normalisation": ({}, {"norm": False}),
+    "leaky ReLUs, no gates": ({}, {"gate": False}),
+    "tanh as output activation": ({}, {"bounded": True}),
     "attention at the bottom": ({}, {"attention": True}),
     "from full size": ({}, {"widths": [32, 64, 96, 128], "blocks": [1, 2, 2, 2], "down": 1}),
     "from a quarter": ({}, {"widths": [96, 128], "blocks": [3, 3], "down": 4}),
-    "wider": ({}, {"widths": [64, 128, 192], "blocks": [2, 2, 3]}),
+    "wider": ({}, {"widths": [64, 128, 192]}),
+    "deeper": ({}, {"blocks": [3, 3, 4]}),
     "shallower": ({}, {"blocks": [1, 1, 1]}),
     "AdamW, 2e-3": ({"optimizer": "adamw", "lr": "2e-3"}, {}),
-    "Muon, 1e-3": ({"lr": "1e-3"}, {}),
+    "Muon, 3e-3": ({"lr": "3e-3"}, {}),
     "batches of 16, as many pictures": ({"batch": "16"}, {}),
     "one mosaic in a picture": ({"mosaics": "1 1"}, {}),
     "whole pictures, one mosaic": ({"mosaics": "1 1", "patch": "64"}, {}),
+    OTHER: ({}, {}),
 }
 """Command line options, and arguments of the network, that differ from `BASE`."""
 
@@ -53,8 +59,10 @@ def train(name: str, options: argparse.Namespace) -> Path:
         if "result" not in json.loads((run / settings.RUN).read_text("utf-8")):
             subprocess.run([sys.executable, "-m", "deepix", "train", "--resume", run], check=True)
         return run
-    command = [sys.executable, "-m", "deepix", "train", "restorer:small", "-d", options.data, "-o", run]
-    command += ["--validate", options.validate, "--steps", str(steps), "--validate-every", str(max(1, steps // 8))]
+    data = options.other if name == OTHER else options.data
+    command = [sys.executable, "-m", "deepix", "train", "restorer:small", "-d", data, "-o", run]
+    command += ["--validate", options.validate, "--validate-count", str(options.validate_count)]
+    command += ["--steps", str(steps), "--validate-every", str(max(1, steps // 4))]
     for option, value in given.items():
         command += [f"--{option}", *value.split()]
     for argument, content in arguments.items():
@@ -67,6 +75,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="packed pictures to train on")
     parser.add_argument("--validate", type=Path, default=SHARED / "challenge-val.npz")
+    parser.add_argument("--other", type=Path, help="packed pictures of another kind, for the variant that has them")
+    parser.add_argument("--validate-count", type=int, default=600, help="pictures of it")
     parser.add_argument("--steps", type=int, default=256, help="of 48 pictures each")
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--runs", type=Path, default=Path("runs/ablations"))
@@ -74,6 +84,8 @@ def main() -> None:
     options = parser.parse_args()
     rows, runs = [], []
     for name in options.variants:
+        if name == OTHER and options.other is None:
+            continue
         run = train(name, options)
         runs.append(str(run))
         config = json.loads((run / settings.RUN).read_text("utf-8"))["network"]["config"]
@@ -81,11 +93,12 @@ def main() -> None:
         with (run / "log.csv").open(encoding="utf-8") as file:
             log = list(csv.DictReader(file))
         rows.append((name, count, log))
-    print(f"\n{options.steps * int(BASE['batch']):,} pictures each; validated on {options.validate.name}\n")
-    print("| variant | parameters | after an eighth | after half | at the end | per picture |")
+    pictures = options.steps * int(BASE["batch"])
+    print(f"\n{pictures:,} pictures each, RMSE on {options.validate_count} of {options.validate.name}\n")
+    print("| variant | parameters | after a quarter | after half | at the end | per picture |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, count, log in rows:
-        at = [next(r for r in log if int(r["step"]) >= share * int(log[-1]["step"])) for share in (1 / 8, 1 / 2, 1)]
+        at = [next(r for r in log if int(r["step"]) >= share * int(log[-1]["step"])) for share in (1 / 4, 1 / 2, 1)]
         scores = " | ".join(f"{float(r['val_rmse']):.3f}" for r in at)
         print(f"| {name} | {count:,} | {scores} | {float(at[-1]['val_rmse_per_picture']):.3f} |")
     if options.plot:

@@ -160,7 +160,7 @@ def test_the_same_input_gives_the_same_output(model):
     mosaics = [Mosaic.rectangle(40, 30, 100, 90, 9), Mosaic.rectangle(200, 100, 90, 60, 30)]
     pixelated = pixelate(data.astronaut()[:200, :300], mosaics)
     first = runtime.estimate(pixelated, mosaics, model)
-    runtime._opened.cache_clear()
+    runtime._from_file.cache_clear()
     second = runtime.estimate(pixelated, mosaics[::-1], model)
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -305,6 +305,7 @@ def test_a_model_that_is_none_is_refused_in_one_line(model, tmp_path):
 
 
 def test_a_shipped_model_that_is_missing_says_so(monkeypatch, tmp_path):
+    runtime._shipped.cache_clear()
     monkeypatch.setattr(runtime.resources, "files", lambda package: tmp_path)
     with pytest.raises(deepix.DeepixError, match="'photo' is missing"):
         runtime.load("photo")

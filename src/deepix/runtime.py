@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from deepix import files
 from deepix.errors import DeepixError, InputError, reason
 from deepix.mosaic import Array, Grid, Mosaic, Rounding, cell_values, check, project, unknown
-from deepix.smooth import in_tiles, smooth, smooth_along, smooth_at_one_size, smooth_each
+from deepix.smooth import blurred, in_tiles, smooth, smooth_along, smooth_at_one_size, smooth_each
 from deepix.windows import Box, crop, grown, tiles, windows, within
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
-ROUNDS: tuple[int, ...] = (10, 10, 10, 10, 10)
+ROUNDS: tuple[int, ...] = (3, 3, 3)
 """Steps of the smooth start, see `deepix.smooth.smooth_at_one_size`."""
 CONTEXT = 6.0
 """Standard deviation (pixels) of the Gaussian under which local means and contrasts are taken."""
@@ -65,7 +65,7 @@ REACH = 2 * math.ceil(4 * CONTEXT)
 """Pixels from which on nothing changes the local contrast: the mean's Gaussian, and the contrast's after it."""
 BATCH_PIXELS = 1 << 18
 """Pixels that the network is given at a time, at least a tile: bounds memory."""
-ALONG = (10, 20)
+ALONG = (3, 8)
 """Steps for the differences of colours, see `deepix.smooth.smooth_along`."""
 LUMINANCE = (0.299, 0.587, 0.114)
 """Of the encoded red, green and blue (ITU-R BT.601)."""
@@ -138,18 +138,41 @@ def load(model: str | PathLike[str] = DEFAULT, threads: int | None = None) -> Mo
     InputError : no such file, or not a model of ours
     """
     if model in SHIPPED:
-        place = resources.files("deepix") / "weights" / f"{model}.onnx"
-        if not place.is_file():
-            raise DeepixError(f"the model '{model}' is missing from this installation: install Deepix anew")
-        return _opened(place.read_bytes(), f"{model}.onnx", threads)
+        return _shipped(str(model), threads)
     path = Path(model)
     if not path.exists():
         raise InputError(f"{path}: no such model: {', '.join(SHIPPED)}, or the path of an .onnx file")
-    return _opened(files.read_bytes(path), str(path), threads)
+    about = path.stat()
+    return _from_file(path, threads, about.st_mtime_ns, about.st_size)
 
 
 @lru_cache(maxsize=4)
-def _opened(content: bytes, name: str, threads: int | None) -> Model:
+def _shipped(model: str, threads: int | None) -> Model:
+    place = resources.files("deepix") / "weights" / f"{model}.onnx"
+    if not place.is_file():
+        raise DeepixError(f"the model '{model}' is missing from this installation: install Deepix anew")
+    return _opened(place.read_bytes(), f"{model}.onnx", threads)
+
+
+@lru_cache(maxsize=4)
+def _from_file(path: Path, threads: int | None, changed: int, size: int) -> Model:
+    """Open a file as it was when it was last changed (time in ns) and had this size (bytes)."""
+    return _opened(files.read_bytes(path), str(path), threads)
+
+
+def session(content: bytes, name: str, threads: int | None = None) -> InferenceSession:
+    """Open an ONNX model on the first of `PROVIDERS` that is installed; the same results on every run.
+
+    Parameters
+    ----------
+    content : the file's
+    name : what messages call it
+    threads : of the processor; None: all
+
+    Raises
+    ------
+    InputError : not a model that ONNX Runtime can use
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -163,16 +186,20 @@ def _opened(content: bytes, name: str, threads: int | None) -> Model:
     available = onnxruntime.get_available_providers()
     providers = [(provider, settings) for provider, settings in PROVIDERS.items() if provider in available]
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=providers)
+        return onnxruntime.InferenceSession(content, options, providers=providers)
     # ONNX Runtime has an exception of its own for each kind of damage, all of them derived from Exception only
     except Exception as error:
         raise InputError(f"{name}: not an ONNX model that can be used ({reason(error)})") from error
-    ours = [i.name for i in session.get_inputs()] == [INPUT] and [o.name for o in session.get_outputs()] == OUTPUTS
+
+
+def _opened(content: bytes, name: str, threads: int | None) -> Model:
+    opened = session(content, name, threads)
+    ours = [i.name for i in opened.get_inputs()] == [INPUT] and [o.name for o in opened.get_outputs()] == OUTPUTS
     try:
-        about = json.loads(session.get_modelmeta().custom_metadata_map["deepix"])
+        about = json.loads(opened.get_modelmeta().custom_metadata_map["deepix"])
         model = Model(
             str(about["name"]),
-            session,
+            opened,
             int(about["stride"]),
             (float(about["cells"][0]), float(about["cells"][1])),
             tuple(int(steps) for steps in about["rounds"]),
@@ -200,8 +227,8 @@ def features(z: Floats, pixelated: Floats, mosaics: Sequence[Mosaic]) -> tuple[F
     cells' width and height in units of `CELL_UNIT` pixels, 0 where known (see `Mosaic.coordinates`)
     float32 (H, W): the local contrast: the mosaic's standard deviation under a Gaussian, plus `FLOOR`
     """
-    mean = _blurred(pixelated)
-    contrast = np.sqrt(_blurred(np.square(pixelated - mean))) + np.float32(FLOOR)
+    mean = blurred(pixelated, CONTEXT)
+    contrast = np.sqrt(blurred(np.square(pixelated - mean), CONTEXT)) + np.float32(FLOOR)
     planes = np.zeros((7, *pixelated.shape), np.float32)
     planes[0] = (z - mean) / contrast
     planes[1] = (pixelated - mean) / contrast
@@ -212,25 +239,6 @@ def features(z: Floats, pixelated: Floats, mosaics: Sequence[Mosaic]) -> tuple[F
         for plane, values in zip(planes[3:], grid, strict=True):
             plane[m.box] += np.where(m.area, values, 0)
     return planes, contrast
-
-
-def _blurred(plane: Floats) -> Floats:
-    if max(plane.shape) > 4 * REACH:
-        from scipy.ndimage import gaussian_filter  # here, because training does without SciPy
-
-        result: Floats = gaussian_filter(plane, CONTEXT)
-        return result
-    down, across = (_blurring(n) for n in plane.shape)
-    return np.asarray(down @ plane @ across.T, np.float32)
-
-
-@lru_cache(maxsize=64)
-def _blurring(size: int) -> Floats:
-    """Return the matrix of `gaussian_filter` along an axis: for small windows quicker than the filter."""
-    from scipy.ndimage import gaussian_filter1d
-
-    matrix: Floats = gaussian_filter1d(np.eye(size), CONTEXT, axis=0).astype(np.float32)
-    return matrix
 
 
 # ── photos ───────────────────────────────────────────────────────────────────────────────────────

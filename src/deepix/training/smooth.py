@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deepix.smooth import CONTRAST, RADIUS, TWIST
+from deepix.smooth import CONTRAST, RADIUS, SPREAD, SPREAD_WEIGHT, TWIST
 from deepix.training.mosaics import Mosaics
 
 TRUNCATE = 4.0
@@ -51,16 +51,20 @@ def _gaussian(deviation: float) -> Tensor:
     return kernel / kernel.sum()
 
 
-def blur(x: Tensor, deviation: float) -> Tensor:
-    """Return x (B, C, H, W) convolved with a Gaussian of this standard deviation in pixels.
+@cache
+def _blurring(size: int, deviation: float, mirrored: bool, device: torch.device) -> Tensor:
+    """Return the matrix of the convolution along an axis: on all devices quicker than a filter."""
+    kernel = _gaussian(deviation)
+    radius = len(kernel) // 2
+    eye = torch.eye(size)[None, None]
+    eye = _mirrored(eye, radius, 2) if mirrored else functional.pad(eye, (0, 0, radius, radius))
+    return functional.conv2d(eye, kernel.view(1, 1, -1, 1))[0, 0].to(device)
 
-    Edges are mirrored, the edge pixels doubled, as SciPy's `gaussian_filter` does by default.
-    """
-    kernel = _gaussian(deviation).to(x)
-    x = x.flatten(0, 1)[:, None]
-    for dim, shape in ((2, (1, 1, -1, 1)), (3, (1, 1, 1, -1))):
-        x = functional.conv2d(_mirrored(x, len(kernel) // 2, dim), kernel.view(shape))
-    return x
+
+def blur(x: Tensor, deviation: float, mirrored: bool = True) -> Tensor:
+    """Return x (B, C, H, W) convolved with a Gaussian: `deepix.smooth.blurred` for a batch."""
+    down, across = (_blurring(size, deviation, mirrored, x.device) for size in x.shape[2:])
+    return down @ x @ across.mT
 
 
 def _mirrored(x: Tensor, radius: int, dim: int) -> Tensor:
@@ -101,37 +105,33 @@ def _gradient(u: Tensor, tensor: tuple[Tensor, Tensor, Tensor] | None) -> Tensor
 def _descend(
     u: Tensor, tensor: tuple[Tensor, Tensor, Tensor] | None, free: Tensor, mosaics: Mosaics, steps: int
 ) -> Tensor:
-    cell, counts = mosaics.cell, mosaics.counts.clamp(min=1).to(u.dtype)
-    residual = -_force(u, tensor, free, cell, counts)[0]
-    direction, size = residual, _dot(residual, residual)
+    cell, counts = mosaics.cell.flatten(1), mosaics.counts.clamp(min=1).to(u.dtype)
+
+    def allowed(f: Tensor) -> Tensor:
+        """Return the part of a force that moves neither known pixels nor means of cells."""
+        values = f.flatten(1)
+        means = torch.zeros_like(counts).scatter_add(1, cell, values) / counts
+        return (values - means.gather(1, cell)).view_as(f) * free
+
+    def relaxed(residual: Tensor) -> Tensor:
+        return allowed(residual + SPREAD_WEIGHT * blur(residual, SPREAD, mirrored=False))
+
+    residual = -allowed(_gradient(u, tensor))
+    direction = relaxed(residual)
+    size = _dot(residual, direction)
     enough = torch.maximum(1e-6 * size, 1e-12 * _dot(u, u))
-    for _ in range(steps):
-        product, along = _force(direction, tensor, free, cell, counts)
-        u, residual, direction, size = _step(u, residual, direction, size, product, along, enough)
+    for step in range(steps):
+        product = allowed(_gradient(direction, tensor))
+        # a picture that is done takes steps of length 0 from here on
+        length = torch.where(size > enough, size / _dot(direction, product), 0)
+        u = u + length * direction
+        if step == steps - 1:
+            break
+        residual = residual - length * product
+        towards = relaxed(residual)
+        previous, size = size, _dot(residual, towards)
+        direction = towards + torch.where(previous > enough, size / previous, 0) * direction
     return u
-
-
-def _force(
-    v: Tensor, tensor: tuple[Tensor, Tensor, Tensor] | None, free: Tensor, cell: Tensor, counts: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return the gradient at v in the null space, and its product with v."""
-    f = _gradient(v, tensor).flatten(1)
-    cell = cell.flatten(1)
-    means = torch.zeros_like(counts).scatter_add(1, cell, f) / counts
-    f = (f - means.gather(1, cell)).view_as(v) * free
-    return f, _dot(v, f)
-
-
-def _step(
-    u: Tensor, residual: Tensor, direction: Tensor, size: Tensor, product: Tensor, along: Tensor, enough: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    # a picture that is done takes steps of length 0 from here on
-    length = torch.where(size > enough, size / along, 0)
-    u = u + length * direction
-    residual = residual - length * product
-    after = _dot(residual, residual)
-    direction = residual + torch.where(after > enough, after / size, 0) * direction
-    return u, residual, direction, after
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

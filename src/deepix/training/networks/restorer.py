@@ -27,7 +27,7 @@ from deepix.training.networks.base import Network
 from deepix.training.smooth import blur, smooth
 
 SLOPE = 0.1
-"""Of the activation below 0. Plain ReLUs all died: kernels took large steps before their blocks counted."""
+"""Below 0, of the leaky ReLUs that gates are compared with."""
 
 
 class Norm(nn.Module):
@@ -44,19 +44,32 @@ class Norm(nn.Module):
 
 
 class Block(nn.Module):
-    """x + conv(leaky relu(conv(norm(x)))), the last convolution starting at zero."""
+    """x + conv(a · b), (a, b) = conv(norm(x)): a gate, no other activation; the last convolution starts at zero.
 
-    def __init__(self, width: int, norm: bool = True):
+    The gate is that of "Simple Baselines for Image Restoration" (Chen et al., 2022). Units of ReLUs, leaky ones too,
+    drift below zero here and stay there: most of an error cannot be predicted, so that gradients are mostly noise.
+    a and b have 2/3 of the channels, so that gates cost as much as leaky ReLUs do.
+    """
+
+    def __init__(self, width: int, norm: bool = True, gate: bool = True):
         super().__init__()
+        inner = 16 * max(round(width / 24), 1) if gate else width
+        self.gate = gate
         self.norm = Norm(width) if norm else nn.Identity()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv1 = nn.Conv2d(width, 2 * inner if gate else inner, 3, padding=1)
+        self.conv2 = nn.Conv2d(inner, width, 3, padding=1)
         _zero(self.conv2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width, H, W) to the same shape."""
-        y: Tensor = self.conv2(functional.leaky_relu(self.conv1(self.norm(x)), SLOPE))
-        return x + y
+        y = self.conv1(self.norm(x))
+        if self.gate:
+            a, b = y.chunk(2, dim=1)
+            y = a * b
+        else:
+            y = functional.leaky_relu(y, SLOPE)
+        change: Tensor = self.conv2(y)
+        return x + change
 
 
 class Attention(nn.Module):
@@ -92,26 +105,33 @@ class UShape(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, widths: Sequence[int], blocks: Sequence[int], attention: bool, down: int, norm: bool
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        attention: bool,
+        down: int,
+        norm: bool,
+        gate: bool,
     ):
         super().__init__()
         self.down = down
         first = widths[0]
         self.stem = nn.Conv2d(inputs * down**2, first, 3, padding=1)
         self.encoders = nn.ModuleList(
-            nn.Sequential(*(Block(width, norm) for _ in range(count)))
+            nn.Sequential(*(Block(width, norm, gate) for _ in range(count)))
             for width, count in zip(widths[:-1], blocks[:-1], strict=True)
         )
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         bottom: list[nn.Module] = []
         for _ in range(blocks[-1]):
-            bottom.append(Block(widths[-1], norm))
+            bottom.append(Block(widths[-1], norm, gate))
             if attention:
                 bottom.append(Attention(widths[-1]))
         self.bottom = nn.Sequential(*bottom)
         self.ups = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in reversed(list(pairwise(widths))))
         self.decoders = nn.ModuleList(
-            nn.Sequential(*(Block(width, norm) for _ in range(count)))
+            nn.Sequential(*(Block(width, norm, gate) for _ in range(count)))
             for width, count in reversed(list(zip(widths[:-1], blocks[:-1], strict=True)))
         )
         self.head = nn.Conv2d(first, down**2, 3, padding=1)
@@ -153,8 +173,9 @@ class Restorer(Network):
     window : side of the window around the unknown pixels, in pixels; a multiple of every scale
     offset : what cells lack on average, see `deepix.training.mosaics.project`
     rounds : steps of the smooth start, see `deepix.smooth.smooth_at_one_size`; none: start from the mosaic
-    attention, norm, grid, consistent : for ablations: self-attention after each block at the bottom; normalise in the
-        blocks; give the network the grid; end in `project` or in a plain composite
+    attention, norm, gate, bounded, grid, consistent : for ablations: self-attention after each block at the bottom;
+        normalise in the blocks; gates, else leaky ReLUs; tanh as the output's activation, else none; give the network
+        the grid; end in `project` or in a plain composite
     """
 
     def __init__(
@@ -167,15 +188,18 @@ class Restorer(Network):
         rounds: Sequence[int] = ROUNDS,
         attention: bool = False,
         norm: bool = True,
+        gate: bool = True,
+        bounded: bool = False,
         grid: bool = True,
         consistent: bool = True,
     ):
         super().__init__()
-        self.window, self.offset, self.rounds, self.grid, self.consistent = window, offset, rounds, grid, consistent
+        self.window, self.offset, self.rounds = window, offset, rounds
+        self.bounded, self.grid, self.consistent = bounded, grid, consistent
         self.stride = down * 2 ** (len(widths) - 1)
         if window % self.stride:
             raise ValueError(f"window must be a multiple of {self.stride} for these scales, not {window}")
-        self.body = UShape(7 if grid else 3, widths, blocks, attention, down, norm)
+        self.body = UShape(7 if grid else 3, widths, blocks, attention, down, norm, gate)
 
     def restore(self, sample: Sample) -> Tensor:
         """Return the restorations, float32 (B, 1, H, W)."""
@@ -196,7 +220,7 @@ class Restorer(Network):
         height, width = x.shape[2:]
         x = functional.pad(x, (0, -width % self.stride, 0, -height % self.stride))
         change, deviation = (y[..., :height, :width].float() for y in self.body(x))
-        z = z + contrast * change
+        z = z + contrast * (change.tanh() if self.bounded else change)
         if self.consistent:
             z = maths.project(z, pixelated, mosaics, self.offset)
         else:
