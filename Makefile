@@ -1,7 +1,7 @@
 # make demo   sets up .venv, restores sample pictures and those named: make demo FILES="a.jpg b.png"
 # make test   sets up .venv with everything, lints, checks types, tests
 # make bench  prints the benchmarks
-# make train-challenge, make train-photo   trains a shipped model for MINUTES=60 more, on pictures in DATA=../shared/data
+# make train-challenge, train-photo, train-locator   trains a shipped model for MINUTES=60 more, on DATA=../shared/data
 # make ship   puts what was trained in the shipped models' place, where it validates better
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ FILES ?=
 MINUTES ?= 60
 DATA ?= ../shared/data
 
-.PHONY: demo test bench train-challenge train-photo ship clean
+.PHONY: demo test bench train-challenge train-photo train-locator ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -42,7 +42,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/mosaics.py
 	$(BIN)/python benchmarks/challenge_testset.py
 
-train-challenge train-photo: train-%: $(VENV)/.dev
+train-challenge train-photo train-locator: train-%: $(VENV)/.dev
 	$(BIN)/deepix train --recipe recipes/$*.toml --data $(DATA) --minutes $(MINUTES)
 
 ship: $(VENV)/.dev

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from deepix import files
 from deepix.cli.common import extra, note, out
 from deepix.training.settings import Augment, Loss, Optimizer, Schedule, Settings
+
+if TYPE_CHECKING:
+    from deepix.training.recipes import Recipe
 
 _BUDGET, _DATA, _LEARNING, _MACHINE = "Budget", "Data", "Learning", "Machine"
 
@@ -290,7 +294,10 @@ def train(
         _only(context, {"recipe", "data", "minutes", "quiet"}, "a recipe says all else: --data and --minutes")
         if data is None or minutes is None:
             raise typer.BadParameter("give --data and --minutes too", param_hint="--recipe")
-        result = recipes.train(recipes.read(recipe), minutes, data, ship.SHIPPED, say, bar)
+        chosen = recipes.read(recipe)
+        if chosen.side is not None:
+            return _train_locator(chosen, minutes, data, say, bar)
+        result = recipes.train(chosen, minutes, data, ship.SHIPPED, say, bar)
     else:
         for value, name in ((network, "NETWORK"), (data, "--data"), (run, "--output")):
             if value is None:
@@ -347,6 +354,24 @@ def train(
     )
     if not result.finished:
         note(f"interrupted; go on with: deepix train --resume {result.run}")
+        raise typer.Exit(130)
+
+
+def _train_locator(recipe: Recipe, minutes: float, data: Path, say: Callable[[str], None], bar: bool) -> None:
+    from deepix.training import fit, locator, ship, weights
+
+    result = locator.train_recipe(recipe, minutes, data, ship.SHIPPED, say, bar)
+    if not fit.first_process():
+        return
+    best = result.best
+    out.print(
+        f"{result.run / weights.BEST}: validation loss {best['val_loss']:.4f}, {best['found']:.1%} of the mosaics "
+        f"found, alarms in {best['alarms_clean']:.1%} of the photos, at step {best['step']:.0f}; "
+        f"{result.pictures_per_second:.0f} examples/s",
+        markup=False,
+    )
+    if not result.finished:
+        note("interrupted; the same command goes on")
         raise typer.Exit(130)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deepix.cli.common import extra, note, out
+
+if TYPE_CHECKING:
+    from deepix.training.recipes import Recipe
 
 app = typer.Typer(no_args_is_help=True, help="Import, inspect, export and ship the weights of networks.")
 
@@ -76,9 +79,9 @@ def export(
     name: Annotated[str, typer.Option(help="What the model is called.", show_default=False)],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
-    """Write a trained restorer as ONNX, for use without PyTorch, after comparing the two.
+    """Write a trained restorer or locator as ONNX, for use without PyTorch, after comparing the two.
 
-    The deviations are not calibrated: that is what deepix weights ship does.
+    A restorer's deviations are not calibrated: that is what deepix weights ship does.
 
     [bold]Example[/]
 
@@ -86,11 +89,19 @@ def export(
     """
     with extra("train"):
         from deepix.training import export as onnx
+        from deepix.training import weights
 
-    about = onnx.export(source, output, name, overwrite=overwrite)
+    if weights.metadata(source).config["name"] == "locator":
+        with extra("train"):
+            from deepix.training import locator_export
+
+        about = locator_export.export_locator(source, output, name, overwrite=overwrite)
+        agreement = f"{about['difference']:.1g}"
+    else:
+        about = onnx.export(source, output, name, overwrite=overwrite)
+        agreement = f"{255 * about['difference']:.1g} levels of 255"
     out.print(
-        f"{source} -> {output}: {about['parameters']:,} parameters; ONNX Runtime agrees with PyTorch to "
-        f"{255 * about['difference']:.1g} levels of 255",
+        f"{source} -> {output}: {about['parameters']:,} parameters; ONNX Runtime agrees with PyTorch to {agreement}",
         markup=False,
     )
 
@@ -102,7 +113,7 @@ def score(
     data: Data,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Score a restorer on the validation pictures of a recipe: RMSE over unknown pixels, 0–255, and its deviations.
+    """Score weights on the validation pictures of a recipe: RMSE over unknown pixels, 0–255; or mosaics located.
 
     [bold]Example[/]
 
@@ -112,7 +123,11 @@ def score(
         from deepix.training import export as onnx
         from deepix.training import recipes, ship
 
-    scores, calibration = ship.score(onnx.load(source), recipes.read(recipe), data)
+    chosen = recipes.read(recipe)
+    if chosen.side is not None:
+        _score_locator(source, chosen, data, as_json)
+        return
+    scores, calibration = ship.score(onnx.load(source), chosen, data)
     if as_json:
         print(json.dumps({**scores, "calibration": calibration}))
         return
@@ -123,6 +138,25 @@ def score(
             markup=False,
         )
     out.print(f"calibration: {calibration:.3f}")
+
+
+def _score_locator(source: Path, recipe: Recipe, data: Path, as_json: bool) -> None:
+    with extra("train"):
+        from deepix.training import locator_export
+
+    scores = locator_export.score(locator_export.load(source), recipe, data, note)
+    if as_json:
+        print(json.dumps(scores))
+        return
+    out.print(
+        f"{scores['examples']:,} examples: loss {scores['loss']:.4f}; places: precision {scores['precision']:.3f}, "
+        f"recall {scores['recall']:.3f}; error of a cell's base-2 logarithm {scores['size_error']:.3f}",
+        markup=False,
+    )
+    for kind, share in scores["found"].items():
+        out.print(f"  {kind}: {share:.1%} found, mean overlap {scores['overlap'][kind]:.3f}", markup=False)
+    for kind, share in scores["alarms"].items():
+        out.print(f"  {kind}, without mosaics: alarms in {share:.1%}", markup=False)
 
 
 @app.command("ship")
@@ -140,8 +174,11 @@ def ship_(
       deepix weights ship recipes/*.toml --data ../shared/data
     """
     with extra("train"):
+        from deepix.training import locator_export, ship
         from deepix.training import recipes as training_recipes
-        from deepix.training import ship
 
     for recipe in [training_recipes.read(path) for path in recipes]:
-        ship.ship(recipe, data, say=note)
+        if recipe.side is not None:
+            locator_export.ship(recipe, data, say=note)
+        else:
+            ship.ship(recipe, data, say=note)

@@ -127,6 +127,24 @@ def to_onnx(network: Restorer, about: Mapping[str, Any]) -> bytes:
     side = 3 * network.stride
     batch, down, across = (torch.export.Dim(name, min=1) for name in ("batch", "down", "across"))
     shapes = {"x": {0: batch, 2: network.stride * down, 3: network.stride * across}}
+    model = convert(network.body, torch.zeros(2, 7, side, side + network.stride), [INPUT], OUTPUTS, shapes)
+    model.metadata_props.add(key=KEY, value=json.dumps(about))
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def convert(
+    module: torch.nn.Module, example: torch.Tensor, inputs: list[str], outputs: list[str], shapes: dict[str, Any]
+) -> Any:
+    """Return a module as an ONNX model (`onnx.ModelProto`), without a word of the exporter's or of our sources.
+
+    Parameters
+    ----------
+    module : in evaluation mode, on the CPU
+    example : of its input
+    inputs, outputs : their names in the model
+    shapes : which sides may differ, as `torch.onnx.export` has it
+    """
     chatter = logging.getLogger("torch.onnx")
     level = chatter.level
     chatter.setLevel(logging.ERROR)
@@ -134,10 +152,10 @@ def to_onnx(network: Restorer, about: Mapping[str, Any]) -> bytes:
         with warnings.catch_warnings(), redirect_stdout(StringIO()):
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                network.body,
-                (torch.zeros(2, 7, side, side + network.stride),),
-                input_names=[INPUT],
-                output_names=OUTPUTS,
+                module,
+                (example,),
+                input_names=inputs,
+                output_names=outputs,
                 dynamic_shapes=shapes,
                 dynamo=True,
                 verbose=False,
@@ -149,9 +167,7 @@ def to_onnx(network: Restorer, about: Mapping[str, Any]) -> bytes:
     for node in model.graph.node:  # names and places of our sources, of no use to anybody
         del node.metadata_props[:]
         node.doc_string = ""
-    model.metadata_props.add(key=KEY, value=json.dumps(about))
-    content: bytes = model.SerializeToString()
-    return content
+    return model
 
 
 def open_model(content: bytes) -> onnxruntime.InferenceSession:

@@ -193,12 +193,12 @@ def _fit(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -> Re
     }
     budget = Budget(settings, batches, validation)
     record = Record(settings, budget, data, say)
-    description = _description(settings, network, data)
+    description = describe(settings, network, data)
     if done is not None:
-        description = _resumed(description, run, done)
+        description = resumed(description, run, done)
     if first_process():
         files.make_folder(run)
-        _write_json(run / RUN, description)
+        write_json(run / RUN, description)
         count = sum(p.numel() for p in network.parameters())
         say(f"{settings.network}: {count:,} parameters; {len(indices):,} pictures to train on, "
             f"{len(validation.pixels):,} to validate; writing {run}")  # fmt: skip
@@ -207,7 +207,7 @@ def _fit(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -> Re
             say(f"note: no {what}, because {missing} is not installed")
 
     try:
-        trainer = _trainer(settings, record, budget, bar)
+        trainer = make_trainer(settings, record, budget, bar)
     except (MisconfigurationException, ValueError) as error:
         raise DeepixError(
             f"Lightning cannot train with this accelerator, strategy or precision: {reason(error)}"
@@ -224,7 +224,7 @@ def _fit(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -> Re
     )  # fmt: skip
     if trainer.is_global_zero:
         outcome = {key: value for key, value in asdict(result).items() if key not in ("run", "weights")}
-        _write_json(run / RUN, {**description, "result": outcome})
+        write_json(run / RUN, {**description, "result": outcome})
     return result
 
 
@@ -257,10 +257,10 @@ def minutes_used(run: Path | str) -> float:
     ------
     InputError : the checkpoint is damaged
     """
-    return _used(Path(run) / LAST)[1] / 60
+    return used(Path(run) / LAST)[1] / 60
 
 
-def _used(checkpoint: Path) -> tuple[int, float]:
+def used(checkpoint: Path) -> tuple[int, float]:
     """Return after how many steps and seconds a checkpoint was written; InputError if it is damaged."""
     try:
         state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -276,17 +276,18 @@ def _used(checkpoint: Path) -> tuple[int, float]:
 
 def _steps_done(checkpoint: Path, settings: Settings, count: int) -> int:
     """Return after which step a checkpoint was written; InputError if it is damaged or nothing is left to do."""
-    done, used = _used(checkpoint)
+    done, seconds = used(checkpoint)
     total = budget_steps(settings, count)
-    if done >= total if total is not None else used >= 60 * (settings.minutes or 0):
+    if done >= total if total is not None else seconds >= 60 * (settings.minutes or 0):
         raise InputError(
-            f"{settings.run}: its budget is used up ({done} steps, {used / 60:.1f} minutes); "
+            f"{settings.run}: its budget is used up ({done} steps, {seconds / 60:.1f} minutes); "
             "give a larger one in minutes, steps or epochs"
         )
     return done
 
 
-def _trainer(settings: Settings, record: Record, budget: Budget, bar: bool) -> pl.Trainer:
+def make_trainer(settings: Settings, record: pl.Callback, budget: Budget, bar: bool) -> pl.Trainer:
+    """Return Lightning's trainer for a run; `budget` and `record` are told of all that happens."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     callbacks: list[pl.Callback] = [record]  # before the average, to find it in the network's place
@@ -325,7 +326,7 @@ def _trainer(settings: Settings, record: Record, budget: Budget, bar: bool) -> p
     )
 
 
-def _description(settings: Settings, network: networks.Network, data: dict[str, Any]) -> dict[str, Any]:
+def describe(settings: Settings, network: networks.Network, data: dict[str, Any]) -> dict[str, Any]:
     """Return what `run.json` says."""
     packages = ("torch", "lightning", "numpy", "pillow")
     return {
@@ -345,7 +346,7 @@ def _description(settings: Settings, network: networks.Network, data: dict[str, 
     }
 
 
-def _resumed(description: dict[str, Any], run: Path, step: int) -> dict[str, Any]:
+def resumed(description: dict[str, Any], run: Path, step: int) -> dict[str, Any]:
     """Return what `run.json` says of a run that goes on after a step: how it began, and how it was resumed."""
     try:
         before = json.loads((run / RUN).read_text("utf-8"))
@@ -362,5 +363,6 @@ def _resumed(description: dict[str, Any], run: Path, step: int) -> dict[str, Any
     return {**description, **first, "resumed": [*before.get("resumed", []), again]}
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write what `run.json` says, in one step."""
     files.write_bytes(path, (json.dumps(content, indent=2) + "\n").encode(), overwrite=True)

@@ -5,6 +5,8 @@
 A recipe is TOML, named as its model: `purpose` and `limits` (for the model's card), `data` and `validation` (a packed
 file, its `sources` in the folder of data and their `crops`; or a file in that folder), `settings` (of `Settings`) and
 `gpu` (those that differ where there is one). Other paths are meant from the folder where one works, the checkout's.
+A locator's has the `side` of its examples in the place of `crops`, see `deepix.training.locator`; `times` then says how
+many are drawn of a photo.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class Source(NamedTuple):
     """Pictures of a recipe: a file in the folder of data, how often it is taken, what it is, under which terms."""
 
     file: str
-    times: int = 1
+    times: float = 1
     what: str = ""
     terms: str = ""
 
@@ -46,11 +48,12 @@ class Recipe:
     name : the model's
     purpose, limits : text for the model's card
     data : packed file to train on
-    crops : how it is packed
+    crops : how it is packed; None: examples for a locator
+    side : of these, in pixels
     sources : from what
     validation : file to validate with: packed, if there are `validation_sources`, else in the folder of data
     validation_what : in words
-    validation_sources, validation_crops : how it is packed
+    validation_sources, validation_crops : how it is packed; of a locator's, `validation_times` is of each source
     also : a file of `challenge.read_examples` in the folder of data that the model's card has a score on too
     settings, gpu : of `Settings`, without budget and paths
     """
@@ -59,12 +62,14 @@ class Recipe:
     purpose: str
     limits: tuple[str, ...]
     data: Path
-    crops: pictures.Crops
+    crops: pictures.Crops | None
+    side: int | None
     sources: tuple[Source, ...]
     validation: Path
     validation_what: str
     validation_sources: tuple[str, ...]
     validation_crops: pictures.Crops | None
+    validation_times: tuple[float, ...]
     also: str | None
     settings: dict[str, Any]
     gpu: dict[str, Any]
@@ -95,12 +100,14 @@ def read(path: Path | str) -> Recipe:
             purpose=" ".join(content["purpose"].split()),
             limits=tuple(content["limits"]),
             data=Path(data["file"]),
-            crops=_crops(data["crops"]),
+            crops=None if "side" in data else _crops(data["crops"]),
+            side=data.get("side"),
             sources=tuple(Source(**source) for source in data["sources"]),
             validation=Path(validation["file"]),
             validation_what=validation["what"],
             validation_sources=tuple(validation.get("sources", ())),
-            validation_crops=_crops(validation["crops"]) if "sources" in validation else None,
+            validation_crops=_crops(validation["crops"]) if "crops" in validation else None,
+            validation_times=tuple(validation.get("times", ())),
             also=validation.get("also"),
             settings=settings,
             gpu=gpu,
@@ -184,7 +191,9 @@ def train(
     network = Path(given["network"])
     if network.suffix == weights.SUFFIX and not network.exists():
         raise InputError(f"{network}: no such weights to start from; train and ship that model first")
-    data = _packed(recipe.data, [s.file for s in recipe.sources for _ in range(s.times)], recipe.crops, folder, say)
+    assert recipe.crops is not None
+    files_of = [s.file for s in recipe.sources for _ in range(int(s.times))]
+    data = _packed(recipe.data, files_of, recipe.crops, folder, say)
     validate = validation_file(recipe, folder, say)
     settings = Settings(**given, data=str(data), run=str(recipe.run), validate=str(validate), minutes=minutes)
     say(f"beginning {recipe.run} from {settings.network}")

@@ -182,7 +182,7 @@ def card(recipe: Recipe, described: dict[str, Any], size: int, config: dict[str,
         "",
         "RMSE over unknown pixels, 0–255, rounded to integers:",
         "",
-        *_table(
+        *table(
             ("validated with", "pictures", "pooled", "per picture"),
             [(w, f"{s['pictures']:,}", f"{s['rmse']:.3f}", f"{s['rmse_per_picture']:.3f}") for w, s in rows],
         ),
@@ -199,7 +199,7 @@ def card(recipe: Recipe, described: dict[str, Any], size: int, config: dict[str,
         "",
         "## Training",
         "",
-        *_table(
+        *table(
             ("from", "with", "pictures seen", "minutes", "steps of", "optimizer", "device"),
             [
                 (
@@ -221,7 +221,7 @@ def card(recipe: Recipe, described: dict[str, Any], size: int, config: dict[str,
         "",
         "## Data",
         "",
-        *_table(
+        *table(
             ("trained on", "what", "terms"),
             [(f"`{source.file}`", source.what, source.terms) for source in recipe.sources],
         ),
@@ -243,7 +243,9 @@ def card(recipe: Recipe, described: dict[str, Any], size: int, config: dict[str,
     return "\n".join(lines)
 
 
-def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> list[str]:
+def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Return the lines of a table in Markdown."""
+
     def line(cells: Sequence[object]) -> str:
         return f"| {' | '.join(map(str, cells))} |"
 

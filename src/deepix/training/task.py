@@ -122,16 +122,21 @@ class Task(pl.LightningModule):
         return Score(math.sqrt(total / max(count, 1)), mean / max(n, 1))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimizer; only kernels and matrices decay."""
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.settings.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        groups = [group for group in groups if group["params"]]
-        makers: dict[Optimizer, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}
-        optimizer: torch.optim.Optimizer = makers[self.settings.optimizer](groups, lr=self.settings.lr)
-        return optimizer
+        """Return the optimizer."""
+        return optimizer_of(self.network, self.settings)
+
+
+def optimizer_of(network: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    """Return the optimizer of a network's parameters; only kernels and matrices decay."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    makers: dict[Optimizer, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}
+    optimizer: torch.optim.Optimizer = makers[settings.optimizer](groups, lr=settings.lr)
+    return optimizer
 
 
 class Muon(torch.optim.Optimizer):

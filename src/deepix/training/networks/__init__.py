@@ -15,6 +15,7 @@ from typing import Any
 from deepix.errors import DeepixError
 from deepix.training.networks import ancestor
 from deepix.training.networks.base import Network
+from deepix.training.networks.locator import Locator
 from deepix.training.networks.restorer import Restorer
 
 __all__ = ["FAMILIES", "Family", "Network", "create", "names"]
@@ -79,9 +80,12 @@ FAMILIES: dict[str, Family] = {
     ),
 }
 
+OTHERS = {"locator": Family(Locator, ("filters", "widths", "blocks"))}
+"""Networks that do not restore: made by name as the others, trained by modules of their own."""
+
 
 def names() -> list[str]:
-    """Return the named sizes, as `family:size`, and the families without any."""
+    """Return the restorers' named sizes, as `family:size`, and the families without any."""
     return [name for family, f in FAMILIES.items() for name in ([f"{family}:{s}" for s in f.sizes] or [family])]
 
 
@@ -103,7 +107,7 @@ def create(name: str, **overrides: Any) -> Network:
     {'name': 'deepixv1', 'shape': [5, 5, 5], 'kernels': [3, 5], 'batch_norm': True}
     """
     family_name, _, size = name.strip().lower().partition(":")
-    family = FAMILIES.get(family_name)
+    family = FAMILIES.get(family_name) or OTHERS.get(family_name)
     if family is None:
         raise DeepixError(f"no network is called {name!r}; there are {', '.join(names())}")
     signature = inspect.signature(family.network)

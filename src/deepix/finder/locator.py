@@ -1,0 +1,109 @@
+"""Where mosaics are, by a small network: maps at a quarter of the picture's size, whatever happened to the file.
+
+    luminance ─ tiles of pixels ─ network, in ONNX Runtime ─▶ pixelated, border, width, height
+
+What becomes of the maps, areas and grids, is not decided here. `deepix.training.locator` trains the network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepix import runtime
+from deepix.errors import DeepixError, InputError
+from deepix.finder.evidence import luminance
+from deepix.windows import tiles
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+Floats = NDArray[np.float32]
+
+STRIDE = 4
+"""Pixels of the picture to one of the maps, along each axis."""
+COARSEST = 32
+"""The network's scales: tiles begin at multiples of it, and their sides are."""
+TILE = 1536
+"""About the side of the network's tiles, in pixels: bounds memory."""
+OVERLAP = 256
+"""By how much a tile sees more than it says, in pixels: what lies further changes probabilities by less than 1e-3."""
+NAME = "locator"
+INPUT, OUTPUT = "luminance", "maps"
+LARGEST = 8.0
+"""Base-2 logarithm of the largest cell that the maps may hold."""
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """What the network says of a picture of H x W pixels; each map is float32 (⌈H/4⌉, ⌈W/4⌉).
+
+    Attributes
+    ----------
+    pixelated : probability in [0, 1] that the pixels there lie in a mosaic; at its outline about the share that does
+    border : probability in [0, 1] that a mosaic's outline passes there, against other pixels or another mosaic
+    width, height : of the cell, in pixels; mean something where `pixelated` is high
+    """
+
+    pixelated: Floats
+    border: Floats
+    width: Floats
+    height: Floats
+
+
+def maps(pixels: NDArray[Any], threads: int | None = None) -> Maps:
+    """Return where a picture seems to be pixelated, and with which cells.
+
+    Large pictures go through the network in tiles: memory grows with the maps only.
+
+    Parameters
+    ----------
+    pixels : uint8 or uint16 (H, W) or (H, W, C): gray, or colour with R, G, B first; not changed
+    threads : of the processor; None: all
+
+    Raises
+    ------
+    ValueError : the array is no picture of these types
+    DeepixError : the network is missing from the installation
+    """
+    if pixels.ndim not in (2, 3) or pixels.dtype not in (np.uint8, np.uint16) or not pixels.size:
+        raise ValueError(f"a picture must be uint8 or uint16 (H, W) or (H, W, C), not {pixels.dtype} {pixels.shape}")
+    session = _session(threads)
+    height, width = pixels.shape[:2]
+    result = np.empty((4, -(-height // STRIDE), -(-width // STRIDE)), np.float32)
+    for part, seen, inside in tiles((height, width), TILE, OVERLAP, COARSEST):
+        given = prepare(pixels[seen])
+        rows, columns = (slice(s.start // STRIDE, -(-s.stop // STRIDE)) for s in inside)
+        to_rows, to_columns = (slice(s.start // STRIDE, -(-s.stop // STRIDE)) for s in part)
+        result[:, to_rows, to_columns] = session.run([OUTPUT], {INPUT: given})[0][0, :, rows, columns]
+    with np.errstate(over="ignore"):  # e^88 is infinite in float32, and its inverse 0, which is meant
+        result[:2] = 1 / (1 + np.exp(-result[:2]))
+    result[2:] = np.exp2(result[2:].clip(0, LARGEST))
+    return Maps(*result)
+
+
+def prepare(pixels: NDArray[Any]) -> Floats:
+    """Return what the network sees of a picture: float32 (1, 1, H', W'), sides the next multiples of `COARSEST`.
+
+    The luminance in whole levels, as its examples have it, mirrored beyond the picture's right and lower side.
+    """
+    plane = np.rint(luminance(pixels))
+    height, width = plane.shape
+    padding = ((0, -height % COARSEST), (0, -width % COARSEST))
+    return np.pad(plane, padding, mode="symmetric")[None, None]
+
+
+@lru_cache(maxsize=2)
+def _session(threads: int | None) -> InferenceSession:
+    place = resources.files("deepix") / "weights" / f"{NAME}.onnx"
+    if not place.is_file():
+        raise DeepixError(f"the model '{NAME}' is missing from this installation: install Deepix anew")
+    session = runtime.session(place.read_bytes(), f"{NAME}.onnx", threads)
+    if [i.name for i in session.get_inputs()] != [INPUT] or [o.name for o in session.get_outputs()] != [OUTPUT]:
+        raise InputError(f"{NAME}.onnx: not a locator of Deepix")
+    return session
