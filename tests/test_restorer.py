@@ -102,7 +102,16 @@ def test_a_picture_of_large_or_many_areas_is_taken_whole(network):
 
 
 @pytest.mark.parametrize(
-    "option", [{"rounds": ()}, {"grid": False}, {"consistent": False}, {"attention": True}, {"norm": False}, {"gate": False}, {"bounded": True}]
+    "option",
+    [
+        {"rounds": ()},
+        {"grid": False},
+        {"consistent": False},
+        {"attention": True},
+        {"norm": False},
+        {"gate": False},
+        {"bounded": True},
+    ],
 )
 def test_what_an_ablation_changes_changes_the_result(option, sample):
     results = []

@@ -27,8 +27,9 @@ beats one for each (31.4 against 31.5), and is cheaper.
 
 The minimum for given D is approached by conjugate gradients within the null space of A: every step keeps the cells'
 means and the known pixels. They are preconditioned: the force is spread by a Gaussian, which comes near the inverse
-of the membrane's energy on what varies within cells. Their number grows with the cells' size in pixels, so large cells are first restored at half the size,
-recursively until cells are small; the result is where the next size starts.
+of the membrane's energy on what varies within cells. Steps are needed in proportion to the cells' size in pixels, so
+large cells are first restored at half the size, recursively until cells are small; the result is where the next size
+starts.
 """
 
 from __future__ import annotations
