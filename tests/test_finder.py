@@ -253,8 +253,9 @@ def test_a_wrong_seed_leads_to_area_and_grid():
 def test_no_span_is_better_than_the_best(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
     maps = Evidence.of(rng.integers(0, 256, (24, 40)).astype(np.float32).repeat(2, axis=1)[:, :60])
+    low, high = data.draw(st.sampled_from([(4, 58), (0, 60)]))
     cells = starts(3, 20, 5, 1)
-    best, (start, stop), size, line = best_span(maps, (4, 58), (3, 20), cells)
+    best, (start, stop), size, line = best_span(maps, (low, high), (3, 20), cells)
     value = maps.value(Seed((start, 3, stop - start, 17), (size, 5), (line, 1)))
 
     def other(a, b, width, origin):
@@ -262,10 +263,27 @@ def test_no_span_is_better_than_the_best(data):
 
     for _ in range(30):
         width = int(rng.integers(3, 20))
-        origin = int(rng.integers(4, 58 - width))
-        a, b = int(rng.integers(4, origin + 1)), int(rng.integers(origin + width, 59))
+        origin = int(rng.integers(low, high - width))
+        a, b = int(rng.integers(max(low, origin - width + 1), origin + 1)), int(rng.integers(origin + width, high + 1))
         assert other(a, b, width, origin) <= value + 1e-2
     assert best > -np.inf
+
+
+def test_the_best_span_of_a_mosaics_rows_is_its_own():
+    truth = Mosaic(150, 40, 158, 163, Grid(153, 45, 18, 15))
+    maps = Evidence.of(luminance(jpeg(pixelate(PHOTO, [truth]), 92)))
+    rows = starts(40, 203, 15, 45)
+    value, span, size, line = best_span(maps, (100, 400), (40, 203), rows)
+    assert (span, size, (line - 153) % 18) == ((150, 308), 18, 0)
+    shorter, inside, *_ = best_span(maps, (160, 300), (40, 203), rows)
+    assert 160 <= inside[0] < inside[1] <= 300
+    assert shorter < value
+
+
+def test_the_larger_the_picture_the_more_evidence_is_asked_for():
+    maps = Evidence.of(luminance(GRAY))
+    part = maps[:128, :128]
+    assert lossy.chance(maps) == pytest.approx(lossy.chance(part) + 2 * np.log(16))
 
 
 def test_evidence_does_not_depend_on_stripes(monkeypatch):

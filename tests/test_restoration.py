@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import data
 
 import deepix
-from deepix import Mosaic
+from deepix import Mosaic, restoration
 from deepix.mosaic import Grid
 
 
@@ -176,6 +176,20 @@ def test_methods_and_models_can_be_chosen(photo, mosaics, tmp_path):
         deepix.restore(pixelated, mosaics, model="nowhere.onnx")
     with pytest.raises(ValueError, match="'smooth'"):
         deepix.restore(pixelated, mosaics, method="magic")
+
+
+@pytest.mark.parametrize("method", ["network", "smooth"])
+@pytest.mark.parametrize("cell", [6, 20, (36, 12)])
+def test_what_is_left_out_changes_nothing(method, cell, monkeypatch):
+    large = np.tile(data.astronaut()[100:400, 100:400], (3, 4, 1))
+    mosaics = [Mosaic.rectangle(500, 400, 72, 60, cell)]
+    pixelated = deepix.pixelate(large, mosaics)
+    first = deepix.restore(pixelated, mosaics, method=method)
+    monkeypatch.setattr(restoration, "_around", lambda mosaics, shape: (slice(0, shape[0]), slice(0, shape[1])))
+    second = deepix.restore(pixelated, mosaics, method=method)
+    np.testing.assert_array_equal(first.image, second.image)
+    if method == "network":
+        np.testing.assert_allclose(first.uncertainty, second.uncertainty, rtol=1e-4)
 
 
 def test_cells_too_small_for_a_network_have_no_known_uncertainty(photo, tmp_path):

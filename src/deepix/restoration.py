@@ -6,8 +6,9 @@ it, and give back a picture of the same kind (a PIL image for paths and bytes).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from deepix import mosaic as maths
 from deepix.errors import DeepixError
 from deepix.mosaic import Mosaic, Rounding
 from deepix.smooth import smooth
+from deepix.windows import Box, grown
 
 Array = NDArray[Any]
 ImageLike = str | PathLike[str] | bytes | Image.Image | Array
@@ -28,6 +30,8 @@ Area = tuple[int, int, int, int] | tuple[int, int, int, int, int]
 Method = Literal["network", "smooth"]
 """Which restorer: `deepix.runtime.estimate`, or the training-free `deepix.smooth.smooth`."""
 
+LOOKED_AT = 9
+"""Cells (of 16 pixels at least) around mosaics in which pixels can matter: windows, and what is blurred for them."""
 LEAST_CONFIDENCE = 0.5
 """A grid fitted to an area that the user named must be at least this sure."""
 
@@ -45,6 +49,7 @@ class Restoration:
     noise : root mean square deviation of the input's pixels from their cells' means, in levels; 0 when the tiles are
         intact, and what the promise of consistency is held to when a lossy file disturbed them
     as_array : whether `image` is an array
+    unsure : mosaics that were found, but left as they are, because it is not sure where their cells lie
     uncertainty : float32, the shape of the picture's pixels: standard deviation of the restoration's error as the
         network expects it, in levels of the picture's type; the same in all channels, 0 on known pixels, not a number
         where cells are too small for the network. None without a network
@@ -56,6 +61,7 @@ class Restoration:
     noise: float
     as_array: bool = False
     uncertainty: NDArray[np.float32] | None = None
+    unsure: Sequence[Mosaic] = ()
 
     @property
     def mean_uncertainties(self) -> list[float | None]:
@@ -91,6 +97,8 @@ def restore(
     method: Method = "network",
     model: str | PathLike[str] | None = None,
     threads: int | None = None,
+    fast: bool = False,
+    force: bool = False,
 ) -> Restoration:
     """Restore the pixelated parts of a picture.
 
@@ -106,7 +114,10 @@ def restore(
     rounding : how the mosaic's program made integers of means; "truncate" for the 64x64 challenge
     method : "network", or "smooth" without any training
     model : "photo" (also None), "challenge", or the path of an .onnx file that `deepix weights export` wrote
-    threads : of the processor for the network; None: all
+    threads : of the processor for the networks; None: all
+    fast : find only what can be found without a network, see `deepix.find`
+    force : restore also what was found with a confidence below `deepix.finder.SURE`; else it is left as it is, and
+        named in `Restoration.unsure`
 
     Raises
     ------
@@ -116,10 +127,15 @@ def restore(
     ValueError : no such method
     """
     picture = images.load(image)
+    unsure: list[Mosaic] = []
     if mosaics is None:
-        mosaics = locate(picture, areas, mask, cell)
+        named = bool(areas) or mask is not None
+        mosaics = locate(picture, areas, mask, cell, fast=fast, threads=threads)
+        if not named:
+            mosaics, unsure = by_confidence(mosaics, force)
     as_array = isinstance(image, np.ndarray)
-    return restore_picture(picture, mosaics, rounding, method, model, threads, as_array=as_array)
+    result = restore_picture(picture, mosaics, rounding, method, model, threads, as_array=as_array)
+    return replace(result, unsure=unsure)
 
 
 def restore_picture(
@@ -137,26 +153,40 @@ def restore_picture(
     _check(mosaics, pixels)
     if not mosaics:
         return Restoration(picture, [], 0.0, 0.0, as_array)
+    if method not in ("network", "smooth"):
+        raise ValueError(f"no such method: {method!r}; there are 'network' and 'smooth'")
+    # what is far from all mosaics changes nothing, and a photo is large
+    box = _around(mosaics, pixels.shape)
+    seen, inside = pixels[box], [m.moved(-box[1].start, -box[0].start) for m in mosaics]
     deviation = None
     if method == "network":
         from deepix import runtime
 
-        estimate, deviation = runtime.estimate(pixels, mosaics, model or runtime.DEFAULT, rounding, threads)
+        estimate, spread = runtime.estimate(seen, inside, model or runtime.DEFAULT, rounding, threads)
+        deviation = np.zeros(pixels.shape[:2], np.float32)
+        deviation[box] = spread
         if pixels.ndim == 3:
             deviation = np.broadcast_to(deviation[..., None], pixels.shape)
-    elif method == "smooth":
-        estimate = smooth(pixels, mosaics, rounding)
     else:
-        raise ValueError(f"no such method: {method!r}; there are 'network' and 'smooth'")
-    restored = maths.quantize(estimate, pixels, mosaics, rounding)
+        estimate = smooth(seen, inside, rounding)
+    restored = pixels.copy()
+    restored[box] = maths.quantize(estimate, seen, inside, rounding)
     return Restoration(
         picture.with_pixels(restored),
         list(mosaics),
-        maths.consistency(restored, pixels, mosaics, rounding),
-        maths.noise(pixels, mosaics),
+        maths.consistency(restored[box], seen, inside, rounding),
+        maths.noise(seen, inside),
         as_array,
         deviation,
     )
+
+
+def _around(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> Box:
+    """Return the part of a picture that the mosaics and all that restorers look at around them lie in."""
+    cell = max(max(m.grid.width, m.grid.height) for m in mosaics)
+    rows = slice(min(m.y for m in mosaics), max(m.y + m.height for m in mosaics))
+    columns = slice(min(m.x for m in mosaics), max(m.x + m.width for m in mosaics))
+    return grown((rows, columns), math.ceil(LOOKED_AT * max(cell, 16)), shape)
 
 
 def _check(mosaics: Sequence[Mosaic], pixels: Array) -> None:
@@ -166,23 +196,31 @@ def _check(mosaics: Sequence[Mosaic], pixels: Array) -> None:
         raise DeepixError(str(error)) from error
 
 
-def find(image: ImageLike) -> list[Mosaic]:
+def find(image: ImageLike, *, fast: bool = False, threads: int | None = None) -> list[Mosaic]:
     """Find the pixelated areas of a picture and their grids.
 
     Parameters
     ----------
     image : as for `restore`
+    fast : without the network: only rectangles of cells in whole pixels, in files that are lossless or nearly so
+    threads : of the processor for the network; None: all
 
     Returns
     -------
-    The mosaics, from top to bottom, each with a confidence between 0 and 1; none for a clean picture
+    The mosaics, from top to bottom, each with a confidence between 0 and 1 of its area and grid; none for a clean
+    picture. `restore` leaves those below `deepix.finder.SURE` as they are.
 
     Raises
     ------
     InputError : the file cannot be read
     """
-    picture = images.load(image)
-    return _found(picture)
+    return locate(images.load(image), fast=fast, threads=threads)
+
+
+def by_confidence(mosaics: Sequence[Mosaic], force: bool = False) -> tuple[list[Mosaic], list[Mosaic]]:
+    """Return what was found in two lists: what is to be restored, and what is to be left as it is."""
+    sure = [m for m in mosaics if force or m.confidence >= finder.SURE]
+    return sure, [m for m in mosaics if m not in sure]
 
 
 def pixelate(image: ImageLike, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest") -> Image.Image | Array:
@@ -210,14 +248,20 @@ def pixelate(image: ImageLike, mosaics: Sequence[Mosaic], rounding: Rounding = "
 
 
 def locate(
-    picture: images.Picture, areas: Sequence[Area] = (), mask: Array | None = None, cell: int | None = None
+    picture: images.Picture,
+    areas: Sequence[Area] = (),
+    mask: Array | None = None,
+    cell: int | None = None,
+    *,
+    fast: bool = False,
+    threads: int | None = None,
 ) -> list[Mosaic]:
     """Return the mosaics that the user named by areas or a mask, with grids fitted where needed; else find them.
 
     Parameters
     ----------
     picture : as `deepix.images` has read it
-    areas, mask, cell : as for `restore`
+    areas, mask, cell, fast, threads : as for `restore`
 
     Raises
     ------
@@ -225,7 +269,7 @@ def locate(
     """
     pixels = picture.pixels
     if not areas and mask is None:
-        found = _found(picture)
+        found = _found(picture, fast, threads)
         # a cell size that the user knows settles what a finder can only guess
         return [m for m in found if cell is None or (m.grid.width, m.grid.height) == (cell, cell)]
     height, width = pixels.shape[:2]
@@ -244,9 +288,19 @@ def locate(
     return result
 
 
-def _found(picture: images.Picture) -> list[Mosaic]:
+def _found(picture: images.Picture, fast: bool, threads: int | None) -> list[Mosaic]:
     # of an array nobody knows where it comes from
-    return finder.find(picture.pixels, lossy=picture.lossy if picture.format else None)
+    lossy = picture.lossy if picture.format else None
+    found = finder.find(picture.pixels, lossy=lossy, fast=fast, threads=threads)
+    return [blended(picture.pixels, m) for m in found]
+
+
+def blended(pixels: Array, m: Mosaic) -> Mosaic:
+    """Return the mosaic with its grid blended, if that is how its pixels look: only where it is not in whole pixels."""
+    g = m.grid
+    if all(float(v).is_integer() for v in (g.x, g.y, g.width, g.height)):
+        return m
+    return maths.fit_blending(pixels, m)
 
 
 def _parts(mask: Array, shape: tuple[int, int]) -> list[NDArray[np.bool_]]:

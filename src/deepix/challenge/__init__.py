@@ -9,6 +9,7 @@ Its ranges and rounding rules are the constants of `protocol`; nothing else defi
 function says otherwise, x to the right and y down.
 """
 
+from deepix.challenge.blind import agreement, find_mosaic, find_mosaics
 from deepix.challenge.inspection import inspect
 from deepix.challenge.preparation import prepare, prepare_all, prepare_content, to_grayscale
 from deepix.challenge.protocol import (
@@ -50,7 +51,10 @@ __all__ = [
     "Restorer",
     "Score",
     "TestSet",
+    "agreement",
     "deserialise",
+    "find_mosaic",
+    "find_mosaics",
     "infer_mosaic",
     "infer_mosaics",
     "inspect",

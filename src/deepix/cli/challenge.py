@@ -113,17 +113,25 @@ def predict(
     rounding: Annotated[
         str, typer.Option("--round", metavar="HOW", help="nearest, or truncate as the ancestor did.")
     ] = "nearest",
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Find the mosaics in the pictures; say how near they are to the true ones.")
+    ] = False,
     device: Device = "auto",
     batch: Batch = 64,
     overwrite: Overwrite = False,
 ) -> None:
     """Restore a test set and write a submission file.
 
+    With --blind the masks are not looked at before the pictures are restored: they only say which pixels the submission
+    holds, and how good the rectangles are that were found.
+
     [bold]Examples[/]
 
       deepix challenge predict test_set.pkl --model smooth -o submission.bin
 
       deepix challenge predict test_set.pkl --model runs/best.safetensors -o submission.bin --device cpu
+
+      deepix challenge predict truth.npz --model challenge --blind -o blind.bin
     """
     from deepix import challenge, files
 
@@ -135,6 +143,12 @@ def predict(
             raise typer.BadParameter(f"{rounding!r} is neither nearest nor truncate", param_hint="--round")
     files.check_output(output, overwrite)
     pixelated, known, mosaics = challenge.read_task(test_set)
+    if blind:
+        with _progress("finding", len(pixelated)) as advance:
+            found = challenge.find_mosaics(pixelated, advance)
+        overlap, exact = challenge.agreement(found, mosaics)
+        out.print(f"rectangles found: intersection over union {overlap:.4f} (mean), exact grids {100 * exact:.2f} %")
+        mosaics = found
     (estimates,) = _estimates([model], pixelated, mosaics, device, batch)
     predictions = challenge.predictions(estimates, known, how)
     challenge.write_submission(output, predictions, overwrite)

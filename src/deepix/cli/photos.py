@@ -36,6 +36,9 @@ Areas = Annotated[
 MaskFile = Annotated[
     Path | None, typer.Option("--mask", metavar="FILE", help="A picture of the same size, white where pixelated.")
 ]
+Fast = Annotated[
+    bool, typer.Option("--fast", help="Find without the network: only intact rectangles, cells in whole pixels.")
+]
 Cell = Annotated[int | None, typer.Option("--cell", min=2, help="The cells' size in pixels.", show_default=False)]
 
 
@@ -61,6 +64,10 @@ def restore(
     area: Areas = None,
     mask: MaskFile = None,
     cell: Cell = None,
+    fast: Fast = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Restore also what was found with a confidence below 0.5.")
+    ] = False,
     method: Annotated[
         Method, typer.Option(help="A trained network, or the training-free restorer.", show_default=True)
     ] = Method.network,
@@ -98,9 +105,12 @@ def restore(
 ) -> None:
     """Restore the pixelated parts of pictures; the rest stays bit for bit.
 
-    The pixelated areas are found, unless --area or --mask names them. A restored picture is written beside its input as
-    NAME_restored, or to OUT; a JPEG becomes a PNG unless OUT says otherwise, because a lossy file would change the
-    rest. Of a folder, pictures in which nothing is found are named and not copied.
+    The pixelated areas are found, unless --area or --mask names them. Where it is not sure how the cells lie
+    (confidence below 0.5), an area is named and left as it is, unless --force is given.
+
+    A restored picture is written beside its input as NAME_restored, or to OUT; a JPEG becomes a PNG unless OUT says
+    otherwise, because a lossy file would change the rest. Of a folder, pictures in which nothing is found are named
+    and not copied.
 
     [bold]Examples[/]
 
@@ -112,7 +122,7 @@ def restore(
 
       deepix restore photo.png --uncertainty doubt.png
     """
-    from deepix import files, images, restoration, views
+    from deepix import files, finder, images, restoration, views
 
     if method is Method.smooth and (model or uncertainty):
         raise typer.BadParameter("--model and --uncertainty are of networks, not of --method smooth")
@@ -140,7 +150,9 @@ def restore(
             images.check_target(path, source, overwrite=overwrite)
         start = time.perf_counter()
         picture = images.read(source)
-        mosaics = restoration.locate(picture, areas, mask_array, cell)
+        mosaics = restoration.locate(picture, areas, mask_array, cell, fast=fast, threads=threads)
+        named = bool(areas) or mask_array is not None
+        mosaics, unsure = restoration.by_confidence(mosaics, force or named)
         result = restoration.restore_picture(picture, mosaics, "nearest", method.value, model, threads)
         report: dict[str, Any] = {
             "input": str(source),
@@ -149,10 +161,12 @@ def restore(
                 m.to_dict() | {"uncertainty": None if mean is None else round(mean, 3)}
                 for m, mean in zip(result.mosaics, result.mean_uncertainties, strict=True)
             ],
+            "unsure": [m.to_dict() for m in unsure],
+            "threshold": finder.SURE,
             "method": method.value,
             "consistency": result.consistency,
             "noise": round(result.noise, 3),
-            "notes": list(picture.notes),
+            "notes": [*picture.notes, *map(_left, unsure)],
         }
         if result.mosaics:
             files.make_folder(target.parent)
@@ -177,7 +191,9 @@ def restore(
     def say(report: dict[str, Any]) -> str:
         name = Path(report["input"])
         if not report["mosaics"]:
-            return f"{name}: nothing pixelated found; name it with --area or --mask" if not area and not mask else ""
+            if area or mask or report["unsure"]:
+                return ""
+            return f"{name}: nothing pixelated found; name it with --area or --mask"
         text = f"{name} -> {report['output']}: {_count(len(report['mosaics']), 'mosaic')}"
         text += f", {report['seconds']:.1f} s"
         if report["noise"]:
@@ -195,12 +211,16 @@ def find(
         Path | None,
         typer.Option(metavar="FILE", help="Draw what was found; a folder for several inputs.", show_default=False),
     ] = None,
+    fast: Fast = False,
     as_json: Json = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Find the pixelated areas of pictures and the grids of their cells.
+
+    The confidence, 0 to 1, is that of area and grid together: what is below 0.5 seems to be pixelated, but `deepix
+    restore` leaves it as it is unless told otherwise; what is below 0.15 is not reported.
 
     [bold]Examples[/]
 
@@ -210,7 +230,7 @@ def find(
 
       deepix find photo.png --overlay found.png
     """
-    from deepix import files, images, restoration, views
+    from deepix import files, finder, images, restoration, views
 
     jobs = _jobs(inputs, overlay)
     rows: list[tuple[str, ...]] = []
@@ -221,7 +241,7 @@ def find(
         if overlay:
             images.check_target(target, source, overwrite=overwrite)
         picture = images.read(source)
-        mosaics = restoration.locate(picture)
+        mosaics = restoration.locate(picture, fast=fast)
         if overlay:
             files.make_folder(target.parent)
             drawn = images.from_pil(views.overlay(images.to_pil(picture), mosaics))
@@ -231,6 +251,7 @@ def find(
             "input": str(source),
             "size": [picture.pixels.shape[1], picture.pixels.shape[0]],
             "mosaics": [m.to_dict() for m in mosaics],
+            "threshold": finder.SURE,
             "overlay": str(target) if overlay else None,
             "notes": list(picture.notes),
         }
@@ -373,15 +394,23 @@ def _drawn(spread: NDArray[np.float32], pixels: NDArray[Any], raw: bool) -> imag
 
 
 def _row(source: Path, m: Mosaic) -> tuple[str, ...]:
-    cell = f"{m.grid.width:g} x {m.grid.height:g}"
+    cell = f"{m.grid.width:.4g} x {m.grid.height:.4g}"
     shape = f"{m.width} x {m.height}" + ("" if m.mask is None else " (mask)")
-    return str(source), f"{m.x}, {m.y}", shape, f"{m.grid.x:g}, {m.grid.y:g}", cell, f"{m.confidence:.2f}"
+    return str(source), f"{m.x}, {m.y}", shape, f"{m.grid.x:.5g}, {m.grid.y:.5g}", cell, f"{m.confidence:.2f}"
 
 
 def _described(m: dict[str, Any]) -> str:
     (x, y, width, height), grid = m["area"], m["grid"]
-    cell = f"cells of {grid['cell_width']:g} x {grid['cell_height']:g} from {grid['x']:g}, {grid['y']:g}"
+    cell = f"cells of {grid['cell_width']:.4g} x {grid['cell_height']:.4g} from {grid['x']:.5g}, {grid['y']:.5g}"
     return f"  {width} x {height} at {x}, {y}: {cell}, confidence {m['confidence']:.2f}"
+
+
+def _left(m: Mosaic) -> str:
+    """Return the line that says that an area was left as it is."""
+    box = f"{m.x},{m.y},{m.width},{m.height}"
+    return f"{m.width} x {m.height} pixels at {m.x}, {m.y} left as they are: not sure of the cells (confidence " + (
+        f"{m.confidence:.2f}); --force restores them, --area {box},CELL with cells of your own"
+    )
 
 
 def _count(number: int, thing: str) -> str:

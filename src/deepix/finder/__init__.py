@@ -1,7 +1,8 @@
 """From a picture to its mosaics: where the tiles are, and which grid they lie on.
 
-`exact` finds tiles of exactly one colour, `lossy` those of lossy files. Proposal and fit are apart there: whatever
-proposes a `seeds.Seed` (a box and a grid, both about right) goes the same way through `lossy.follow` and the judgement.
+`exact` finds tiles of exactly one colour. A network (`locator`) says where the others are, and about how large their
+cells; `regions` makes mosaics of its maps. `lossy` alone, without a network, finds rectangles in lossy files of good
+quality. What they find is put together by the evidence for it.
 """
 
 from __future__ import annotations
@@ -11,53 +12,254 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from deepix.finder import exact, lossy
+from deepix.finder import exact, lossy, regions
 from deepix.finder.evidence import Evidence, luminance
 from deepix.finder.grid import fit_grid
-from deepix.finder.noise import SIDE
-from deepix.finder.seeds import Seed, shared
+from deepix.finder.noise import QUALITIES, SIDE
+from deepix.finder.seeds import Seed
 from deepix.mosaic import Mosaic
 
-__all__ = ["find", "fit_grid"]
+__all__ = ["REPORTED", "SURE", "find", "fit_grid"]
 
 INTACT = 5.0
 """How much more evidence a mosaic of nearly equal pixels needs to replace one of equal pixels."""
+REPORTED = 0.15
+"""The least confidence of a mosaic that is reported."""
+SURE = 0.5
+"""The least confidence of area and grid with which a mosaic is restored without being told to."""
+SMALL = 400_000
+"""Pixels up to which a picture is searched for small mosaics (`lossy`) that the network may not see."""
+FINE = min(QUALITIES)
+"""The least quality of files for which `lossy` is made."""
+UNSEEN = 0.8
+"""The least confidence of a nearly intact mosaic that the network does not see."""
+DOUBTFUL = 0.65
+"""… and of one that is too small for the network, or that it sees, but not well enough."""
+BESIDE = ((0, 0), (-4, 0), (4, 0), (0, -4), (0, 4))
+"""Moves, in pixels, after which a mosaic overlaps with one that it is beside of."""
+UNLIKELY = 0.1
+"""The least mean of the network's map over tiles: less says pixel art, a chart, the blocks of a file, or the like."""
+EQUAL = 0.6
+"""The share of an area as the network sees it that intact tiles cover at least."""
+AROUND = 5
+"""Pixels by which the network may be wrong about where an area ends."""
+FEW = 4
+"""Equal pixels beside each other, at least, that may belong to a tile."""
+COVERED = 0.7
+"""The share of an area that nearly intact rectangles in it cover at least, to take its place together."""
+ALONE = 0.85
+"""The share that one of them covers at least, where the network's area seems to have been resized."""
+STEPPED = 0.5
+"""The share of neighbours across grid lines that differ at least, where an area goes on around intact tiles."""
+ODD = 0.2
+"""The largest share of an area in which intact tiles lie on another grid than the others."""
+TRIMMED = 0.2
+"""The largest share of an area that may be given to others which it overlaps with, and that have more evidence."""
+GROWN = 1.1
+"""How much larger than what `exact` has found in it an area is, to take its place."""
 
 
-def find(pixels: NDArray[Any], *, lossy: bool | None = None) -> list[Mosaic]:
-    """Return the mosaics of a picture whose tiles are intact, or nearly so.
+def find(
+    pixels: NDArray[Any], *, lossy: bool | None = None, fast: bool = False, threads: int | None = None
+) -> list[Mosaic]:
+    """Return the mosaics of a picture.
 
-    Rectangular areas of at least 2 x 2 cells, with cells of 3 to 128 pixels a side, cut by the area's border or not. A
-    picture without mosaics gives an empty list.
+    Areas of any shape, of at least about 2 x 2 cells, with cells of 3 to 128 pixels a side, cut by the area's border or
+    not, whole numbers or (in resized pictures) not. A picture without mosaics gives an empty list.
 
     Parameters
     ----------
     pixels : uint8 or uint16 (H, W) or (H, W, C): gray, or colour with R, G, B first
     lossy : whether the picture went through a lossy file after it was pixelated, so that tiles are not of exactly
         one colour any more; None decides from the pixels
+    fast : without the network: only rectangles of cells in whole pixels, whose tiles are intact or nearly so
+    threads : of the processor for the network; None: all
 
     Returns
     -------
-    mosaics that do not overlap, sorted by y, then x, each with a confidence above 0.5
+    mosaics that do not overlap, sorted by y, then x, with confidences above `REPORTED`; below `SURE` something seems to
+    be pixelated there, but its area or grid could not be made out with certainty
 
     Raises
     ------
     ValueError : the array is no picture of these types
+    DeepixError : the network is missing from the installation
     """
     if pixels.ndim not in (2, 3) or pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"a picture must be uint8 or uint16 (H, W) or (H, W, C), not {pixels.dtype} {pixels.shape}")
     if min(pixels.shape[:2]) < 6 or (pixels.ndim == 3 and not pixels.shape[2]):
         return []
-    candidates: list[tuple[float, Mosaic]] = []
+    intact = [] if lossy else exact.candidates(pixels)
+    if fast:
+        return _without_network(pixels, intact, lossy)
+    return _with_network(pixels, intact, lossy, threads)
+
+
+def _without_network(pixels: NDArray[Any], intact: Sequence[tuple[float, Mosaic]], lossy: bool | None) -> list[Mosaic]:
+    """Return the mosaics that need no network to be found: see `find`."""
+    found = settle(intact)
     if not lossy:
-        candidates = exact.candidates(pixels)
-        found = settle(candidates)
-        sure = found and max(evidence for evidence, _ in candidates) >= exact.SURE
+        sure = found and max(evidence for evidence, _ in intact) >= exact.SURE
         if lossy is False or (sure and not _go_on(found, pixels)):
             return found
-    intact = [(INTACT * evidence, m) for evidence, m in candidates]
-    return settle(intact + lossy_mosaics(pixels))
+    return settle([(INTACT * evidence, m) for evidence, m in intact] + lossy_mosaics(pixels))
+
+
+def _with_network(
+    pixels: NDArray[Any], intact: Sequence[tuple[float, Mosaic]], lossy: bool | None, threads: int | None
+) -> list[Mosaic]:
+    """Return the mosaics that the network sees, and what is sure without it: see `find`."""
+    from deepix.finder import locator
+
+    plane = luminance(pixels)
+    maps = locator.maps(pixels, threads)
+    seen = [(f.evidence, f.mosaic) for f in regions.located(plane, maps, locator.STRIDE, threads)]
+    found = [m for m in settle(intact) if _looked(m, maps.pixelated, locator.STRIDE) >= UNLIKELY]
+    candidates = [(INTACT * evidence, m) for evidence, m in intact if m in found]
+    taken = []
+    for evidence, m in seen:
+        if m.confidence < REPORTED:
+            continue
+        inner = [other for other in found if 2 * regions.overlapping(m, other) > int(other.area.sum())]
+        if inner:
+            better = _instead(pixels, m, inner)
+            if better is not None:
+                replaced = [c for c in candidates if any(c[1] is other for other in inner)]
+                candidates = [c for c in candidates if all(c is not other for other in replaced)]
+                candidates.append((max(INTACT * evidence, sum(c[0] for c in replaced)), better))
+            continue
+        taken.append((evidence, m))
+    candidates += taken
+    resized = any(not _whole(m) for _, m in candidates if m.confidence >= SURE)
+    if lossy is not False and plane.size <= SMALL and regions.saved_quality(plane) >= FINE:
+        unseen = lossy_mosaics(pixels)
+        for one in taken:
+            pieces = [c for c in unseen if 2 * regions.overlapping(c[1], one[1]) > int(c[1].area.sum())]
+            covered = sum(int(m.area.sum()) for _, m in pieces)
+            least = COVERED if _whole(one[1]) else ALONE  # one rectangle that is not resized after all
+            if not _whole(one[1]):
+                pieces = [c for c in pieces if int(c[1].area.sum()) <= int(one[1].area.sum()) / least]
+                covered = max((regions.overlapping(m, one[1]) for _, m in pieces), default=0)
+                pieces = [c for c in pieces if regions.overlapping(c[1], one[1]) == covered]
+            if covered >= least * int(one[1].area.sum()) and sum(evidence for evidence, _ in pieces) > one[0]:
+                candidates = [c for c in candidates if c is not one] + pieces
+        for evidence, m in unseen:
+            near = any(regions.overlapping(m.moved(*by), other) for _, other in taken for by in BESIDE)
+            looked = _looked(m, maps.pixelated, locator.STRIDE)
+            if near or resized or looked < UNLIKELY or _of_blocks(m):
+                continue
+            if m.confidence >= (UNSEEN if looked <= SURE else DOUBTFUL):
+                candidates.append((evidence, m))
+    return settle(candidates, TRIMMED)
+
+
+def _looked(m: Mosaic, pixelated: NDArray[np.float32], stride: int) -> float:
+    """Return the mean of the network's map over a mosaic's box; 1 where the network may not see mosaics so small."""
+    if min(m.width / m.grid.width, m.height / m.grid.height) < 3 or min(m.width, m.height) < 4 * stride:
+        return 1.0
+    rows = slice(m.y // stride, -(-(m.y + m.height) // stride))
+    columns = slice(m.x // stride, -(-(m.x + m.width) // stride))
+    return float(pixelated[rows, columns].mean())
+
+
+def _instead(pixels: NDArray[Any], m: Mosaic, inner: Sequence[Mosaic]) -> Mosaic | None:
+    """Return what takes the place of rectangles of intact tiles in an area that the network sees; None if nothing does.
+
+    That is the area itself if it was resized, so that the rectangles are pieces of uneven cells; or a larger area on
+    the grid of the largest rectangle, where it has another shape.
+    """
+    largest = max(inner, key=lambda other: int(other.area.sum()))
+    odd = [other for other in inner if _off(largest, other)]
+    g = m.grid
+    if odd and not _whole(m):
+        sizes = [(abs(other.grid.width - g.width), abs(other.grid.height - g.height)) for other in inner]
+        if max(max(size) for size in sizes) < 1:
+            return m
+    whole = int(m.area.sum())
+    if sum(int(other.area.sum()) for other in odd) > ODD * whole:
+        return None
+    grown = _flat_shape(pixels, m, largest)
+    same = [other for other in inner if other not in odd]
+    if grown is None or int(grown.area.sum()) <= GROWN * sum(int(other.area.sum()) for other in same):
+        return None
+    return grown if _stepped(pixels, grown, same) >= STEPPED else None
+
+
+def _stepped(pixels: NDArray[Any], m: Mosaic, inner: Sequence[Mosaic]) -> float:
+    """Return the share of neighbours across a mosaic's lines that differ, where others do not cover it.
+
+    Flat surroundings of a mosaic look like more of its tiles, but for that.
+    """
+    box = pixels[m.box].reshape(m.height, m.width, -1)
+    beyond = m.area.copy()
+    for other in inner:
+        moved = other.moved(-m.x, -m.y)
+        rows, columns = (slice(max(v.start, 0), max(v.stop, 0)) for v in moved.box)
+        beyond[rows, columns] = False
+    differ = count = 0
+    for axis, index in ((0, m.cells.row_index), (1, m.cells.column_index)):
+        line = np.diff(index) != 0
+        first, second = slice(None, -1), slice(1, None)
+        before = (first,) if axis == 0 else (slice(None), first)
+        after = (second,) if axis == 0 else (slice(None), second)
+        pairs = m.area[before] & m.area[after] & (beyond[before] | beyond[after])
+        pairs &= line[:, None] if axis == 0 else line
+        steps = np.any(box[before] != box[after], axis=2)
+        differ += int(np.count_nonzero(steps & pairs))
+        count += int(np.count_nonzero(pairs))
+    return differ / max(count, 1)
+
+
+def _flat_shape(pixels: NDArray[Any], m: Mosaic, like: Mosaic) -> Mosaic | None:
+    """Return the area around another one, on its grid, in which pixels equal their neighbours in the same cell."""
+    height, width = pixels.shape[:2]
+    top, left = max(m.y - AROUND, 0), max(m.x - AROUND, 0)
+    box = slice(top, min(m.y + m.height + AROUND, height)), slice(left, min(m.x + m.width + AROUND, width))
+    here = pixels[box].reshape(box[0].stop - top, box[1].stop - left, -1)
+    flat = np.ones(here.shape[:2], bool)
+    for axis, cells in ((0, like.grid.rows(top, box[0].stop)), (1, like.grid.columns(left, box[1].stop))):
+        equal = np.all(np.diff(here, axis=axis) == 0, axis=2)
+        same = np.diff(cells) == 0
+        equal &= same[:, None] if axis == 0 else same
+        before, after = np.zeros_like(flat), np.zeros_like(flat)
+        if axis == 0:
+            before[1:], after[:-1] = equal, equal
+        else:
+            before[:, 1:], after[:, :-1] = equal, equal
+        flat &= before | after
+    seen = np.zeros_like(flat)
+    seen[m.y - top : m.y - top + m.height, m.x - left : m.x - left + m.width] = m.area
+    flat &= ndimage.binary_dilation(seen, np.ones((3, 3)), AROUND)
+    labels, number = ndimage.label(flat)
+    sizes = np.bincount(labels[seen], minlength=number + 1)
+    sizes[0] = 0
+    # single equal neighbours in a photo are small
+    shape = np.asarray(ndimage.binary_fill_holes(np.isin(labels, np.flatnonzero(sizes >= FEW))))
+    if np.count_nonzero(shape & seen) < EQUAL * np.count_nonzero(seen):
+        return None
+    whole = np.zeros((height, width), bool)
+    whole[box] = shape
+    return Mosaic.from_mask(whole, like.grid, like.confidence)
+
+
+def _of_blocks(m: Mosaic) -> bool:
+    """Whether cells lie as a JPEG file's blocks do, in one direction at least."""
+    sides = ((m.grid.x, m.grid.width), (m.grid.y, m.grid.height))
+    return any(origin % SIDE == 0 == size % SIDE for origin, size in sides)
+
+
+def _whole(m: Mosaic) -> bool:
+    """Whether a mosaic's cells are in whole pixels."""
+    return all(float(v).is_integer() for v in (m.grid.x, m.grid.y, m.grid.width, m.grid.height))
+
+
+def _off(a: Mosaic, b: Mosaic) -> bool:
+    """Whether two grids are not the same."""
+    return (a.grid.width, a.grid.height) != (b.grid.width, b.grid.height) or any(
+        (p - q) % size != 0 for p, q, size in ((a.grid.x, b.grid.x, a.grid.width), (a.grid.y, b.grid.y, a.grid.height))
+    )
 
 
 def lossy_mosaics(pixels: NDArray[Any]) -> list[tuple[float, Mosaic]]:
@@ -82,14 +284,14 @@ def _go_on(found: Sequence[Mosaic], pixels: NDArray[Any]) -> bool:
     return theirs > 1.15 * ours
 
 
-def settle(candidates: Sequence[tuple[float, Mosaic]]) -> list[Mosaic]:
-    """Return the candidates that do not overlap better ones, sorted by y, then x."""
+def settle(candidates: Sequence[tuple[float, Mosaic]], overlap: float = 0.0) -> list[Mosaic]:
+    """Return the candidates, those with more evidence first, as far as they do not overlap; sorted by y, then x.
+
+    Of what overlaps with better ones by at most this share of its area, the rest remains.
+    """
     found: list[Mosaic] = []
     for _, m in sorted(candidates, key=lambda c: -c[0]):
-        if all(shared(_box(m), _box(other)) == 0 for other in found):
-            found.append(m)
+        left = regions.without(m, found, overlap)
+        if left is not None:
+            found.append(left)
     return sorted(found, key=lambda m: (m.y, m.x))
-
-
-def _box(m: Mosaic) -> tuple[int, int, int, int]:
-    return m.x, m.y, m.width, m.height

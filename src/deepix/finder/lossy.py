@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from deepix.finder import crosses
-from deepix.finder.evidence import Evidence, best_span, starts
+from deepix.finder.evidence import NEVER, Evidence, best_span, starts
+from deepix.finder.grid import LARGEST, SMALLEST
 from deepix.finder.seeds import Seed, shared
 from deepix.mosaic import Grid, Mosaic
 
@@ -27,8 +29,10 @@ RING = 8
 """Pixels around an area that are looked at, too."""
 AGAIN = 2
 """How often corners that do not lie on its grid are followed in an area that was found."""
+SIZES = 2
+"""How many sizes of tiles are followed at the same corner."""
 LEAST = 5.0
-"""The evidence, in nats, below which an area is nothing."""
+"""The evidence, in nats, below which an area is nothing; of an area that is judged, beyond what `chance` reaches."""
 ROUNDS = 10
 """Turns between columns and rows, at most."""
 # fmt: off
@@ -48,31 +52,42 @@ WEIGHTS = np.array([
 
 
 def follow(evidence: Evidence, seed: Seed) -> tuple[float, Seed] | None:
-    """Return the area and grid that a seed leads to, with the evidence for it; None where it leads to nothing.
+    """Return the area and grid that a seed leads to, with the evidence for it; None where it leads to nothing."""
+    areas = path(evidence, seed, set())
+    value = evidence.value(areas[-1]) if areas else 0.0
+    return (value, areas[-1]) if value >= LEAST else None
+
+
+def path(evidence: Evidence, seed: Seed, seen: set[tuple[bool, bool, Seed]]) -> list[Seed]:
+    """Return the areas with grids that a seed leads to, step by step; none where it leads to nothing.
 
     The first turns look at whole cells of the other direction only, which are the same whether the area's ends are
-    right already or not.
+    right already or not. The path ends where another one, which has left its steps in `seen`, was before.
     """
     turned = evidence.turned
+    result: list[Seed] = []
     for turn in range(ROUNDS):
         whole = turn < 4
+        if (turn % 2 == 0, whole, seed) in seen:
+            break
+        seen.add((turn % 2 == 0, whole, seed))
         (x, y, w, h), (width, height), (left, top) = seed.box, seed.cell, seed.origin
         if turn % 2 == 0:
             found = _columns(evidence, (x, x + w), _core((y, y + h), height, top, whole), height, top, width)
         else:
             found = _columns(turned, (y, y + h), _core((x, x + w), width, left, whole), width, left, height)
         if found is None:
-            return None
+            return []
         (a, b), size, line = found
-        before = seed
         if turn % 2 == 0:
             seed = Seed((a, y, b - a, h), (size, height), (line, top))
         else:
             seed = Seed((x, a, w, b - a), (width, size), (left, line))
-        if turn > 4 and seed == before:
+        if turn > 4 and seed == result[-1]:
             break
-    value = evidence.value(seed)
-    return (value, seed) if value >= LEAST else None
+        if turn:
+            result = [area for area in result if area != seed] + [seed]
+    return result
 
 
 def _core(span: tuple[int, int], size: int, origin: int, whole: bool) -> tuple[int, int]:
@@ -102,7 +117,10 @@ def _columns(
 
 
 def measurements(evidence: Evidence, area: Seed, value: float) -> NDArray[np.float64]:
-    """Return what tells a lossy mosaic from a photo: (14,), the first of them 1; see the code for each."""
+    """Return what tells a lossy mosaic from a photo: (14,), the first of them 1; see the code for each.
+
+    The evidence must be positive; `value` is that of the area.
+    """
     m = area.mosaic
     p, variance = evidence.luminance[m.box], evidence.variance[m.box]
     means = m.cells.mean(p)
@@ -119,7 +137,7 @@ def measurements(evidence: Evidence, area: Seed, value: float) -> NDArray[np.flo
     return np.array(
         [
             1.0,
-            np.log(value),
+            np.log(max(value - chance(evidence), 1.0)),
             np.log(value / pixels),
             np.log(value / lines),
             np.log(0.1 + min(float(np.median(rows)), float(np.median(columns))) / noise),
@@ -147,32 +165,52 @@ def products(measured: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(measured[..., i] * measured[..., j])
 
 
-def candidates(evidence: Evidence) -> list[tuple[float, Seed]]:
-    """Return what the best proposals lead to, with the evidence for it: areas of at least 1.5 x 1.5 cells.
+def chance(evidence: Evidence) -> float:
+    """Return the evidence, in nats, that the best of all areas and cells reaches by chance: the number of those tried.
 
-    In an area that was found, or at its border, corners are followed again only `AGAIN` times, and only those that do
-    not lie on its grid: the search may have ended in a local maximum.
+    Any two pixels are an area's corners, and cells have any width and height; where they start is paid in `CUT`.
     """
-    found: list[tuple[float, Seed]] = []
+    return float(2 * np.log(evidence.gain.size / 2 * (LARGEST - SMALLEST + 1)))
+
+
+def candidates(evidence: Evidence) -> list[tuple[float, float, Seed]]:
+    """Return the areas that the best proposals lead to, of at least 1.5 x 1.5 cells: evidence, log-odds and area.
+
+    Of each path its last area, or the last one that is believed: the ascent may have gone on into flat surroundings, or
+    to a part of the cells' size. In an area that is believed, or at its border, corners are followed again only `AGAIN`
+    times, and only those that do not lie on its grid: the search may have ended in a local maximum.
+    """
+    result: list[tuple[float, float, Seed]] = []
+    believed: list[Seed] = []
     again: list[int] = []
-    followed = 0
+    seen: set[tuple[bool, bool, Seed]] = set()
+    judged: set[Seed] = set()
+    least = chance(evidence) + LEAST
+    tried: Counter[tuple[int, int]] = Counter()
     for _, seed in crosses.ranked(evidence):
-        if followed >= FOLLOWED:
+        if tried.total() >= FOLLOWED:
             break
         corner = (seed.origin[0] - 2, seed.origin[1] - 2, 4, 4)
-        near = [i for i, (_, area) in enumerate(found) if shared(corner, area.box)]
+        near = [i for i, area in enumerate(believed) if shared(corner, area.box)]
+        if tried[seed.origin] >= SIZES or (
+            near and (again[near[0]] >= AGAIN or any(_on_grid(believed[i], seed.origin) for i in near))
+        ):
+            continue
         if near:
-            if again[near[0]] >= AGAIN or any(_on_grid(found[i][1], seed.origin) for i in near):
-                continue
             again[near[0]] += 1
-        followed += 1
-        result = follow(evidence, seed)
-        if result is not None:
-            (_, _, w, h), (width, height) = result[1].box, result[1].cell
-            if w >= 1.5 * width and h >= 1.5 * height:
-                found.append(result)
+        tried[seed.origin] += 1
+        for area in reversed(path(evidence, seed, seen)):
+            small = any(side < 1.5 * size for side, size in zip(area.box[2:], area.cell, strict=True))
+            value = NEVER if small or area in judged else evidence.value(area)
+            judged.add(area)
+            if value < least:
+                continue
+            result.append((value, odds(evidence, area, value), area))
+            if result[-1][1] > 0:
+                believed.append(area)
                 again.append(0)
-    return found
+                break
+    return result
 
 
 def _on_grid(area: Seed, corner: tuple[int, int]) -> bool:
@@ -180,20 +218,13 @@ def _on_grid(area: Seed, corner: tuple[int, int]) -> bool:
     return all((c - o) % size == 0 for c, o, size in zip(corner, area.origin, area.cell, strict=True))
 
 
-def settled(found: list[tuple[float, Seed]]) -> list[tuple[float, Seed]]:
-    """Return those that do not overlap better ones."""
-    result: list[tuple[float, Seed]] = []
-    for value, area in sorted(found, key=lambda f: -f[0]):
-        if all(shared(area.box, other.box) == 0 for _, other in result):
-            result.append((value, area))
-    return result
-
-
 def found(evidence: Evidence) -> list[tuple[float, Mosaic]]:
     """Return the mosaics of a lossy picture, which do not overlap, each with the evidence for it and its confidence."""
-    result = []
-    for value, area in settled(candidates(evidence)):
-        confidence = float(special.expit(odds(evidence, area, value)))
-        if confidence > 0.5:
-            result.append((value, Mosaic(*area.box, Grid(*area.origin, *area.cell), confidence=confidence)))
+    result: list[tuple[float, Mosaic]] = []
+    taken: list[Seed] = []
+    for value, odds, area in sorted(candidates(evidence), key=lambda c: -c[0]):
+        if odds > 0 and not any(shared(area.box, other.box) for other in taken):
+            taken.append(area)
+            grid = Grid(*area.origin, *area.cell)
+            result.append((value, Mosaic(*area.box, grid, confidence=float(special.expit(odds)))))
     return result

@@ -1,0 +1,275 @@
+"""Which pixels a mosaic covers, when its grid is known: the rectangle, or any mask, that the evidence speaks for.
+
+The evidence is that of `finder.evidence`, in nats: what pixels cost as a photo less what they cost as noisy tiles, plus
+`PRIOR` times the log-odds of a network's map. Unlike `evidence.best_span` the grid is given and may be fractional:
+pixels near its lines, where resizing has mixed the tiles, do not count then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from deepix.finder.evidence import BORDER, CUT, TAU, Evidence
+from deepix.mosaic import Grid
+
+Array = NDArray[Any]
+Box = tuple[int, int, int, int]
+
+PRIOR = 0.15
+"""Nats for each pixel and unit of the map's log-odds."""
+ODDS = 3.0
+"""The largest log-odds that a map is believed."""
+MIXED = 1.5
+"""Pixels from a line of a fractional grid within which tiles are mixed."""
+NOISIEST = 40.0
+"""The most by which a region's noise may be larger than what its file's quality leaves: a variance's ratio."""
+UNSURE = 4
+"""Pixels that a box may be off, to begin with."""
+TURNS = 8
+"""Turns between columns and rows, at most."""
+SMOOTH = 1.2
+"""Standard deviation, in pixels, of the window over which a mask's evidence is gathered."""
+CLIP = 4.0
+"""The most nats that one pixel counts for or against its being in a mask."""
+
+
+@dataclass(frozen=True)
+class Area:
+    """Where a mosaic is: a box, or a mask of it, with its evidence in nats."""
+
+    box: Box
+    mask: NDArray[np.bool_] | None
+    evidence: float
+
+
+def with_map(evidence: Evidence, probability: NDArray[np.float32]) -> Evidence:
+    """Return the evidence to which a map of probabilities, (H, W), is added."""
+    p = np.clip(probability, 1e-3, 1 - 1e-3)
+    odds = np.clip(np.log(p / (1 - p)), -ODDS, ODDS).astype(np.float32)
+    return replace(evidence, gain=evidence.gain + np.float32(PRIOR) * odds)
+
+
+def with_noise(evidence: Evidence, grid: Grid, region: NDArray[np.bool_]) -> Evidence:
+    """Return the evidence for tiles that are as noisy as those in a region are, if that is more than was taken for it.
+
+    A file's quality tells what noise saving it has left in flat tiles, but not what resizing, blurring or
+    an earlier file has.
+    """
+    height, width = evidence.gain.shape
+    column, column_counts = bands(0, width, grid.width, grid.x)
+    row, row_counts = bands(0, height, grid.height, grid.y)
+    starts = [np.flatnonzero(np.diff(index, prepend=index[0] - 1)) for index in (row, column)]
+
+    def cells(a: Array) -> Array:
+        return np.asarray(np.add.reduceat(np.add.reduceat(a, starts[0], axis=0, dtype=np.float64), starts[1], axis=1))
+
+    counts = (row_counts[:, None] * column_counts) * region
+    u = evidence.weight * counts
+    weight, first = cells(u), cells(u * evidence.luminance)
+    deviation = cells(u * evidence.luminance**2) - first**2 / np.maximum(weight, 1e-9)
+    number = cells(counts)
+    expected = cells(u * evidence.variance) * (1 - 1 / np.maximum(number, 1))
+    good = (number >= 3) & (expected > 0)
+    if np.count_nonzero(good) < 4:
+        return evidence
+    ratios = deviation[good] / expected[good]
+    usual = ratios <= 2 * float(np.median(ratios))
+    ratio = float(deviation[good][usual].sum() / expected[good][usual].sum())
+    if ratio <= 1:
+        return evidence
+    ratio = min(ratio, NOISIEST)
+    return replace(
+        evidence,
+        variance=evidence.variance * np.float32(ratio),
+        weight=evidence.weight / np.float32(ratio),
+        # blocks whose noise has few degrees of freedom count as little here as their deviations do
+        gain=evidence.gain - np.float32(0.5 * np.log(ratio)) * evidence.weight * evidence.variance,
+    )
+
+
+def bands(start: int, stop: int, size: float, origin: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the cell of each pixel of an axis, and whether it counts (0 near lines of fractional grids)."""
+    centre = np.arange(start, stop) + 0.5 - origin
+    index = np.floor(centre / size).astype(np.int64)
+    if float(size).is_integer() and float(origin).is_integer():
+        return index, np.ones(stop - start, np.float32)
+    distance = np.minimum(centre - index * size, (index + 1) * size - centre)
+    return index, (distance >= min(MIXED, size / 4)).astype(np.float32)
+
+
+def rectangle(evidence: Evidence, grid: Grid, box: Box) -> Area:
+    """Return the rectangle of the grid's cells, whole or cut, with the most evidence, beginning with a box.
+
+    For given rows the span of columns is found exactly; then the rows for these columns; and so on.
+    """
+    turned = evidence.turned
+    x, y, w, h = box
+    value = -np.inf
+    for turn in range(TURNS):
+        before = (x, y, w, h)
+        whole = turn < 3
+        if turn % 2 == 0:
+            rows = core((y, y + h), grid.height, grid.y) if whole else (y, y + h)
+            value, a, b = span(evidence, rows, (grid.width, grid.x), (grid.height, grid.y))
+            x, w = a, b - a
+        else:
+            columns = core((x, x + w), grid.width, grid.x) if whole else (x, x + w)
+            value, a, b = span(turned, columns, (grid.height, grid.y), (grid.width, grid.x))
+            y, h = a, b - a
+        if w <= 0 or h <= 0:
+            return Area(box, None, -np.inf)
+        if turn > 3 and (x, y, w, h) == before:
+            break
+    return Area((x, y, w, h), None, value)
+
+
+def core(span: tuple[int, int], size: float, origin: float) -> tuple[int, int]:
+    """Return the part of a span that is surely inside if its ends are a few pixels off: whole cells, if it can be."""
+    start, stop = span
+    first = origin + np.ceil((start + UNSURE - origin) / size) * size
+    last = origin + np.floor((stop - UNSURE - origin) / size) * size
+    if last - first >= 0.9 * size:
+        return round(first), round(last)
+    inner = min(UNSURE, (stop - start) // 4)
+    return start + inner, stop - inner
+
+
+def span(
+    evidence: Evidence, rows: tuple[int, int], across: tuple[float, float], down: tuple[float, float]
+) -> tuple[float, int, int]:
+    """Return the span of columns with the most evidence for given rows: its evidence, start and stop.
+
+    Parameters
+    ----------
+    evidence : of the window that is looked at
+    rows : the first and the last but one
+    across, down : the cells' size and origin in both directions
+    """
+    top, bottom = rows
+    width = evidence.gain.shape[1]
+    row, row_counts = bands(top, bottom, *down)
+    column, column_counts = bands(0, width, *across)
+    firsts = np.flatnonzero(np.diff(row, prepend=row[0] - 1))
+    counts = row_counts[:, None] * column_counts
+    p = evidence.luminance[top:bottom]
+    u = evidence.weight[top:bottom] * counts
+    up = u * p
+    fixed = (evidence.gain[top:bottom] * counts - 0.5 * up * p).sum(axis=0, dtype=np.float64)
+    if bottom < len(evidence.tilt):
+        fixed += BORDER * evidence.tilt[bottom]
+    if top:
+        fixed -= BORDER * evidence.tilt[top - 1]
+    weight, first = (np.add.reduceat(a, firsts, axis=0, dtype=np.float64) for a in (u, up))
+
+    starts = np.flatnonzero(np.diff(column, prepend=column[0] - 1))
+    lines = np.append(starts, width)
+    edge = BORDER * evidence.tilt[top:bottom].sum(axis=0, dtype=np.float64)
+    whole = np.empty(len(starts))
+    opening, opened = np.zeros(len(lines)), lines.copy()  # the best cut cell that ends at a line
+    closing, closed = np.zeros(len(lines)), lines.copy()  # and the best that begins there
+    opening[1:] -= edge[lines[1:] - 1]
+    closing[:-1] += edge[lines[:-1]]
+    for k, (a, b) in enumerate(pairwise(lines)):
+        n = b - a
+        cut = CUT * np.log(max(across[0], 2))
+        # columns a … a + i, and b − 1 − i … b − 1, as one cell
+        for backwards in (False, True):
+            order = slice(a, b) if not backwards else slice(b - 1, a - 1 if a else None, -1)
+            w, f = np.cumsum(weight[:, order], axis=1), np.cumsum(first[:, order], axis=1)
+            cells = 0.5 * f * f / np.maximum(w, 1e-9) - 0.5 * np.log1p(TAU**2 * w)
+            value = cells.sum(axis=0) + np.cumsum(fixed[order])
+            if not backwards:
+                whole[k] = value[-1]
+                if n > 1:
+                    v = value[:-1] - cut + edge[a + 1 : b]
+                    i = int(v.argmax())
+                    if v[i] > closing[k]:
+                        closing[k], closed[k] = v[i], a + 1 + i
+            elif n > 1:
+                v = value[:-1] - cut - edge[b - 2 - np.arange(n - 1)]
+                i = int(v.argmax())
+                if v[i] > opening[k + 1]:
+                    opening[k + 1], opened[k + 1] = v[i], b - 1 - i
+    total = np.concatenate([[0], np.cumsum(whole)])
+    started = opening - total
+    best_start = np.maximum.accumulate(started)
+    value = closing[1:] + total[1:] + best_start[:-1]
+    j = int(value.argmax())
+    i = int(np.flatnonzero(started[: j + 1] == best_start[j])[0])
+    return float(value[j]), int(opened[i]), int(closed[j + 1])
+
+
+def pixel_evidence(evidence: Evidence, grid: Grid, region: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
+    """Return each pixel's evidence for lying in the mosaic, float32 (H, W), and the cells' rows and columns.
+
+    A cell's colour is the weighted mean of its pixels in the region; cells without any take that of all their pixels.
+    """
+    height, width = evidence.gain.shape
+    column, column_counts = bands(0, width, grid.width, grid.x)
+    row, row_counts = bands(0, height, grid.height, grid.y)
+    counts = row_counts[:, None] * column_counts
+    u = evidence.weight * counts
+    p = evidence.luminance
+    starts = [np.flatnonzero(np.diff(index, prepend=index[0] - 1)) for index in (row, column)]
+
+    def cells(a: Array) -> Array:
+        return np.asarray(np.add.reduceat(np.add.reduceat(a, starts[0], axis=0), starts[1], axis=1))
+
+    row, column = row - row[0], column - column[0]
+    inside = u * region
+    weight, first = cells(inside), cells(inside * p)
+    empty = weight <= 0
+    weight, first = np.where(empty, cells(u), weight), np.where(empty, cells(u * p), first)
+    colour = first / np.maximum(weight, 1e-9)
+    cost = 0.5 * np.log1p(TAU**2 * cells(u)) / np.maximum(cells(counts), 1)
+
+    def spread(a: Array) -> Array:
+        return np.asarray(a[row][:, column])
+
+    e = evidence.gain * counts - 0.5 * u * (p - spread(colour)) ** 2 - spread(cost) * counts
+    return e.astype(np.float32), row, column
+
+
+def mask(evidence: Evidence, grid: Grid, region: NDArray[np.bool_]) -> Area | None:
+    """Return the mask that the evidence speaks for, of whole tiles or cutting them, beginning with a region."""
+    best: Area | None = None
+    near = ndimage.binary_dilation(region, iterations=UNSURE + 1)
+    for _ in range(2):
+        e, row, column = pixel_evidence(evidence, grid, region)
+        clipped = np.clip(e, -CLIP, CLIP)
+        starts = [np.flatnonzero(np.diff(index, prepend=-1)) for index in (row, column)]
+        tiles = np.add.reduceat(np.add.reduceat(clipped * near, starts[0], axis=0), starts[1], axis=1)
+        along = _connected((tiles > 0)[row][:, column] & near, region)
+        smoothed = ndimage.gaussian_filter(np.where(near, clipped, -CLIP), SMOOTH)
+        cutting = _connected(smoothed > 0, region)
+        options = []
+        for m, cost in ((along, 0.0), (cutting, 0.35)):
+            if m is not None:
+                outline = np.count_nonzero(m[1:] != m[:-1]) + np.count_nonzero(m[:, 1:] != m[:, :-1])
+                options.append((float(clipped[m].sum()) - cost * outline, m))
+        if not options:
+            return best
+        value, region = max(options, key=lambda option: option[0])
+        rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+        y, x = int(rows[0]), int(columns[0])
+        h, w = int(rows[-1]) + 1 - y, int(columns[-1]) + 1 - x
+        best = Area((x, y, w, h), region[y : y + h, x : x + w], value)
+    return best
+
+
+def _connected(m: NDArray[np.bool_], region: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return the part of a mask that shares most with the region, without holes; None if none does."""
+    labels, number = ndimage.label(m)
+    if not number:
+        return None
+    common = np.bincount(labels[region], minlength=number + 1)[1:]
+    if not common.any():
+        return None
+    result: NDArray[np.bool_] = ndimage.binary_fill_holes(labels == 1 + int(common.argmax()))
+    return result

@@ -1,0 +1,474 @@
+"""From a network's maps to mosaics: regions, the grid of each, the area of each, and how sure all that is.
+
+1. *Regions* (`regions`). Connected parts of the map of what is pixelated, cut apart where the map of borders says so
+   or cells differ in size, as far out as the map is above `LOW`.
+2. *Grids* (`lines`), in whole pixels or not: a resized picture has no mosaic in whole pixels, so that the regions of
+   one picture decide together.
+3. *Areas.* A rectangle in whole pixels goes the way of all seeds, through `lossy.follow`, with the map added to the
+   evidence; if that does not end near the region, and with all other grids and shapes, `areas` finds the rectangle or
+   the mask. What even then does not resemble the region is taken as the map shows it.
+4. *Confidence* (`sure`): a logistic regression of what was measured on the way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, special
+
+from deepix.finder import areas, lossy
+from deepix.finder.areas import Area
+from deepix.finder.evidence import Evidence
+from deepix.finder.lines import Fit, fit
+from deepix.finder.noise import (
+    ANYWHERE,
+    LARGE,
+    SIDE,
+    SPREAD,
+    WEAK,
+    coefficients,
+    estimated_quality,
+    steps_of,
+)
+from deepix.finder.seeds import Seed
+from deepix.mosaic import Grid, Mosaic
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+HIGH, LOW = 0.5, 0.3
+"""A region holds a place where the map is above the first, and all places around it where it is above the second."""
+BETWEEN = 0.5
+"""Where the map of borders is above this, regions are cut apart."""
+APART = 0.35
+"""Neighbouring places whose cells' sizes differ by more than this (their logarithms) are not in one region."""
+LEAST = 6
+"""The least number of places of a region."""
+MARGIN = 16
+"""Pixels around a region that are looked at, besides 1.5 cells."""
+FAINT = 0.03
+"""The least confidence in a region's lines; without any it is nothing."""
+COARSE = range(8, 70)
+"""Qualities of files that `noise.estimated_quality` does not think of."""
+BLOCKS = 2000
+"""About how many blocks are looked at to find the quality."""
+POOLED = 3.0
+"""The most that another region of the picture speaks for or against whole pixels, as log-odds."""
+RECTANGULAR, UNSURE = 0.86, 0.08
+"""The share of its box that a rectangle's region fills at least; how much less may be a rectangle's, too."""
+COVERS, STAYS = 0.7, 0.8
+"""The share of a region that its area covers at least, and that of the area which lies at most a few pixels beyond."""
+NEAR = 0.3
+"""By how much a cell that `lossy.follow` found may differ from the one that was looked for, at most (a logarithm)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A part of a picture that seems to be pixelated.
+
+    Attributes
+    ----------
+    x, y : of the box's upper left corner, in pixels
+    inside : bool (height, width)
+    cell : about the cells' width and height, in pixels
+    probability : mean of the map over the region
+    """
+
+    x: int
+    y: int
+    inside: Mask
+    cell: tuple[float, float]
+    probability: float
+
+
+class Maps(NamedTuple):
+    """As `locator.Maps`: each float32 (⌈H/stride⌉, ⌈W/stride⌉)."""
+
+    pixelated: Array
+    border: Array
+    width: Array
+    height: Array
+
+
+def enlarged(values: Array, stride: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return a map at the picture's size, (H, W), interpolated between the middles of its places."""
+    coordinates = [
+        np.clip((np.arange(side) + 0.5) / stride - 0.5, 0, number - 1)
+        for side, number in zip(shape, values.shape, strict=True)
+    ]
+    result = values.astype(np.float32)
+    for axis, at in enumerate(coordinates):
+        first = np.minimum(at.astype(np.int64), result.shape[axis] - 1)
+        after = np.minimum(first + 1, result.shape[axis] - 1)
+        share = (at - first).astype(np.float32)
+        share = share[:, None] if axis == 0 else share
+        result = result.take(first, axis) * (1 - share) + result.take(after, axis) * share
+    return result
+
+
+def regions(maps: Any, stride: int, shape: tuple[int, int]) -> list[Region]:
+    """Return the regions of a picture's maps.
+
+    Parameters
+    ----------
+    maps : `locator.Maps`, or what has the same attributes
+    stride : pixels of the picture to one place of the maps
+    shape : the picture's height and width
+    """
+    p = maps.pixelated
+    wide, high = np.log(np.maximum(maps.width, 1)), np.log(np.maximum(maps.height, 1))
+    labels, _ = ndimage.label(p > LOW)
+    result: list[Region] = []
+    for label, box in enumerate(ndimage.find_objects(labels), 1):
+        whole = labels[box] == label
+        if not (p[box][whole] > HIGH).any() or np.count_nonzero(whole) < LEAST:
+            continue
+        for part in _parts(p[box], maps.border[box], wide[box], high[box], whole):
+            rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+            inner = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+            part = part[inner]
+            top, left = int(box[0].start + rows[0]), int(box[1].start + columns[0])
+            here = slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
+            core = part & (p[here] > HIGH)
+            if np.count_nonzero(core) < LEAST:
+                continue
+            size = (part.shape[0] * stride, part.shape[1] * stride)
+            # where the map, falling off beyond the outline, is nearer to what it is within (in small areas less than 1)
+            within = float(np.quantile(p[here][core], 0.9))
+            soft = enlarged(np.where(part, p[here], 0), stride, size)
+            y, x = int(top) * stride, int(left) * stride
+            inside = (soft > min(HIGH, max(within / 2, LOW)))[: shape[0] - y, : shape[1] - x]
+            if not inside.any():
+                continue
+            weights = p[here][core]
+            cell = tuple(float(np.exp(np.average(v[here][core], weights=weights))) for v in (wide, high))
+            result.append(Region(x, y, inside, (cell[0], cell[1]), float(p[here][core].mean())))
+    return result
+
+
+def _parts(p: Array, border: Array, wide: Array, high: Array, whole: Mask) -> list[Mask]:
+    """Return the parts of a connected region that borders, or different cells, set apart."""
+    sizes = [ndimage.median_filter(v, 3, mode="nearest") for v in (wide, high)]
+    steps = np.zeros(p.shape, np.float32)
+    for v in sizes:
+        for axis in (0, 1):
+            d = np.abs(np.diff(v, axis=axis, append=v.take([-1], axis)))
+            np.maximum(steps, d, out=steps)
+    inner = whole & (border < BETWEEN) & (steps < APART)
+    cores, number = ndimage.label(inner)
+    counts = np.bincount(cores.ravel(), minlength=number + 1)
+    counts[0] = 0
+    large = np.flatnonzero(counts >= LEAST)
+    if len(large) < 2:
+        return [whole]
+    kept = np.isin(cores, large)
+    nearest = ndimage.distance_transform_edt(~kept, return_distances=False, return_indices=True)
+    assigned = cores[tuple(nearest)]
+    parts = []
+    for label in large:
+        part = whole & (assigned == label)
+        pieces, count = ndimage.label(part)
+        if count > 1:
+            part = pieces == 1 + int(np.bincount(pieces.ravel())[1:].argmax())
+        parts.append(part)
+    return parts
+
+
+class Located(NamedTuple):
+    """A mosaic with what speaks for it: evidence in nats, without the map's, and what the confidence was made of."""
+
+    evidence: float
+    mosaic: Mosaic
+    measured: NDArray[np.float64]
+
+
+def located(luminance: NDArray[np.float32], maps: Any, stride: int, threads: int | None = None) -> list[Located]:
+    """Return the mosaics of a picture's regions; they may overlap a little.
+
+    Parameters
+    ----------
+    luminance : float32 (H, W), 0 … 255
+    maps : `locator.Maps`
+    stride : of the maps
+    threads : that work side by side; None: as many as there are cores
+    """
+    height, width = luminance.shape
+    found = regions(maps, stride, (height, width))
+    if not found:
+        return []
+    quality = saved_quality(luminance)
+
+    def lines_of(region: Region) -> Fit:
+        h, w = region.inside.shape
+        return fit(luminance[region.y : region.y + h, region.x : region.x + w], region.inside, region.cell)
+
+    def mosaic_of(number: int) -> Located:
+        return _mosaic(luminance, maps.pixelated, stride, quality, found[number], fits[number], others[number])
+
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        fits = list(pool.map(lines_of, found))
+        seen = [i for i, f in enumerate(fits) if f.confidence >= FAINT]
+        pooled = np.clip([f.odds for f in fits], -POOLED, POOLED)
+        pooled[[i for i in range(len(fits)) if i not in seen]] = 0
+        others = (pooled.sum() - pooled).tolist()
+        return list(pool.map(mosaic_of, seen))
+
+
+def saved_quality(luminance: NDArray[np.float32]) -> int:
+    """Return the quality that a decoded picture was last saved with: `noise.estimated_quality`, or a coarser one."""
+    known = estimated_quality(luminance)
+    rows = len(luminance) // SIDE
+    every = max(1, luminance.size // (SIDE * SIDE * BLOCKS))
+    if rows < 1 or luminance.shape[1] < SIDE:
+        return known
+    strips = luminance[: rows * SIDE].reshape(rows, SIDE, -1)[::every].reshape(-1, luminance.shape[1])
+    values = coefficients(strips).reshape(-1, SIDE * SIDE)[:, 1:]
+    _, place = np.nonzero(np.abs(values) > LARGE)
+    values = values[np.abs(values) > LARGE]
+    if len(values) < BLOCKS // 10:
+        return known
+
+    def rests(quality: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        steps = steps_of(quality).ravel()[1:][place]
+        return np.abs(values - steps * np.rint(values / steps)) / SPREAD, steps
+
+    def fits(quality: int, which: Array | slice = slice(None)) -> float:
+        rest, steps = (a[which] for a in rests(quality))
+        density = steps / SPREAD / np.sqrt(2 * np.pi) * np.exp(-0.5 * rest**2)
+        return float(np.log((1 - ANYWHERE) * density + ANYWHERE).mean())
+
+    best = max(COARSE, key=fits)
+    if fits(best) <= max(fits(known), 0.0):
+        return known
+    # what does not fit a coarse file, as mosaics do not, fits the finer one that it was saved in later
+    left = np.flatnonzero(rests(best)[0] > 2.5)
+    return known if len(left) >= 50 and fits(known, left) > WEAK[1] else best
+
+
+def _mosaic(
+    luminance: NDArray[np.float32],
+    probability: NDArray[np.float32],
+    stride: int,
+    quality: int,
+    region: Region,
+    lines: Fit,
+    others: float,
+) -> Located:
+    """Return the mosaic of a region; `others` are the log-odds of whole pixels that the other regions give."""
+    whole = lines.odds + others > 0
+    h, w = region.inside.shape
+    grid = lines.grid(whole).moved(region.x, region.y)
+    margin = int(1.5 * max(grid.width, grid.height)) + MARGIN
+    # windows begin where the blocks of a JPEG file do
+    step = SIDE * stride // np.gcd(SIDE, stride)
+    top, left = (max(v - margin, 0) // step * step for v in (region.y, region.x))
+    box = slice(top, region.y + h + margin), slice(left, region.x + w + margin)
+    here = luminance[box]
+    inside = np.zeros(here.shape, bool)
+    inside[region.y - top : region.y - top + h, region.x - left : region.x - left + w] = region.inside
+    places = tuple(
+        slice(s.start // stride, -(-min(s.stop, n) // stride)) for s, n in zip(box, luminance.shape, strict=True)
+    )
+    p = enlarged(probability[places], stride, here.shape)
+    # what is another region's is not this one's
+    p = np.where(inside, p, np.minimum(p, 0.5))
+    grid = grid.moved(-left, -top)
+    plain = areas.with_noise(Evidence.of(here, quality), grid, inside)
+    evidence = areas.with_map(plain, p)
+    ys, xs = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    outer = int(xs[0]), int(ys[0]), int(xs[-1] + 1 - xs[0]), int(ys[-1] + 1 - ys[0])
+
+    fill = np.count_nonzero(inside) / (outer[2] * outer[3])
+    rectangular = fill >= RECTANGULAR
+    area: Area | None = None
+    followed = False
+    if rectangular and whole:
+        seed = _followed(evidence, grid, outer, inside)
+        if seed is not None:
+            area, grid = Area(seed[1].box, None, seed[0]), _grid(*seed[1].origin, *seed[1].cell)
+            followed = True
+    if not followed:
+        area = _shaped(evidence, grid, outer, inside, fill)
+        if area is not None:  # now that the area is known better, so are its lines
+            covered = _covered(area, inside.shape)
+            lines = fit(here, covered, (grid.width, grid.height))
+            x, y, w, h = area.box
+            if area.mask is None:
+                lines = Fit(lines.across.with_ends(x, x + w), lines.down.with_ends(y, y + h))
+            grid = lines.grid(lines.odds + others > 0)
+            area = _shaped(evidence, grid, area.box, covered, fill) or area
+    resembles = area is not None
+    if area is None:
+        y, x = outer[1], outer[0]
+        part = inside[y : y + outer[3], x : x + outer[2]]
+        area = Area(outer, None if rectangular else part, 0.0)
+    x, y, w, h = (int(v) for v in area.box)
+    grid = _grid(grid.x, grid.y, grid.width, grid.height)
+    mask = None if area.mask is None else np.ascontiguousarray(area.mask)
+    m = Mosaic(x, y, w, h, grid, mask).moved(int(left), int(top))
+    measured = _measured(evidence, area, grid, inside, region, lines, followed, resembles)
+    covered = _covered(area, inside.shape)
+    own = area.evidence - float((evidence.gain - plain.gain)[covered].sum(dtype=np.float64))
+    return Located(own, replace(m, confidence=sure(measured)), measured)
+
+
+def _shaped(evidence: Evidence, grid: Grid, box: areas.Box, inside: Mask, fill: float) -> Area | None:
+    """Return the rectangle or the mask that resembles a region and has most evidence; None if neither does."""
+    options = []
+    if fill >= RECTANGULAR - UNSURE:
+        options.append(areas.rectangle(evidence, grid, box))
+    if fill < RECTANGULAR or not _resembles(options[0], inside):
+        shaped = areas.mask(evidence, grid, inside)
+        options += [] if shaped is None else [shaped]
+    return max((a for a in options if _resembles(a, inside)), key=lambda a: a.evidence, default=None)
+
+
+def _resembles(area: Area, inside: Mask) -> bool:
+    """Whether an area covers most of a region, and does not go on far beyond it."""
+    x, y, w, h = area.box
+    own = w * h if area.mask is None else np.count_nonzero(area.mask)
+    if w <= 0 or h <= 0 or not own:
+        return False
+    box = slice(y, y + h), slice(x, x + w)
+    around = ndimage.binary_dilation(inside, np.ones((3, 3)), areas.UNSURE)
+    shape = np.ones((h, w), bool) if area.mask is None else area.mask
+    covered, near = (np.count_nonzero(a[box] & shape) for a in (inside, around))
+    return bool(covered >= COVERS * np.count_nonzero(inside) and near >= STAYS * own)
+
+
+def _covered(area: Area, shape: tuple[int, ...]) -> Mask:
+    """Return the area as a mask of its window."""
+    x, y, w, h = area.box
+    result = np.zeros(shape, bool)
+    result[y : y + h, x : x + w] = True if area.mask is None else area.mask
+    return result
+
+
+def _grid(x: float, y: float, width: float, height: float) -> Grid:
+    """Return the grid in Python's own numbers, whatever types these have."""
+    return Grid(float(x), float(y), float(width), float(height))
+
+
+def _followed(evidence: Evidence, grid: Grid, outer: areas.Box, inside: Mask) -> tuple[float, Seed] | None:
+    """Return where `lossy.follow` ends, if that is a mosaic like the one that it began with."""
+    cell = max(3, int(grid.width)), max(3, int(grid.height))
+    result = lossy.follow(evidence, Seed(outer, cell, (int(grid.x), int(grid.y))))
+    result = _doubled(evidence, *result) if result else None
+    if result is None:
+        return None
+    seed = result[1]
+    if all(abs(np.log(a / b)) > NEAR for a, b in zip(seed.cell, cell, strict=True)):
+        return None
+    if not _resembles(Area(seed.box, None, 0.0), inside):
+        return None
+    box, origin = (tuple(int(v) for v in values) for values in (seed.box, seed.origin))
+    return float(result[0]), Seed(box, seed.cell, origin)  # type: ignore[arg-type]
+
+
+def _doubled(evidence: Evidence, value: float, seed: Seed) -> tuple[float, Seed]:
+    """Return the seed with cells twice as wide or high, if that has more evidence: a map may be wrong by that much."""
+    best = value, seed
+    (width, height), (x, y) = seed.cell, seed.origin
+    for cell, origins in (
+        ((2 * width, height), ((x, y), (x + width, y))),
+        ((width, 2 * height), ((x, y), (x, y + height))),
+    ):
+        if seed.box[2] >= 2 * cell[0] and seed.box[3] >= 2 * cell[1]:
+            for origin in origins:
+                candidate = Seed(seed.box, cell, origin)
+                best = max(best, (evidence.value(candidate), candidate), key=lambda b: b[0])
+    return best
+
+
+def _likeness(area: Area, inside: Mask) -> float:
+    """Return the intersection over union of an area with a region."""
+    x, y, w, h = area.box
+    part = inside[y : y + h, x : x + w]
+    if part.size == 0:
+        return 0.0
+    own = part.size if area.mask is None else np.count_nonzero(area.mask)
+    common = int(np.count_nonzero(part if area.mask is None else part & area.mask))
+    return common / max(int(own) + int(np.count_nonzero(inside)) - common, 1)
+
+
+def _measured(
+    evidence: Evidence,
+    area: Area,
+    grid: Grid,
+    inside: Mask,
+    region: Region,
+    lines: Fit,
+    followed: bool,
+    resembles: bool,
+) -> NDArray[np.float64]:
+    """Return what tells a mosaic with the right area and grid from others, the first of it 1."""
+    w, h = area.box[2:]
+    pixels = w * h if area.mask is None else int(np.count_nonzero(area.mask))
+    number = max(min(lines.across.number, lines.down.number), 1)
+    contrast = min(lines.across.contrast, lines.down.contrast)
+    error = min(max(lines.across.error, lines.down.error), 10.0) / min(grid.width, grid.height)
+    density = float(np.clip(area.evidence / pixels, -1, 3))
+    resized = not (grid.width.is_integer() and grid.height.is_integer())
+    return np.array(
+        [
+            1.0,
+            special.logit(np.clip(region.probability, 0.01, 0.999)),
+            np.log(max(area.evidence, 1.0)),
+            density,
+            contrast,
+            np.log(number),
+            _likeness(area, inside),
+            float(followed),
+            float(resembles),
+            max(-4.0, np.log(error + 1e-3)),
+            float(resized),
+            density * resized,
+            contrast * resized,
+        ]
+    )
+
+
+WEIGHTS = np.array([-26.94, 0.502, -0.252, 4.052, 0.434, -0.468, 20.96, 0.087, 6.029, -1.013, 0.177, -4.379, 0.951])
+"""Of what is measured: a logistic regression, printed by `benchmarks/confidence.py`."""
+
+
+def sure(measured: NDArray[np.float64]) -> float:
+    """Return how sure one can be of a mosaic with its area and its grid: 0 … 1."""
+    return float(special.expit(measured @ WEIGHTS))
+
+
+def overlapping(a: Mosaic, b: Mosaic) -> int:
+    """Return how many pixels two areas have in common."""
+    y0, y1 = max(a.y, b.y), min(a.y + a.height, b.y + b.height)
+    x0, x1 = max(a.x, b.x), min(a.x + a.width, b.x + b.width)
+    if x0 >= x1 or y0 >= y1:
+        return 0
+    ours = a.area[y0 - a.y : y1 - a.y, x0 - a.x : x1 - a.x]
+    theirs = b.area[y0 - b.y : y1 - b.y, x0 - b.x : x1 - b.x]
+    return int(np.count_nonzero(ours & theirs))
+
+
+def without(m: Mosaic, others: Sequence[Mosaic], most: float) -> Mosaic | None:
+    """Return a mosaic without what others cover; None if that is more than this share of it."""
+    common = sum(overlapping(m, other) for other in others)
+    if not common:
+        return m
+    if common > most * np.count_nonzero(m.area):
+        return None
+    area = m.area.copy()
+    for other in others:
+        y0, y1 = max(m.y, other.y), min(m.y + m.height, other.y + other.height)
+        x0, x1 = max(m.x, other.x), min(m.x + m.width, other.x + other.width)
+        if y0 < y1 and x0 < x1:
+            theirs = other.area[y0 - other.y : y1 - other.y, x0 - other.x : x1 - other.x]
+            area[y0 - m.y : y1 - m.y, x0 - m.x : x1 - m.x] &= ~theirs
+    rows, columns = np.flatnonzero(area.any(axis=1)), np.flatnonzero(area.any(axis=0))
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    left = np.ascontiguousarray(area[box])
+    return replace(m, x=m.x + box[1].start, y=m.y + box[0].start, width=left.shape[1], height=left.shape[0], mask=left)

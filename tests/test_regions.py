@@ -1,0 +1,179 @@
+"""From maps to mosaics: regions, areas, and how they are put together. The maps are made of the truth, and spoiled."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from scipy import ndimage
+
+from deepix.finder import areas, regions
+from deepix.finder.evidence import Evidence, luminance
+from deepix.mosaic import Grid, Mosaic, check, pixelate, unknown
+
+PHOTO = skimage.data.astronaut()
+STRIDE = 4
+
+
+@dataclass
+class Maps:
+    pixelated: np.ndarray
+    border: np.ndarray
+    width: np.ndarray
+    height: np.ndarray
+
+
+def maps(mosaics, shape, seed=0, guess=1.2):
+    """Return what a network may say: the truth at a quarter of its size, blurred, with noise and wrong sizes."""
+    rng = np.random.default_rng(seed)
+    small = tuple(-(-side // STRIDE) for side in shape)
+    labels = np.zeros([STRIDE * side for side in small], int)
+    for k, m in enumerate(mosaics, 1):
+        labels[m.box][m.area] = k
+    places = labels.reshape(small[0], STRIDE, small[1], STRIDE).swapaxes(1, 2).reshape(*small, -1)
+    p = ndimage.gaussian_filter((places > 0).mean(axis=2), 0.5) + 0.1 * rng.standard_normal(small)
+    edges = np.zeros(labels.shape, bool)
+    edges[1:] |= labels[1:] != labels[:-1]
+    edges[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    border = edges.reshape(small[0], STRIDE, small[1], STRIDE).any(axis=(1, 3))
+    sizes = np.full((2, *small), 10.0)
+    for k, m in enumerate(mosaics, 1):
+        sizes[:, (places == k).any(axis=2)] = np.array([[m.grid.width * guess], [m.grid.height / guess]])
+    return Maps(*(a.astype(np.float32) for a in (p.clip(0, 1), border, *sizes)))
+
+
+def jpeg(pixels, quality):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
+
+
+def likeness(a, b, shape):
+    ours, theirs = unknown([a], shape), unknown([b], shape)
+    return (ours & theirs).sum() / (ours | theirs).sum()
+
+
+def same_cells(a, b):
+    return (a.width, a.height) == (b.width, b.height) and (a.x - b.x) % a.width == 0 == (a.y - b.y) % a.height
+
+
+FACE = Mosaic(180, 60, 97, 113, Grid(187, 65, 12, 9))
+FLAG = Mosaic(20, 230, 60, 48, Grid(20, 230, 5, 6))
+
+
+@pytest.mark.parametrize("quality", [None, 90, 70, 52])
+def test_rectangles_of_whole_pixels_come_out_exactly(quality):
+    pixels = pixelate(PHOTO, [FACE, FLAG])
+    pixels = jpeg(pixels, quality) if quality else pixels
+    found = regions.located(luminance(pixels), maps([FACE, FLAG], pixels.shape[:2]), STRIDE)
+    assert len(found) == 2
+    for true, f in zip((FACE, FLAG), found, strict=True):
+        assert same_cells(f.mosaic.grid, true.grid)
+        assert likeness(f.mosaic, true, pixels.shape) > 0.97
+        assert f.mosaic.mask is None
+        assert f.mosaic.confidence > 0.5
+        assert f.evidence > 0
+
+
+@pytest.mark.parametrize("quality", [None, 75])
+def test_an_ellipse_that_cuts_tiles(quality):
+    y, x = np.mgrid[: PHOTO.shape[0], : PHOTO.shape[1]]
+    true = Mosaic.from_mask(((x - 225) / 70) ** 2 + ((y - 120) / 85) ** 2 < 1, Grid(3, 1, 10, 10))
+    pixels = pixelate(PHOTO, [true])
+    pixels = jpeg(pixels, quality) if quality else pixels
+    (found,) = regions.located(luminance(pixels), maps([true], pixels.shape[:2]), STRIDE)
+    assert found.mosaic.mask is not None
+    assert same_cells(found.mosaic.grid, true.grid)
+    assert likeness(found.mosaic, true, pixels.shape) > 0.93
+
+
+def test_a_resized_picture():
+    pixels = np.asarray(Image.fromarray(pixelate(PHOTO, [FACE])).resize((420, 420), Image.Resampling.BICUBIC))
+    scale = 420 / 512
+    box = [round(v * scale) for v in (FACE.x, FACE.y, FACE.x + FACE.width, FACE.y + FACE.height)]
+    grid = Grid(*(v * scale for v in (FACE.grid.x, FACE.grid.y, 12, 9)))
+    true = Mosaic(box[0], box[1], box[2] - box[0], box[3] - box[1], grid)
+    (found,) = regions.located(luminance(jpeg(pixels, 85)), maps([true], (420, 420)), STRIDE)
+    assert found.mosaic.grid.width == pytest.approx(grid.width, rel=0.01)
+    assert found.mosaic.grid.height == pytest.approx(grid.height, rel=0.01)
+    assert likeness(found.mosaic, true, pixels.shape) > 0.93
+
+
+def test_touching_mosaics_are_set_apart():
+    left, right = Mosaic.rectangle(150, 60, 72, 96, 12), Mosaic.rectangle(222, 60, 70, 100, 10)
+    pixels = pixelate(PHOTO, [left, right])
+    found = regions.located(luminance(pixels), maps([left, right], pixels.shape[:2], guess=1.0), STRIDE)
+    assert len(found) == 2
+    for true, f in zip((left, right), sorted(found, key=lambda f: f.mosaic.x), strict=True):
+        assert same_cells(f.mosaic.grid, true.grid)
+        assert likeness(f.mosaic, true, pixels.shape) > 0.95
+
+
+def test_a_region_of_a_photo_inspires_no_confidence():
+    found = regions.located(luminance(PHOTO), maps([FACE], PHOTO.shape[:2]), STRIDE)
+    assert all(f.mosaic.confidence < 0.25 for f in found)
+
+
+def test_empty_maps_have_no_regions():
+    empty = maps([], (200, 300))
+    empty.pixelated[:] = 0.1
+    assert regions.located(luminance(PHOTO[:200, :300]), empty, STRIDE) == []
+
+
+def test_maps_are_enlarged_between_the_middles_of_their_places():
+    values = np.array([[0.0, 1.0]], np.float32)
+    large = regions.enlarged(values, 4, (3, 8))
+    np.testing.assert_allclose(large[0], [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])
+    assert (large == large[:1]).all()
+
+
+@pytest.mark.parametrize(("quality", "saved"), [(55, 55), (68, 68), (83, 83), (95, 95)])
+def test_the_quality_of_coarse_files_too(quality, saved):
+    assert regions.saved_quality(luminance(jpeg(PHOTO, quality))) == saved
+
+
+def test_the_best_span_is_the_best_of_all():
+    """The recursion against every pair of ends, with what they cost."""
+    pixels = luminance(jpeg(pixelate(PHOTO, [FLAG]), 85))[224:288, 8:104]
+    evidence = Evidence.of(pixels, 85)
+    rows, across, down = (6, 54), (5.0, 12.0), (6.0, 6.0)
+    value, start, stop = areas.span(evidence, rows, across, down)
+    assert (start, stop) == (12, 72)
+    column, _ = areas.bands(0, pixels.shape[1], *across)
+    row, _ = areas.bands(*rows, *down)
+    here = evidence[slice(*rows), :]
+
+    def total(a, b):
+        result = 0.0
+        for k in range(column[a], column[b - 1] + 1):
+            part = np.flatnonzero(column == k)
+            part = part[(part >= a) & (part < b)]
+            for r in np.unique(row):
+                cell = np.ix_(np.flatnonzero(row == r), part)
+                u, p, g = (m[cell].astype(float) for m in (here.weight, here.luminance, here.gain))
+                f, w = (u * p).sum(), u.sum()
+                result += (g - 0.5 * u * p * p).sum() + 0.5 * f * f / w - 0.5 * np.log1p(areas.TAU**2 * w)
+        tilt = evidence.tilt
+        border = tilt[rows[1], a:b].sum() - tilt[rows[0] - 1, a:b].sum()
+        border -= here.tilt[:, a - 1].sum() if a else 0
+        border += here.tilt[:, b].sum() if b < pixels.shape[1] else 0
+        cuts = (a > 0 and column[a] == column[a - 1]) + (b < pixels.shape[1] and column[b - 1] == column[b])
+        return result + areas.BORDER * border - areas.CUT * np.log(5) * cuts
+
+    assert value == pytest.approx(total(start, stop), rel=1e-3)
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        a, b = sorted(rng.choice(np.arange(2, 95), 2, replace=False).tolist())
+        if column[a] != column[b - 1]:
+            assert total(a, b) <= value + 1e-3 * abs(value)
+
+
+def test_overlaps_are_given_to_the_better_one():
+    a, b = Mosaic.rectangle(10, 10, 40, 40, 8), Mosaic.rectangle(46, 10, 40, 40, 8)
+    trimmed = regions.without(b, [a], 0.2)
+    assert (trimmed.x, trimmed.width, trimmed.mask) == (50, 36, None)
+    check([a, trimmed], (100, 100))
+    assert regions.without(b, [a], 0.05) is None
+    assert regions.without(b, [], 0.0) is b
