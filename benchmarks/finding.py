@@ -318,6 +318,7 @@ def main() -> None:
     parser.add_argument("--clean", type=int, default=80, help="clean pictures: this many, times about 5")
     parser.add_argument("--pictures", choices=sorted(ARCHIVES), default="val", help="which photos")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fast", action="store_true", help="find without the network")
     parser.add_argument("--misses", action="store_true", help="also list every miss and false alarm")
     args = parser.parse_args()
 
@@ -329,7 +330,7 @@ def main() -> None:
     misses = []
     for number, case in enumerate(mosaic_cases(photos, args.cases, args.seed, refused)):
         start = time.perf_counter()
-        found = find(case.pixels, lossy=case.lossy)
+        found = find(case.pixels, lossy=case.lossy, fast=args.fast)
         seconds += time.perf_counter() - start
         reported += len(found)
         wrong += sum(not any(matches(f, t) for t in case.truth) for f in found)
@@ -358,7 +359,7 @@ def main() -> None:
 
     alarms: dict[str, list[int]] = defaultdict(list)
     for case in clean_cases(photos, args.clean, args.seed):
-        found = find(case.pixels, lossy=case.lossy)
+        found = find(case.pixels, lossy=case.lossy, fast=args.fast)
         alarms[case.kind].append(len(found))
         misses += [
             f"alarm in {case.kind} {len(alarms[case.kind]) - 1} {case.pixels.shape}: {brief(f)} {f.confidence:.2f}"

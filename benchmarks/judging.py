@@ -4,10 +4,12 @@
 
 Pictures as `benchmarks/finding.py` makes them, from training photos. A corner is true if it lies on lines of a mosaic
 in both directions and its tiles lie in it, false if its tiles touch no mosaic, and not used otherwise. An area is true
-if it has exactly the grid of a mosaic and overlaps it by 0.9 (IoU), false if it overlaps all by less than 0.7, and not
-used otherwise. Prints each logistic regression (ridge 0.1; a false one where no mosaic is weighs `--caution` times as
-much as others; the corners of a mosaic count together like those of a picture) and how many of each it gets right.
-Areas are those that the present weights lead to: run it again when the weights have changed much.
+if it has exactly the grid of a mosaic and overlaps it by 0.9 (IoU), false if it overlaps none, or on another grid by
+less than 0.7, and not used otherwise.
+
+Each logistic regression goes on from the present weights: they are what a ridge holds it to, so that what other
+pictures taught is not forgotten. Prints it, and how many of each it gets right; a false area or corner where no mosaic
+is weighs `--caution` times as much as a true one; the corners of a mosaic count together like those of a picture.
 """
 
 from __future__ import annotations
@@ -22,9 +24,12 @@ from deepix.finder import crosses, lossy
 from deepix.finder.evidence import Evidence, luminance
 
 Array = finding.Array
-RIDGE = 0.1
+RIDGE = 1.0
+"""What holds the weights, of measurements in standard deviations, where they are."""
 PARTLY = 0.7
 """The overlap below which an area is not that of a mosaic."""
+ASTRAY = 0.3
+"""What an area counts that overlaps a mosaic so, on another grid; the mosaic is lost at worst, it is no false alarm."""
 EVERY = 4
 """Corners are so many that those of every fourth picture do."""
 
@@ -46,19 +51,17 @@ class Examples:
     def fit(self, present: Array, name: str) -> None:
         """Print the logistic regression, and how well it and the present one tell the examples apart."""
         x, y, weight = np.concatenate(self.rows), np.concatenate(self.true), np.concatenate(self.weight)
-        mean, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-9)
-        mean[0], scale[0] = 0, 1  # the constant
-        z = (x - mean) / scale
+        scale = np.maximum(x.std(axis=0), 1e-9)
+        scale[0] = 1  # the constant
+        z, before = x / scale, present * scale
 
         def loss(w: Array) -> tuple[float, Array]:
             odds = z @ w
             cost = weight * np.where(y, np.logaddexp(0, -odds), np.logaddexp(0, odds))
             slope = z.T @ (weight * (special.expit(odds) - y))
-            free = np.concatenate([[0], w[1:]])
-            return float(cost.sum() + RIDGE * (free**2).sum()), slope + 2 * RIDGE * free
+            return float(cost.sum() + RIDGE * ((w - before) ** 2).sum()), slope + 2 * RIDGE * (w - before)
 
-        fitted = optimize.minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x / scale
-        fitted[0] -= fitted[1:] @ mean[1:]
+        fitted = optimize.minimize(loss, before, jac=True, method="L-BFGS-B").x / scale
         for which, w in (("present", present), ("fitted", fitted)):
             sure = x @ w > 0
             print(
@@ -84,18 +87,20 @@ def add_corners(examples: Examples, evidence: Evidence, case: finding.Case, caut
 def add_areas(examples: Examples, evidence: Evidence, case: finding.Case, caution: float) -> None:
     for value, _, area in lossy.candidates(evidence):
         m = area.mosaic
-        best = max((finding.overlap(m, t) for t in case.truth), default=0.0)
-        right = any(finding.overlap(m, t) > 0.9 and finding.same_grid(m.grid, t.grid) for t in case.truth)
-        if right or best < PARTLY:
+        overlaps = [finding.overlap(m, t) for t in case.truth]
+        best = max(overlaps, default=0.0)
+        ours = [v for v, t in zip(overlaps, case.truth, strict=True) if finding.same_grid(m.grid, t.grid)]
+        right = max(ours, default=0.0) > 0.9
+        if right or (best < PARTLY and not any(ours)):
             rows = lossy.products(lossy.measurements(evidence, area, value))[None]
-            examples.add(rows, right, 1.0 if right or best else caution)
+            examples.add(rows, right, 1.0 if right else ASTRAY if best else caution)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=240)
     parser.add_argument("--clean", type=int, default=24, help="clean pictures of each kind")
-    parser.add_argument("--caution", type=float, default=3.0)
+    parser.add_argument("--caution", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=11)
     options = parser.parse_args()
     photos = finding.Photos("train", options.seed)

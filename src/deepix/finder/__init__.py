@@ -131,28 +131,40 @@ def _with_network(
                 candidates.append((max(INTACT * evidence, sum(c[0] for c in replaced)), better))
             continue
         taken.append((evidence, m))
-    candidates += taken
-    resized = any(not _whole(m) for _, m in candidates if m.confidence >= SURE)
+    unseen: list[tuple[float, Mosaic]] = []
     if lossy is not False and plane.size <= SMALL and regions.saved_quality(plane) >= FINE:
         unseen = lossy_mosaics(pixels)
-        for one in taken:
-            pieces = [c for c in unseen if 2 * regions.overlapping(c[1], one[1]) > int(c[1].area.sum())]
-            covered = sum(int(m.area.sum()) for _, m in pieces)
-            least = COVERED if _whole(one[1]) else ALONE  # one rectangle that is not resized after all
-            if not _whole(one[1]):
-                pieces = [c for c in pieces if int(c[1].area.sum()) <= int(one[1].area.sum()) / least]
-                covered = max((regions.overlapping(m, one[1]) for _, m in pieces), default=0)
-                pieces = [c for c in pieces if regions.overlapping(c[1], one[1]) == covered]
-            if covered >= least * int(one[1].area.sum()) and sum(evidence for evidence, _ in pieces) > one[0]:
-                candidates = [c for c in candidates if c is not one] + pieces
-        for evidence, m in unseen:
-            near = any(regions.overlapping(m.moved(*by), other) for _, other in taken for by in BESIDE)
-            looked = _looked(m, maps.pixelated, locator.STRIDE)
-            if near or resized or looked < UNLIKELY or _of_blocks(m):
-                continue
-            if m.confidence >= (UNSEEN if looked <= SURE else DOUBTFUL):
-                candidates.append((evidence, m))
+    for one in unseen:
+        rivals = [c for c in taken if regions.overlapping(c[1], one[1])]
+        if one[1].confidence >= UNSEEN and rivals and all(_outdone(rival, one) for rival in rivals):
+            taken = [c for c in taken if all(c is not rival for rival in rivals)]
+            candidates.append(one)
+    unseen = [one for one in unseen if all(one is not c for c in candidates)]
+    candidates += taken
+    resized = any(not _whole(m) for _, m in candidates if m.confidence >= SURE)
+    for one in taken:
+        pieces = [c for c in unseen if 2 * regions.overlapping(c[1], one[1]) > int(c[1].area.sum())]
+        covered = sum(int(m.area.sum()) for _, m in pieces)
+        least = COVERED if _whole(one[1]) else ALONE  # one rectangle that is not resized after all
+        if not _whole(one[1]):
+            pieces = [c for c in pieces if int(c[1].area.sum()) <= int(one[1].area.sum()) / least]
+            covered = max((regions.overlapping(m, one[1]) for _, m in pieces), default=0)
+            pieces = [c for c in pieces if regions.overlapping(c[1], one[1]) == covered]
+        if covered >= least * int(one[1].area.sum()) and sum(evidence for evidence, _ in pieces) > one[0]:
+            candidates = [c for c in candidates if c is not one] + pieces
+    for evidence, m in unseen:
+        near = any(regions.overlapping(m.moved(*by), other) for _, other in taken for by in BESIDE)
+        looked = _looked(m, maps.pixelated, locator.STRIDE)
+        if near or resized or looked < UNLIKELY or _of_blocks(m):
+            continue
+        if m.confidence >= (UNSEEN if looked <= SURE else DOUBTFUL):
+            candidates.append((evidence, m))
     return settle(candidates, TRIMMED)
+
+
+def _outdone(rival: tuple[float, Mosaic], one: tuple[float, Mosaic]) -> bool:
+    """Whether a mosaic with less evidence lies in another one for the most part."""
+    return rival[0] < one[0] and regions.overlapping(rival[1], one[1]) >= COVERED * int(rival[1].area.sum())
 
 
 def _looked(m: Mosaic, pixelated: NDArray[np.float32], stride: int) -> float:
