@@ -53,7 +53,7 @@ CELL_UNIT = 16.0
 SHIPPED = ("challenge", "photo")
 """Models that lie in the package."""
 DEFAULT = "photo"
-WORKING = 10
+WORKING = 13
 """Pixels of the lattice to the longer side of a cell that is too large for the network."""
 SHORTEST = 8
 """Pixels of the lattice to the shorter side, where the cell has as many."""

@@ -20,6 +20,7 @@ from deepix.finder.grid import fit_grid
 from deepix.finder.noise import QUALITIES, SIDE
 from deepix.finder.seeds import Seed
 from deepix.mosaic import Mosaic
+from deepix.windows import Box, grown
 
 __all__ = ["REPORTED", "SURE", "find", "fit_grid"]
 
@@ -31,6 +32,10 @@ SURE = 0.5
 """The least confidence of area and grid with which a mosaic is restored without being told to."""
 SMALL = 400_000
 """Pixels up to which a picture is searched for small mosaics (`lossy`) that the network may not see."""
+LARGE = 4_000_000
+"""Pixels from which on a lossless picture with intact tiles is searched around these only, for the time it takes."""
+OUTSIDE = 256
+"""Pixels around them."""
 FINE = min(QUALITIES)
 """The least quality of files for which `lossy` is made."""
 UNSEEN = 0.8
@@ -41,6 +46,8 @@ BESIDE = ((0, 0), (-4, 0), (4, 0), (0, -4), (0, 4))
 """Moves, in pixels, after which a mosaic overlaps with one that it is beside of."""
 UNLIKELY = 0.1
 """The least mean of the network's map over tiles: less says pixel art, a chart, the blocks of a file, or the like."""
+TRAINED = 64
+"""Pixels of the largest cells that the network has seen."""
 EQUAL = 0.6
 """The share of an area as the network sees it that intact tiles cover at least."""
 AROUND = 5
@@ -57,7 +64,7 @@ ODD = 0.2
 """The largest share of an area in which intact tiles lie on another grid than the others."""
 TRIMMED = 0.2
 """The largest share of an area that may be given to others which it overlaps with, and that have more evidence."""
-GROWN = 1.1
+GROWN = 1.3
 """How much larger than what `exact` has found in it an area is, to take its place."""
 
 
@@ -94,7 +101,21 @@ def find(
     intact = [] if lossy else exact.candidates(pixels)
     if fast:
         return _without_network(pixels, intact, lossy)
+    if lossy is False and pixels.shape[0] * pixels.shape[1] > LARGE and any(e >= exact.SURE for e, _ in intact):
+        # where tiles are intact, all are: the network need only see which shape their areas have
+        box = _around([m for _, m in intact], pixels.shape)
+        left, top = box[1].start, box[0].start
+        moved = [(evidence, m.moved(-left, -top)) for evidence, m in intact]
+        return [m.moved(left, top) for m in _with_network(pixels[box], moved, lossy, threads)]
     return _with_network(pixels, intact, lossy, threads)
+
+
+def _around(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> Box:
+    """Return the part of a picture with the mosaics and what is around them; it begins where a JPEG's blocks do."""
+    rows = slice(min(m.y for m in mosaics), max(m.y + m.height for m in mosaics))
+    columns = slice(min(m.x for m in mosaics), max(m.x + m.width for m in mosaics))
+    rows, columns = grown((rows, columns), OUTSIDE, shape)
+    return slice(rows.start // OUTSIDE * OUTSIDE, rows.stop), slice(columns.start // OUTSIDE * OUTSIDE, columns.stop)
 
 
 def _without_network(pixels: NDArray[Any], intact: Sequence[tuple[float, Mosaic]], lossy: bool | None) -> list[Mosaic]:
@@ -168,8 +189,9 @@ def _outdone(rival: tuple[float, Mosaic], one: tuple[float, Mosaic]) -> bool:
 
 
 def _looked(m: Mosaic, pixelated: NDArray[np.float32], stride: int) -> float:
-    """Return the mean of the network's map over a mosaic's box; 1 where the network may not see mosaics so small."""
-    if min(m.width / m.grid.width, m.height / m.grid.height) < 3 or min(m.width, m.height) < 4 * stride:
+    """Return the mean of the network's map over a mosaic's box; 1 where areas are too small, or cells too large."""
+    small = min(m.width / m.grid.width, m.height / m.grid.height) < 3 or min(m.width, m.height) < 4 * stride
+    if small or max(m.grid.width, m.grid.height) > TRAINED:
         return 1.0
     rows = slice(m.y // stride, -(-(m.y + m.height) // stride))
     columns = slice(m.x // stride, -(-(m.x + m.width) // stride))

@@ -34,6 +34,8 @@ SIZES = 2
 """How many sizes of tiles are followed at the same corner."""
 LEAST = 5.0
 """The evidence, in nats, below which an area is nothing; of an area that is judged, beyond what `chance` reaches."""
+BELIEVED = 1.0
+"""The log-odds above which an area is believed: a false alarm is worse than a mosaic that is not found."""
 ROUNDS = 10
 """Turns between columns and rows, at most."""
 # fmt: off
@@ -206,7 +208,7 @@ def candidates(evidence: Evidence) -> list[tuple[float, float, Seed]]:
             if value < least:
                 continue
             result.append((value, odds(evidence, area, value), area))
-            if result[-1][1] > 0:
+            if result[-1][1] > BELIEVED:
                 believed.append(area)
                 again.append(0)
                 break
@@ -223,7 +225,7 @@ def found(evidence: Evidence) -> list[tuple[float, Mosaic]]:
     result: list[tuple[float, Mosaic]] = []
     taken: list[Seed] = []
     for value, odds, area in sorted(candidates(evidence), key=lambda c: -c[0]):
-        if odds > 0 and not any(shared(area.box, other.box) for other in taken):
+        if odds > BELIEVED and not any(shared(area.box, other.box) for other in taken):
             taken.append(area)
             grid = Grid(*area.origin, *area.cell)
             result.append((value, Mosaic(*area.box, grid, confidence=float(special.expit(odds)))))
