@@ -59,7 +59,7 @@ SHORTEST = 8
 """Pixels of the lattice to the shorter side, where the cell has as many."""
 MARGIN = 16
 """Known pixels (of the lattice) that the network sees around the unknown ones, where the picture has them."""
-TILE, HALO = 512, 32
+TILE, HALO = 512, 48
 """About the side (pixels) of the network's tiles, and by how much each sees more than it restores."""
 REACH = 2 * math.ceil(4 * CONTEXT)
 """Pixels from which on nothing changes the local contrast: the mean's Gaussian, and the contrast's after it."""
