@@ -26,7 +26,7 @@ __all__ = ["REPORTED", "SURE", "find", "fit_grid"]
 
 INTACT = 5.0
 """How much more evidence a mosaic of nearly equal pixels needs to replace one of equal pixels."""
-REPORTED = 0.15
+REPORTED = 0.25
 """The least confidence of a mosaic that is reported."""
 SURE = 0.5
 """The least confidence of area and grid with which a mosaic is restored without being told to."""
