@@ -80,6 +80,8 @@ def with_noise(evidence: Evidence, grid: Grid, region: NDArray[np.bool_]) -> Evi
         return evidence
     ratios = deviation[good] / expected[good]
     usual = ratios <= 2 * float(np.median(ratios))
+    if not usual.any():  # tiles without any deviation, but for rounding
+        return evidence
     ratio = float(deviation[good][usual].sum() / expected[good][usual].sum())
     if ratio <= 1:
         return evidence
