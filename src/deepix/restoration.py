@@ -22,7 +22,7 @@ from deepix import mosaic as maths
 from deepix.errors import DeepixError
 from deepix.mosaic import Mosaic, Rounding
 from deepix.smooth import smooth
-from deepix.windows import Box, grown
+from deepix.windows import Box, around
 
 Array = NDArray[Any]
 ImageLike = str | PathLike[str] | bytes | Image.Image | Array
@@ -184,9 +184,7 @@ def restore_picture(
 def _around(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> Box:
     """Return the part of a picture that the mosaics and all that restorers look at around them lie in."""
     cell = max(max(m.grid.width, m.grid.height) for m in mosaics)
-    rows = slice(min(m.y for m in mosaics), max(m.y + m.height for m in mosaics))
-    columns = slice(min(m.x for m in mosaics), max(m.x + m.width for m in mosaics))
-    return grown((rows, columns), math.ceil(LOOKED_AT * max(cell, 16)), shape)
+    return around(mosaics, math.ceil(LOOKED_AT * max(cell, 16)), shape)
 
 
 def _check(mosaics: Sequence[Mosaic], pixels: Array) -> None:

@@ -74,6 +74,13 @@ def grown(box: Box, by: int, shape: tuple[int, ...]) -> Box:
     return rows, columns
 
 
+def around(mosaics: Sequence[Mosaic], by: int, shape: tuple[int, ...]) -> Box:
+    """Return the part of a picture with some mosaics and so many pixels on each side of them, as far as it has them."""
+    rows = slice(min(m.y for m in mosaics), max(m.y + m.height for m in mosaics))
+    columns = slice(min(m.x for m in mosaics), max(m.x + m.width for m in mosaics))
+    return grown((rows, columns), by, shape)
+
+
 def within(box: Box, outer: Box) -> Box:
     """Return the box as an index into another one that holds it."""
     rows, columns = (slice(s.start - o.start, s.stop - o.start) for s, o in zip(box, outer, strict=True))

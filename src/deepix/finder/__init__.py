@@ -20,7 +20,7 @@ from deepix.finder.grid import fit_grid
 from deepix.finder.noise import QUALITIES, SIDE
 from deepix.finder.seeds import Seed
 from deepix.mosaic import Mosaic
-from deepix.windows import Box, grown
+from deepix.windows import Box, around
 
 __all__ = ["REPORTED", "SURE", "find", "fit_grid"]
 
@@ -112,9 +112,7 @@ def find(
 
 def _around(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> Box:
     """Return the part of a picture with the mosaics and what is around them; it begins where a JPEG's blocks do."""
-    rows = slice(min(m.y for m in mosaics), max(m.y + m.height for m in mosaics))
-    columns = slice(min(m.x for m in mosaics), max(m.x + m.width for m in mosaics))
-    rows, columns = grown((rows, columns), OUTSIDE, shape)
+    rows, columns = around(mosaics, OUTSIDE, shape)
     return slice(rows.start // OUTSIDE * OUTSIDE, rows.stop), slice(columns.start // OUTSIDE * OUTSIDE, columns.stop)
 
 

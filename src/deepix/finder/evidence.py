@@ -76,9 +76,8 @@ class Evidence:
             variance, share, paid = noise(stripe, quality)
             cost, tilt = photo_cost(stripe, variance)
             cost -= 0.5 * np.log(2 * np.pi * variance) - paid
-            for whole, part in zip(
-                maps, (stripe - np.float32(128), variance, share / variance, cost, tilt), strict=True
-            ):
+            parts: tuple[Array, ...] = (stripe - np.float32(128), variance, share / variance, cost, tilt)
+            for whole, part in zip(maps, parts, strict=True):
                 whole[start:stop] = part[start - low : stop - low]
 
         in_stripes(fill, height)

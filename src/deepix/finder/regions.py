@@ -87,15 +87,6 @@ class Region:
     probability: float
 
 
-class Maps(NamedTuple):
-    """As `locator.Maps`: each float32 (⌈H/stride⌉, ⌈W/stride⌉)."""
-
-    pixelated: Array
-    border: Array
-    width: Array
-    height: Array
-
-
 def enlarged(values: Array, stride: int, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Return a map at the picture's size, (H, W), interpolated between the middles of its places."""
     coordinates = [

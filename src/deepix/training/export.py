@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -293,38 +293,39 @@ def restore(
 # ── how it came about ────────────────────────────────────────────────────────────────────────────
 
 
-def history(source: Path | str) -> list[dict[str, Any]]:
+def history(
+    source: Path | str, described: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+) -> list[dict[str, Any]]:
     """Return the runs that weights were trained in, the first one first, ready for JSON and without folders' names.
 
     A run began with new weights or went on from a file; that one's runs come before it. Weights that were shipped
     carry their history; a run's are described by its folder.
 
+    Parameters
+    ----------
+    source : a weights file, or the folder of a run
+    described : what else to say of a run, from its weights' `extra`; default: what there is to say of a restorer's
+
     Raises
     ------
     InputError : the file is missing, is no weights file, or its run's description is damaged
     """
+    described = described or _restorers
     source = Path(source)
     extra = weights.metadata(source).extra
     if "training" in extra:
         return list(extra["training"])
     if "settings" not in extra:
         return []
-    settings, data = extra["settings"], extra["data"]
-    start = Path(settings["network"])
-    before = history(start) if start.exists() else []
+    start = Path(extra["settings"]["network"])
+    before = history(start, described) if start.exists() else []
     entry = {
         "from": start.name,
         "minutes": round(extra["minutes"], 1),
-        "steps": extra["step"],
+        "steps": int(extra["step"]),
         "epochs": round(extra["epoch"], 2),
-        "pictures_seen": extra["step"] * settings["batch"],
-        "data": Path(data["file"]).name,
-        "sha256": data["sha256"],
-        "pictures": data["training_pictures"],
-        "picture_shape": data["picture_shape"],
-        "validated_with": Path(settings["validate"]).name if settings["validate"] else None,
-        "mosaics": settings["ranges"],
-        **{key: settings[key] for key in ("patch", "truncate", "batch", "optimizer", "lr", "loss", "ema", "seed")},
+        "data": Path(extra["data"]["file"]).name,
+        **described(extra),
     }
     description = (source if source.is_dir() else source.parent) / RUN
     if description.exists():
@@ -338,3 +339,16 @@ def history(source: Path | str) -> list[dict[str, Any]]:
         # shipped while it trained, then trained on: the later entry replaces the earlier one
         before = [earlier for earlier in before if earlier.get("started") != entry["started"]]
     return [*before, entry]
+
+
+def _restorers(extra: dict[str, Any]) -> dict[str, Any]:
+    settings, data = extra["settings"], extra["data"]
+    return {
+        "pictures_seen": extra["step"] * settings["batch"],
+        "sha256": data["sha256"],
+        "pictures": data["training_pictures"],
+        "picture_shape": data["picture_shape"],
+        "validated_with": Path(settings["validate"]).name if settings["validate"] else None,
+        "mosaics": settings["ranges"],
+        **{key: settings[key] for key in ("patch", "truncate", "batch", "optimizer", "lr", "loss", "ema", "seed")},
+    }

@@ -26,15 +26,14 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from deepix import files
-from deepix.errors import DeepixError, InputError, reason
+from deepix.errors import DeepixError, InputError
 from deepix.finder.locator import INPUT, OUTPUT, STRIDE
 from deepix.training import export, locator, looks, weights
 from deepix.training.callbacks import Say
 from deepix.training.locator import Score
 from deepix.training.networks.locator import Block, Conv, Locator
 from deepix.training.recipes import Recipe
-from deepix.training.settings import RUN
-from deepix.training.ship import CARDS, SHIPPED, table
+from deepix.training.ship import CARDS, SHIPPED, closing, runs, table, write_small
 
 TOLERANCE = 1e-3
 """Largest difference between ONNX Runtime's maps and PyTorch's: of probabilities, and of cells' base-2 logarithms."""
@@ -185,43 +184,17 @@ def compare(model: bytes, network: Locator) -> float:
 
 
 def history(source: Path | str) -> list[dict[str, Any]]:
-    """Return the runs that weights were trained in, the first one first, ready for JSON and without folders' names.
+    """Return the runs that weights were trained in: see `export.history`."""
+    return export.history(source, _described)
 
-    Raises
-    ------
-    InputError : the file is missing, is no weights file, or its run's description is damaged
-    """
-    source = Path(source)
-    extra = weights.metadata(source).extra
-    if "training" in extra:
-        return list(extra["training"])
-    if "settings" not in extra:
-        return []
-    settings, data = extra["settings"], extra["data"]
-    start = Path(settings["network"])
-    before = history(start) if start.exists() else []
-    entry = {
-        "from": start.name,
-        "minutes": round(extra["minutes"], 1),
-        "steps": int(extra["step"]),
-        "epochs": round(extra["epoch"], 2),
+
+def _described(extra: dict[str, Any]) -> dict[str, Any]:
+    settings = extra["settings"]
+    return {
         "examples_seen": int(extra["step"]) * settings["batch"],
-        "data": Path(data["file"]).name,
-        "examples": data["training_pictures"],
+        "examples": extra["data"]["training_pictures"],
         **{key: settings[key] for key in ("patch", "batch", "optimizer", "lr", "ema", "seed")},
     }
-    description = (source if source.is_dir() else source.parent) / RUN
-    if description.exists():
-        try:
-            run = json.loads(description.read_text("utf-8"))
-            machine = run["environment"]
-            entry["started"], entry["budget_minutes"] = run["started"], run["settings"]["minutes"]
-            entry["device"] = machine["gpu"] or machine["machine"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{description}: cannot be used as a run's description ({reason(error)})") from error
-        # shipped while it trained, then trained on: the later entry replaces the earlier one
-        before = [earlier for earlier in before if earlier.get("started") != entry["started"]]
-    return [*before, entry]
 
 
 # ── from a run to the shipped model ──────────────────────────────────────────────────────────────
@@ -309,11 +282,10 @@ def _draw(run: Path, path: Path) -> None:
     for part in (left, right):
         part.grid(alpha=0.3)
         part.legend()
-    drawn, buffer = io.BytesIO(), io.BytesIO()
+    drawn = io.BytesIO()
     figure.savefig(drawn, format="png")
     with Image.open(drawn) as image:
-        image.convert("RGB").quantize(32).save(buffer, "PNG", optimize=True)
-    files.write_bytes(path, buffer.getvalue(), overwrite=True)
+        write_small(image, path)
 
 
 def card(recipe: Recipe, described: dict[str, Any], size: int, curve: bool) -> str:
@@ -367,24 +339,14 @@ def card(recipe: Recipe, described: dict[str, Any], size: int, curve: bool) -> s
         "",
         "## Training",
         "",
-        *table(
-            ("from", "with", "examples seen", "minutes", "steps of", "optimizer", "device"),
+        *runs(
+            recipe,
+            "examples seen",
             [
-                (
-                    run["from"],
-                    f"{run['data']}, {run['examples']:,}, parts of {run['patch']}x{run['patch']}",
-                    f"{run['examples_seen']:,}",
-                    f"{run['minutes']:g} of {run['budget_minutes']:g}" if run.get("budget_minutes") else run["minutes"],
-                    run["batch"],
-                    f"{run['optimizer']}, {run['lr']:g}",
-                    run.get("device", "unknown"),
-                )
-                for run in described["training"]
+                (f"{r['data']}, {r['examples']:,}, parts of {r['patch']}x{r['patch']}", r["examples_seen"], r)
+                for r in described["training"]
             ],
         ),
-        "",
-        f"Minutes are those until the best weights, of the budget. To go on: `make train-{name}`, then `make ship`; "
-        f"the recipe is `recipes/{name}.toml`.",
         *(["", f"![Losses and scores]({name}.png)"] if curve else []),
         "",
         "## Data",
@@ -396,15 +358,6 @@ def card(recipe: Recipe, described: dict[str, Any], size: int, curve: bool) -> s
         "",
         f"Validated with {recipe.validation_what}; none was trained on.",
         "",
-        "## Limits",
-        "",
-        *(f"- {limit}" for limit in recipe.limits),
-        "",
-        "## Licence",
-        "",
-        "The files are part of Deepix and come under its licence, MIT. The pictures they were trained on have terms of "
-        "their own, above; they are not in the files, but who needs weights free of any such question should train on "
-        "other pictures.",
-        "",
+        *closing(recipe),
     ]
     return "\n".join(lines)

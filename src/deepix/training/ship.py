@@ -90,9 +90,14 @@ def ship(
 def _draw(run: Path, path: Path) -> None:
     """Draw a run's curve in few colours, which makes a small file."""
     looks.curves([run], path)
-    buffer = BytesIO()
     with Image.open(path) as drawn:
-        drawn.convert("RGB").quantize(32).save(buffer, "PNG", optimize=True)
+        write_small(drawn, path)
+
+
+def write_small(drawn: Image.Image, path: Path) -> None:
+    """Write a drawing as a small PNG file, in few colours."""
+    buffer = BytesIO()
+    drawn.convert("RGB").quantize(32).save(buffer, "PNG", optimize=True)
     files.write_bytes(path, buffer.getvalue(), overwrite=True)
 
 
@@ -199,24 +204,18 @@ def card(recipe: Recipe, described: dict[str, Any], size: int, config: dict[str,
         "",
         "## Training",
         "",
-        *table(
-            ("from", "with", "pictures seen", "minutes", "steps of", "optimizer", "device"),
+        *runs(
+            recipe,
+            "pictures seen",
             [
                 (
-                    run["from"],
-                    f"{run['data']}, {run['pictures']:,} of {run['picture_shape'][1]}x{run['picture_shape'][0]}",
-                    f"{run['pictures_seen']:,}",
-                    f"{run['minutes']:g} of {run['budget_minutes']:g}" if run.get("budget_minutes") else run["minutes"],
-                    run["batch"],
-                    f"{run['optimizer']}, {run['lr']:g}",
-                    run.get("device", "unknown"),
+                    f"{r['data']}, {r['pictures']:,} of {r['picture_shape'][1]}x{r['picture_shape'][0]}",
+                    r["pictures_seen"],
+                    r,
                 )
-                for run in described["training"]
+                for r in described["training"]
             ],
         ),
-        "",
-        f"Minutes are those until the best weights, of the budget. To go on: `make train-{name}`, then `make ship`; "
-        f"the recipe is `recipes/{name}.toml`.",
         *(["", f"![Training and validation error]({name}.png)"] if curve else []),
         "",
         "## Data",
@@ -229,6 +228,36 @@ def card(recipe: Recipe, described: dict[str, Any], size: int, config: dict[str,
         f"Validated with {recipe.validation_what}. Validation pictures chose the best weights and the deviations' "
         "factor; none was trained on.",
         "",
+        *closing(recipe),
+    ]
+    return "\n".join(lines)
+
+
+def runs(recipe: Recipe, seen: str, trained: Sequence[tuple[str, int, dict[str, Any]]]) -> list[str]:
+    """Return a card's lines on the runs: with what, how many of it were `seen`, and `export.history`'s entry."""
+    rows = [
+        (
+            run["from"],
+            what,
+            f"{count:,.0f}",
+            f"{run['minutes']:g} of {run['budget_minutes']:g}" if run.get("budget_minutes") else run["minutes"],
+            run["batch"],
+            f"{run['optimizer']}, {run['lr']:g}",
+            run.get("device", "unknown"),
+        )
+        for what, count, run in trained
+    ]
+    return [
+        *table(("from", "with", seen, "minutes", "steps of", "optimizer", "device"), rows),
+        "",
+        f"Minutes are those until the best weights, of the budget. To go on: `make train-{recipe.name}`, then "
+        f"`make ship`; the recipe is `recipes/{recipe.name}.toml`.",
+    ]
+
+
+def closing(recipe: Recipe) -> list[str]:
+    """Return a card's last lines: limits and licence."""
+    return [
         "## Limits",
         "",
         *(f"- {limit}" for limit in recipe.limits),
@@ -240,7 +269,6 @@ def card(recipe: Recipe, described: dict[str, Any], size: int, config: dict[str,
         "other pictures.",
         "",
     ]
-    return "\n".join(lines)
 
 
 def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> list[str]:
