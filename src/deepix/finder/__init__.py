@@ -38,10 +38,10 @@ OUTSIDE = 256
 """Pixels around them."""
 FINE = min(QUALITIES)
 """The least quality of files for which `lossy` is made."""
-UNSEEN = 0.8
-"""The least confidence of a nearly intact mosaic that the network does not see."""
-DOUBTFUL = 0.65
-"""… and of one that is too small for the network, or that it sees, but not well enough."""
+UNSEEN = 0.95
+"""The least confidence of a nearly intact mosaic, too small or too coarse for the network, of which it sees nothing."""
+DOUBTFUL = 0.8
+"""… and of one that it sees, but not well enough, or otherwise."""
 BESIDE = ((0, 0), (-4, 0), (4, 0), (0, -4), (0, 4))
 """Moves, in pixels, after which a mosaic overlaps with one that it is beside of."""
 UNLIKELY = 0.1
@@ -135,7 +135,8 @@ def _with_network(
     plane = luminance(pixels)
     maps = locator.maps(pixels, threads)
     seen = [(f.evidence, f.mosaic) for f in regions.located(plane, maps, locator.STRIDE, threads)]
-    found = [m for m in settle(intact) if _looked(m, maps.pixelated, locator.STRIDE) >= UNLIKELY]
+    stride = locator.STRIDE
+    found = [m for m in settle(intact) if not _clear(m, stride) or _looked(m, maps.pixelated, stride) >= UNLIKELY]
     candidates = [(INTACT * evidence, m) for evidence, m in intact if m in found]
     taken = []
     for evidence, m in seen:
@@ -155,7 +156,7 @@ def _with_network(
         unseen = lossy_mosaics(pixels)
     for one in unseen:
         rivals = [c for c in taken if regions.overlapping(c[1], one[1])]
-        if one[1].confidence >= UNSEEN and rivals and all(_outdone(rival, one) for rival in rivals):
+        if one[1].confidence >= DOUBTFUL and rivals and all(_outdone(rival, one) for rival in rivals):
             taken = [c for c in taken if all(c is not rival for rival in rivals)]
             candidates.append(one)
     unseen = [one for one in unseen if all(one is not c for c in candidates)]
@@ -173,10 +174,10 @@ def _with_network(
             candidates = [c for c in candidates if c is not one] + pieces
     for evidence, m in unseen:
         near = any(regions.overlapping(m.moved(*by), other) for _, other in taken for by in BESIDE)
-        looked = _looked(m, maps.pixelated, locator.STRIDE)
-        if near or resized or looked < UNLIKELY or _of_blocks(m):
+        looked = _looked(m, maps.pixelated, stride)
+        if near or resized or (looked < UNLIKELY and _clear(m, stride)) or _of_blocks(m):
             continue
-        if m.confidence >= (UNSEEN if looked <= SURE else DOUBTFUL):
+        if looked > SURE or m.confidence >= (UNSEEN if looked < UNLIKELY else DOUBTFUL):
             candidates.append((evidence, m))
     return settle(candidates, TRIMMED)
 
@@ -186,11 +187,14 @@ def _outdone(rival: tuple[float, Mosaic], one: tuple[float, Mosaic]) -> bool:
     return rival[0] < one[0] and regions.overlapping(rival[1], one[1]) >= COVERED * int(rival[1].area.sum())
 
 
-def _looked(m: Mosaic, pixelated: NDArray[np.float32], stride: int) -> float:
-    """Return the mean of the network's map over a mosaic's box; 1 where areas are too small, or cells too large."""
+def _clear(m: Mosaic, stride: int) -> bool:
+    """Whether a mosaic is large enough, and its cells small enough, for the network to see it."""
     small = min(m.width / m.grid.width, m.height / m.grid.height) < 3 or min(m.width, m.height) < 4 * stride
-    if small or max(m.grid.width, m.grid.height) > TRAINED:
-        return 1.0
+    return not small and max(m.grid.width, m.grid.height) <= TRAINED
+
+
+def _looked(m: Mosaic, pixelated: NDArray[np.float32], stride: int) -> float:
+    """Return the mean of the network's map over a mosaic's box."""
     rows = slice(m.y // stride, -(-(m.y + m.height) // stride))
     columns = slice(m.x // stride, -(-(m.x + m.width) // stride))
     return float(pixelated[rows, columns].mean())

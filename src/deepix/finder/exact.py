@@ -34,6 +34,10 @@ SURE = 400.0
 """Nats of evidence from which on also weakly contrasted tiles are believed."""
 BLOCKS = (220.0, 1000.0)
 """Nats of evidence below which an area that lies as blocks of a JPEG file is not believed: at all, and in one way."""
+WHOLE = 3
+"""Isolated tiles of a cell's size that an area holds at least: in clean pictures are pairs of them, side by side …"""
+PAIRS = 2000.0
+"""… unless there is so much evidence, in nats: cells may be as their neighbours are."""
 BIAS = 0.02
 """What each pixel of an area costs, in nats, so that it does not grow over what says nothing."""
 
@@ -46,9 +50,10 @@ def candidates(pixels: Array) -> list[tuple[float, Mosaic]]:
     pixels : (H, W) or (H, W, C), uint8 or uint16
     """
     across, down = steps(pixels, lossy=False)
+    tiles = exact_tiles(across, down)
     result: list[tuple[float, Mosaic]] = []
     done: list[Seed] = []
-    for seed in seeds(exact_tiles(across, down)):
+    for seed in seeds(tiles):
         if inside_one(seed, done):
             continue
         fit = grow(across, down, seed)
@@ -58,7 +63,9 @@ def candidates(pixels: Array) -> list[tuple[float, Mosaic]]:
         fit = trim_flat(across, down, fit)
         evidence = support(across, down, fit)
         confidence = judge(pixels, fit, evidence)
-        if confidence > 0.5 and not _of_blocks(across, down, fit, evidence):
+        if confidence <= 0.5 or (evidence < PAIRS and _held(tiles, fit) < WHOLE):
+            continue
+        if not _of_blocks(across, down, fit, evidence):
             result.append((evidence, Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)))
     return result
 
@@ -147,6 +154,14 @@ def seeds(tiles: NDArray[np.int64], limit: int = 300) -> list[Seed]:
         )
         for i in chosen
     ]
+
+
+def _held(tiles: NDArray[np.int64], area: Seed) -> int:
+    """Return how many of the tiles are cells of an area."""
+    (x, y, width, height), cell, origin = area.box, area.cell, area.origin
+    on_grid = np.all((tiles[:, 2:] == cell) & ((tiles[:, :2] - origin) % cell == 0), axis=1)
+    inside = np.all((tiles[:, :2] >= (x, y)) & (tiles[:, :2] + cell <= (x + width, y + height)), axis=1)
+    return int(np.count_nonzero(on_grid & inside))
 
 
 def grow(across: Steps, down: Steps, seed: Seed) -> Seed | None:
