@@ -7,6 +7,7 @@ quality. What they find is put together by the evidence for it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from deepix.finder.grid import fit_grid
 from deepix.finder.noise import QUALITIES, SIDE
 from deepix.finder.seeds import Seed
 from deepix.mosaic import Mosaic
-from deepix.windows import Box, around
+from deepix.windows import Box, around, grown
 
 __all__ = ["REPORTED", "SURE", "find", "fit_grid"]
 
@@ -31,7 +32,11 @@ REPORTED = 0.25
 SURE = 0.5
 """The least confidence of area and grid with which a mosaic is restored without being told to."""
 SMALL = 400_000
-"""Pixels up to which a picture is searched for small mosaics (`lossy`) that the network may not see."""
+"""Pixels up to which a picture is searched (`lossy`) for mosaics that the network may not see …"""
+UNEXPLAINED = 1_000_000
+"""… and those of larger ones that are searched where the network sees what no mosaic explains …"""
+JOINED = 128
+"""… with what lies so many pixels around."""
 LARGE = 4_000_000
 """Pixels from which on a lossless picture with intact tiles is searched around these only, for the time it takes."""
 OUTSIDE = 256
@@ -134,7 +139,8 @@ def _with_network(
 
     plane = luminance(pixels)
     maps = locator.maps(pixels, threads)
-    seen = [(f.evidence, f.mosaic) for f in regions.located(plane, maps, locator.STRIDE, threads)]
+    located = regions.located(plane, maps, locator.STRIDE, threads)
+    seen = [(f.evidence * f.mosaic.confidence, f.mosaic) for f in located]
     stride = locator.STRIDE
     found = [m for m in settle(intact) if not _clear(m, stride) or _looked(m, maps.pixelated, stride) >= UNLIKELY]
     candidates = [(INTACT * evidence, m) for evidence, m in intact if m in found]
@@ -152,8 +158,13 @@ def _with_network(
             continue
         taken.append((evidence, m))
     unseen: list[tuple[float, Mosaic]] = []
-    if lossy is not False and plane.size <= SMALL and regions.saved_quality(plane) >= FINE:
-        unseen = lossy_mosaics(pixels)
+    if lossy is not False and regions.saved_quality(plane) >= FINE:
+        boxes: list[Box] = [(slice(0, plane.shape[0]), slice(0, plane.shape[1]))]
+        if plane.size > SMALL:
+            boxes = _unexplained(maps.pixelated, stride, [m for _, m in candidates + taken], plane.shape)
+        for rows, columns in boxes:
+            for evidence, m in lossy_mosaics(pixels[rows, columns]):
+                unseen.append((evidence * m.confidence, m.moved(columns.start, rows.start)))
     for one in unseen:
         rivals = [c for c in taken if regions.overlapping(c[1], one[1])]
         if one[1].confidence >= DOUBTFUL and rivals and all(_outdone(rival, one) for rival in rivals):
@@ -180,6 +191,40 @@ def _with_network(
         if looked > SURE or m.confidence >= (UNSEEN if looked < UNLIKELY else DOUBTFUL):
             candidates.append((evidence, m))
     return settle(candidates, TRIMMED)
+
+
+def _unexplained(
+    pixelated: NDArray[np.float32], stride: int, mosaics: Sequence[Mosaic], shape: tuple[int, ...]
+) -> list[Box]:
+    """Return the parts of a picture with what the network sees of none of the mosaics that one can be sure of.
+
+    They begin where a JPEG's blocks do. Of more than `UNEXPLAINED` pixels in all, those that the network sees best.
+    """
+    left = pixelated > SURE
+    for m in mosaics:
+        if m.confidence >= SURE:
+            rows, columns = grown(m.box, stride, shape)
+            left[
+                rows.start // stride : -(-rows.stop // stride), columns.start // stride : -(-columns.stop // stride)
+            ] = 0
+    labels, _ = ndimage.label(ndimage.binary_dilation(left, np.ones((3, 3)), JOINED // stride))
+    boxes: list[tuple[float, Box]] = []
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        seen = float(pixelated[left & (labels == number)].sum())
+        box = slice(rows.start * stride, rows.stop * stride), slice(columns.start * stride, columns.stop * stride)
+        rows, columns = grown(box, JOINED, shape)
+        step = math.lcm(SIDE, stride)
+        boxes.append(
+            (seen, (slice(rows.start // step * step, rows.stop), slice(columns.start // step * step, columns.stop)))
+        )
+    result = []
+    pixels = 0
+    for _, (rows, columns) in sorted(boxes, key=lambda b: -b[0]):
+        pixels += (rows.stop - rows.start) * (columns.stop - columns.start)
+        if pixels > UNEXPLAINED:
+            break
+        result.append((rows, columns))
+    return result
 
 
 def _outdone(rival: tuple[float, Mosaic], one: tuple[float, Mosaic]) -> bool:
