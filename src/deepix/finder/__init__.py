@@ -59,10 +59,12 @@ AROUND = 5
 """Pixels by which the network may be wrong about where an area ends."""
 FEW = 4
 """Equal pixels beside each other, at least, that may belong to a tile."""
-COVERED = 0.7
+COVERED = 0.45
 """The share of an area that nearly intact rectangles in it cover at least, to take its place together."""
 ALONE = 0.85
-"""The share that one of them covers at least, where the network's area seems to have been resized."""
+"""The share that one of them covers at least, and is covered of it, where the area seems to have been resized."""
+BLOCKS = 32
+"""The largest cells that are taken for the blocks of a file, or some of them that are alike."""
 STEPPED = 0.5
 """The share of neighbours across grid lines that differ at least, where an area goes on around intact tiles."""
 ODD = 0.2
@@ -165,32 +167,45 @@ def _with_network(
         for rows, columns in boxes:
             for evidence, m in lossy_mosaics(pixels[rows, columns]):
                 unseen.append((evidence * m.confidence, m.moved(columns.start, rows.start)))
-    for one in unseen:
-        rivals = [c for c in taken if regions.overlapping(c[1], one[1])]
-        if one[1].confidence >= DOUBTFUL and rivals and all(_outdone(rival, one) for rival in rivals):
-            taken = [c for c in taken if all(c is not rival for rival in rivals)]
-            candidates.append(one)
-    unseen = [one for one in unseen if all(one is not c for c in candidates)]
-    candidates += taken
-    resized = any(not _whole(m) for _, m in candidates if m.confidence >= SURE)
+    whole = sum(evidence for evidence, _ in unseen)
+    resized = sum(evidence for evidence, m in candidates + taken if m.confidence >= SURE and not _whole(m)) > whole
+    kept = []
     for one in taken:
-        pieces = [c for c in unseen if 2 * regions.overlapping(c[1], one[1]) > int(c[1].area.sum())]
-        covered = sum(int(m.area.sum()) for _, m in pieces)
-        least = COVERED if _whole(one[1]) else ALONE  # one rectangle that is not resized after all
-        if not _whole(one[1]):
-            pieces = [c for c in pieces if int(c[1].area.sum()) <= int(one[1].area.sum()) / least]
-            covered = max((regions.overlapping(m, one[1]) for _, m in pieces), default=0)
-            pieces = [c for c in pieces if regions.overlapping(c[1], one[1]) == covered]
-        if covered >= least * int(one[1].area.sum()) and sum(evidence for evidence, _ in pieces) > one[0]:
-            candidates = [c for c in candidates if c is not one] + pieces
-    for evidence, m in unseen:
-        near = any(regions.overlapping(m.moved(*by), other) for _, other in taken for by in BESIDE)
-        looked = _looked(m, maps.pixelated, stride)
-        if near or resized or (looked < UNLIKELY and _clear(m, stride)) or _of_blocks(m):
+        pieces = _instead_of(one, unseen)
+        candidates += pieces or [one]
+        kept += [] if pieces else [one[1]]
+    for one in unseen:
+        if resized or any(one is c for c in candidates):
             continue
-        if looked > SURE or m.confidence >= (UNSEEN if looked < UNLIKELY else DOUBTFUL):
-            candidates.append((evidence, m))
+        near = any(regions.overlapping(one[1].moved(*by), other) for other in kept for by in BESIDE)
+        if not near and _believed(one[1], maps.pixelated, stride):
+            candidates.append(one)
     return settle(candidates, TRIMMED)
+
+
+def _instead_of(one: tuple[float, Mosaic], unseen: Sequence[tuple[float, Mosaic]]) -> list[tuple[float, Mosaic]]:
+    """Return the nearly intact rectangles that take the place of an area which the network sees; none if it stays.
+
+    They have more evidence, and cover enough of it. Of an area that was resized, whose uneven cells are even here and
+    there, only a rectangle of about its size takes the place.
+    """
+    evidence, m = one
+    size = int(m.area.sum())
+    parts = [(regions.overlapping(c[1], m), int(c[1].area.sum()), c) for c in unseen]
+    parts = [part for part in parts if 2 * part[0] > min(part[1], size)]
+    if evidence > 0 and m.confidence >= SURE and not _whole(m):
+        parts = [part for part in parts if part[0] >= ALONE * max(part[1], size)]
+    pieces = [c for _, _, c in parts]
+    enough = sum(common for common, _, _ in parts) >= COVERED * size
+    return pieces if enough and sum(c[0] for c in pieces) > evidence else []
+
+
+def _believed(m: Mosaic, pixelated: NDArray[np.float32], stride: int) -> bool:
+    """Whether a nearly intact mosaic is believed that lies where the network has located nothing."""
+    looked = _looked(m, pixelated, stride)
+    if _of_blocks(m) or (looked < UNLIKELY and _clear(m, stride)):
+        return False
+    return looked > SURE or m.confidence >= (UNSEEN if looked < UNLIKELY else DOUBTFUL)
 
 
 def _unexplained(
@@ -225,11 +240,6 @@ def _unexplained(
             break
         result.append((rows, columns))
     return result
-
-
-def _outdone(rival: tuple[float, Mosaic], one: tuple[float, Mosaic]) -> bool:
-    """Whether a mosaic with less evidence lies in another one for the most part."""
-    return rival[0] < one[0] and regions.overlapping(rival[1], one[1]) >= COVERED * int(rival[1].area.sum())
 
 
 def _clear(m: Mosaic, stride: int) -> bool:
@@ -328,7 +338,7 @@ def _flat_shape(pixels: NDArray[Any], m: Mosaic, like: Mosaic) -> Mosaic | None:
 def _of_blocks(m: Mosaic) -> bool:
     """Whether cells lie as a JPEG file's blocks do, in one direction at least."""
     sides = ((m.grid.x, m.grid.width), (m.grid.y, m.grid.height))
-    return any(origin % SIDE == 0 == size % SIDE for origin, size in sides)
+    return any(origin % SIDE == 0 == size % SIDE and size <= BLOCKS for origin, size in sides)
 
 
 def _whole(m: Mosaic) -> bool:
