@@ -63,6 +63,8 @@ COVERED = 0.45
 """The share of an area that nearly intact rectangles in it cover at least, to take its place together."""
 ALONE = 0.85
 """The share that one of them covers at least, and is covered of it, where the area seems to have been resized."""
+TWICE = 2.0
+"""How much more evidence is far more."""
 BLOCKS = 32
 """The largest cells that are taken for the blocks of a file, or some of them that are alike."""
 STEPPED = 0.5
@@ -187,13 +189,14 @@ def _instead_of(one: tuple[float, Mosaic], unseen: Sequence[tuple[float, Mosaic]
     """Return the nearly intact rectangles that take the place of an area which the network sees; none if it stays.
 
     They have more evidence, and cover enough of it. Of an area that was resized, whose uneven cells are even here and
-    there, only a rectangle of about its size takes the place.
+    there, only a rectangle of about its size takes the place, or one with far more evidence.
     """
     evidence, m = one
     size = int(m.area.sum())
     parts = [(regions.overlapping(c[1], m), int(c[1].area.sum()), c) for c in unseen]
     parts = [part for part in parts if 2 * part[0] > min(part[1], size)]
-    if evidence > 0 and m.confidence >= SURE and not _whole(m):
+    best = max((c[0] for _, _, c in parts), default=0.0)
+    if not _whole(m) and m.confidence >= SURE and best < TWICE * evidence:
         parts = [part for part in parts if part[0] >= ALONE * max(part[1], size)]
     pieces = [c for _, _, c in parts]
     enough = sum(common for common, _, _ in parts) >= COVERED * size
