@@ -59,10 +59,11 @@ AROUND = 5
 """Pixels by which the network may be wrong about where an area ends."""
 FEW = 4
 """Equal pixels beside each other, at least, that may belong to a tile."""
-COVERED = 0.45
-"""The share of an area that nearly intact rectangles in it cover at least, to take its place together."""
+COVERED = (0.75, 0.45)
+"""The share of an area that nearly intact rectangles in it cover at least, to take its place together: of an area that
+seems to have been resized, and of others."""
 ALONE = 0.85
-"""The share that one of them covers at least, and is covered of it, where the area seems to have been resized."""
+"""The share that one of them covers at least, and is covered of it, where it is sure that the area was resized."""
 TWICE = 2.0
 """How much more evidence is far more."""
 BLOCKS = 32
@@ -199,7 +200,7 @@ def _instead_of(one: tuple[float, Mosaic], unseen: Sequence[tuple[float, Mosaic]
     if not _whole(m) and m.confidence >= SURE and best < TWICE * evidence:
         parts = [part for part in parts if part[0] >= ALONE * max(part[1], size)]
     pieces = [c for _, _, c in parts]
-    enough = sum(common for common, _, _ in parts) >= COVERED * size
+    enough = sum(common for common, _, _ in parts) >= COVERED[_whole(m)] * size
     return pieces if enough and sum(c[0] for c in pieces) > evidence else []
 
 
