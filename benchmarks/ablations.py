@@ -102,7 +102,7 @@ def main() -> None:
         scores = " | ".join(f"{float(r['val_rmse']):.3f}" for r in at)
         print(f"| {name} | {count:,} | {scores} | {float(at[-1]['val_rmse_per_picture']):.3f} |")
     if options.plot:
-        command = [sys.executable, "-m", "deepix", "plot", *runs, "-o", str(options.plot), "--against", "step"]
+        command = [sys.executable, "-m", "deepix", "plot", *runs, "-o", str(options.plot), "--against", "epoch"]
         subprocess.run([*command, "--overwrite"], check=True)
 
 

@@ -23,6 +23,8 @@ LOG = "log.csv"
 COLUMNS = ("step", "epoch", "minutes", "lr", "loss", "train_rmse", "val_rmse", "val_rmse_per_picture")
 """Of the log. `loss` and `train_rmse` are means since the row before; RMSE is of unknown pixels, on the 0–255 scale."""
 
+MANY = 4
+"""Runs up to which their training errors are drawn, too."""
 ERROR_GAIN = 3
 """How much brighter than it is a sample sheet shows the error."""
 
@@ -74,7 +76,8 @@ def curves(runs: Sequence[Path | str], output: Path | str, against: str = "minut
 
     Parameters
     ----------
-    runs : folders; each gets a colour, training is dashed and validation drawn through, its best marked
+    runs : folders; each gets a colour, training is dashed and validation drawn through, its best marked; of more than
+        `MANY` runs only the validation is drawn, each with a colour and dashes of its own, and outliers are cut off
     output : a file whose name ends as matplotlib knows it (.png, .svg, .pdf …); an existing one is replaced
     against : what stands on the x axis: "minutes", "step" or "epoch"
 
@@ -87,7 +90,8 @@ def curves(runs: Sequence[Path | str], output: Path | str, against: str = "minut
 
     output = Path(output)
     logs = [read_log(run) for run in runs]
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    many = len(runs) > MANY
+    figure = Figure(figsize=(12, 6) if many else (9, 5.5), layout="constrained")
     axes = figure.add_subplot()
     shown: list[float] = []
     for i, (run, rows) in enumerate(zip(runs, logs, strict=True)):
@@ -97,20 +101,25 @@ def curves(runs: Sequence[Path | str], output: Path | str, against: str = "minut
         train, validation = ([row[name] for row in rows] for name in ("train_rmse", "val_rmse"))
         best = min(range(len(rows)), key=validation.__getitem__)
         name, colour = Path(run).resolve().name, f"C{i % 10}"
-        axes.plot(x, train, "--", color=colour, linewidth=1, alpha=0.7, label=f"{name}: training")
-        label = f"{name}: validation, best {validation[best]:.2f}"
-        axes.plot(x, validation, color=colour, marker="." if len(rows) < 3 else "", label=label)
+        if not many:
+            axes.plot(x, train, "--", color=colour, linewidth=1, alpha=0.7, label=f"{name}: training")
+            shown += train[len(train) // 10 :]  # the first values are far above all others
+        label = f"{name}: {'' if many else 'validation, '}best {validation[best]:.2f}"
+        dashes = ("-", "--", ":", "-.")[i // 10 % 4]
+        axes.plot(x, validation, dashes, color=colour, marker="." if len(rows) < 3 else "", label=label)
         axes.plot(x[best], validation[best], "o", color=colour)
-        # the first values are far above all others
-        shown += train[len(train) // 10 :] + validation[len(validation) // 10 :]
+        shown += validation[len(validation) // 10 :]
     if shown:
-        low, high = min(shown), max(shown)
+        low, high = np.quantile(shown, (0, 0.9 if many else 1))
         axes.set_ylim(low - 0.05 * (high - low) - 0.1, high + 0.05 * (high - low) + 0.1)
     axes.set_xlabel({"minutes": "minutes of training", "step": "steps", "epoch": "epochs"}[against])
     axes.set_ylabel("RMSE over unknown pixels (0–255)")
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend()
+        if many:
+            figure.legend(loc="outside right upper")
+        else:
+            axes.legend()
     drawn = BytesIO()
     try:
         figure.savefig(drawn, dpi=120, format=output.suffix[1:] or "png")
