@@ -293,9 +293,15 @@ def test_demo_writes_comparisons_and_names_bad_files(folder, tmp_path, monkeypat
         "chelsea_pixelated.png",
         "chelsea_restored.png",
         "chelsea_compare.png",
+        "astronaut_jpeg_pixelated.jpg",
+        "astronaut_jpeg_restored.png",
+        "astronaut_jpeg_compare.png",
         "a_restored.png",
         "a_compare.png",
     }
+    (row,) = (line for line in result.stdout.splitlines() if line.split()[:1] == ["astronaut_jpeg"])
+    made, found, before, after = (float(value) for value in row.split()[1:5])
+    assert made == found == 3 and after < 0.9 * before
     assert "broken.png" in result.stderr
     deepix("demo", "-o", out)
     assert verbs.demo.__doc__

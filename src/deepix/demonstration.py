@@ -11,12 +11,18 @@ import numpy as np
 from deepix import files, images, restoration, views
 from deepix import mosaic as maths
 from deepix.errors import DeepixError
+from deepix.mosaic import Grid, Mosaic
 
 SAMPLES = ("astronaut", "chelsea", "coffee", "rocket", "camera")
 """Photographs that lie in scikit-image's own package, read without a network."""
 
 SEED = 20
 """Of the areas: all of them lie where a mosaic can be seen (one of a flat wall looks as the wall did)."""
+
+
+HIDDEN = "astronaut"
+"""The photograph that is pixelated in several shapes and saved as a JPEG file of this …"""
+QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -54,16 +60,10 @@ def run(folder: Path, inputs: Sequence[Path], say: Callable[[str], None] | None 
             say(f"{name}: pixelate, find, restore")
         truth = getattr(data, name)()
         mosaics = maths.random_mosaics(truth.shape, 3, np.random.default_rng(SEED + number), cells=(6, 24))
-        pixelated = maths.pixelate(truth, mosaics)
-        result = restoration.restore(pixelated)
-        captions = {"pixelated": pixelated, "restored": result.image, "original": truth}
-        pictures = {caption: images.from_array(array) for caption, array in captions.items()}
-        for caption in ("pixelated", "restored"):
-            images.write(pictures[caption], folder / f"{name}_{caption}.png", overwrite=True)
-        unknown = maths.unknown(mosaics, truth.shape)
-        before, after = (rmse(array, truth, unknown) for array in (pixelated, result.image))
-        comparison = _compare(folder / f"{name}_compare.png", pictures)
-        yield Row(name, len(mosaics), len(result.mosaics), before, after, comparison)
+        yield _sample(folder, name, truth, mosaics, ".png")
+    if say:
+        say(f"{HIDDEN}: pixelate in three shapes, save as JPEG, find, restore")
+    yield _sample(folder, f"{HIDDEN}_jpeg", getattr(data, HIDDEN)(), shapes(), ".jpg")
     for path in inputs:
         if say:
             say(f"{path}: find, restore")
@@ -73,6 +73,34 @@ def run(folder: Path, inputs: Sequence[Path], say: Callable[[str], None] | None 
             if say:
                 say(f"error: {error}")
             yield Row(str(path), None, 0, None, None, None, failed=True)
+
+
+def shapes() -> list[Mosaic]:
+    """Return an ellipse, a rectangle and a diamond of a picture of 512 x 512 pixels."""
+    v, u = np.mgrid[-1:1:152j, -1:1:120j]
+    ellipse = u**2 + v**2 <= 1
+    v, u = np.mgrid[-1:1:150j, -1:1:110j]
+    diamond = np.abs(u) + np.abs(v) <= 1
+    return [
+        Mosaic(165, 40, 120, 152, Grid(170, 43, 9, 9), ellipse),
+        Mosaic(60, 330, 168, 126, Grid(60, 330, 14, 14)),
+        Mosaic(360, 110, 110, 150, Grid(360, 110, 7, 7), diamond),
+    ]
+
+
+def _sample(folder: Path, name: str, truth: restoration.Array, mosaics: Sequence[Mosaic], suffix: str) -> Row:
+    """Pixelate a picture into a file, restore that without any option, and write the comparison."""
+    pixelated, restored = folder / f"{name}_pixelated{suffix}", folder / f"{name}_restored.png"
+    made = images.from_array(maths.pixelate(truth, mosaics))
+    images.write(made, pixelated, overwrite=True, quality=QUALITY)
+    result = restoration.restore(pixelated)
+    result.save(restored, overwrite=True)
+    before, after = images.read(pixelated).pixels, images.read(restored).pixels
+    captions = {"pixelated": before, "restored": after, "original": truth}
+    comparison = _compare(folder / f"{name}_compare.png", {k: images.from_array(v) for k, v in captions.items()})
+    unknown = maths.unknown(mosaics, truth.shape)
+    error, left = rmse(before, truth, unknown), rmse(after, truth, unknown)
+    return Row(name, len(mosaics), len(result.mosaics), error, left, comparison)
 
 
 def _own(folder: Path, path: Path) -> Row:
