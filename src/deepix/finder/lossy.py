@@ -36,6 +36,14 @@ LEAST = 5.0
 """The evidence, in nats, below which an area is nothing; of an area that is judged, beyond what `chance` reaches."""
 BELIEVED = 1.0
 """The log-odds above which an area is believed: a false alarm is worse than a mosaic that is not found."""
+TIE, TIED = 20.0, 0.01
+"""How much less evidence, in nats and as a share, is nearly as much."""
+BETTER = 1.0
+"""How much better odds are better: those of grids with the same lines are alike."""
+HOPELESS = -5.0
+"""The log-odds below which it does not help that cells are square."""
+FEW = 4
+"""Lines of an area that are tried as those of another grid."""
 ROUNDS = 10
 """Turns between columns and rows, at most."""
 # fmt: off
@@ -207,12 +215,40 @@ def candidates(evidence: Evidence) -> list[tuple[float, float, Seed]]:
             judged.add(area)
             if value < least:
                 continue
-            result.append((value, odds(evidence, area, value), area))
+            result.append(_plainer(evidence, value, area))
+            area = result[-1][2]
             if result[-1][1] > BELIEVED:
                 believed.append(area)
                 again.append(0)
                 break
     return result
+
+
+def _plainer(evidence: Evidence, value: float, area: Seed) -> tuple[float, float, Seed]:
+    """Return the area's evidence, log-odds and itself; or another one's with square or twice as wide or high cells.
+
+    Few lines can lie on many grids. Such a one takes the area's place if it has nearly as much evidence and better
+    odds. One of the area's lines is one of its own.
+    """
+    found = value, odds(evidence, area, value), area
+    better: list[tuple[float, float, Seed]] = []
+    if found[1] < HOPELESS:
+        return found
+    width, height = area.cell
+    for cell in ((width, width), (height, height), (2 * width, height), (width, 2 * height)):
+        if cell == area.cell or any(side < 1.5 * size for side, size in zip(area.box[2:], cell, strict=True)):
+            continue
+        axis = 0 if cell[0] != width else 1
+        start, old = area.box[axis], area.cell[axis]
+        first = start + (area.origin[axis] - start) % old
+        for line in range(first, min(first + FEW * old, start + area.box[2 + axis]), old):
+            origin = (line, area.origin[1]) if axis == 0 else (area.origin[0], line)
+            other = Seed(area.box, cell, origin)
+            theirs = evidence.value(other)
+            if theirs >= value - max(TIE, TIED * value):
+                better.append((theirs, odds(evidence, other, theirs), other))
+    best = max(better, key=lambda b: b[1], default=found)
+    return best if best[1] > found[1] + BETTER else found
 
 
 def _on_grid(area: Seed, corner: tuple[int, int]) -> bool:
