@@ -1,13 +1,12 @@
-"""How long Deepix takes, and how much memory.
+"""How long Deepix takes, and how much memory: whole commands, start-up included.
 
     python benchmarks/speed.py
 
-The photo has 12 megapixels (4000 x 3000, colour): scikit-image's `coffee` (600 x 400) enlarged 7.5 times by Lanczos
-interpolation to 4500 x 3000 and cut to the middle 4000 columns; no noise is added. For each row an area is pixelated,
-and found and restored once in a process of its own: times are wall-clock, of the finder and of the restorer with its
-integers (`deepix.restoration.restore_picture`) apart; peak memory is the process's largest resident set, which includes
-Python, the libraries and the photo itself (36 MB). The photo comes in a file, so that making it does not count.
-`smooth` is a further run of the part of the restoration that is `deepix.smooth.smooth`.
+Each row is `python -m deepix restore FILE -o OUT`, for PNG files, run several times after one that does not count: the
+median and the least wall-clock time, the median of the processor's (user and system, all threads), and the largest
+resident set. As after an installation by pip, modules are compiled. The large photo has 12 megapixels (4000 x 3000,
+colour): scikit-image's `coffee` (600 x 400) enlarged by Lanczos interpolation to 4500 x 3000 and cut to the middle; the
+small one is the same for 640 x 480. "Found" says that area and grid of the one mosaic came out exactly.
 """
 
 from __future__ import annotations
@@ -17,106 +16,100 @@ import json
 import os
 import platform
 import re
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+from skimage import data
 
-from deepix import challenge, finder, images, restoration
+from deepix import challenge
 from deepix.mosaic import Mosaic, pixelate
-from deepix.smooth import smooth
 
+LARGE, SMALL = (4000, 3000), (640, 480)
 AREAS = ((250, 200), (500, 400), (1000, 800), (2000, 1600))
-CELLS = (8, 25, 100)
-RUNS = 7
+CELLS = (8, 100)
+PICTURES = 256
+HELP = "import sys; sys.argv = ['deepix', '--help']; from deepix.cli import main; main()"
 
 
-def photo() -> NDArray[np.uint8]:
-    large = Image.fromarray(load("coffee")).resize((4500, 3000), Image.Resampling.LANCZOS)
-    return np.asarray(large.crop((250, 0, 4250, 3000)))
+class Run(NamedTuple):
+    """Seconds, MiB, and what was printed."""
+
+    wall: float
+    processor: float
+    peak: float
+    output: str
 
 
-def load(name: str) -> NDArray[np.uint8]:
-    from skimage import data  # not needed by the processes that are measured
-
-    return np.asarray(getattr(data, name)())
-
-
-def timed(function: Callable[[], Any]) -> tuple[float, Any]:
+def run(arguments: Sequence[str], environment: dict[str, str]) -> Run:
+    """Run Python in a process of its own."""
     start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
+    command = [sys.executable, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as one:
+        output = one.stdout.read() if one.stdout else ""
+        _, status, usage = os.wait4(one.pid, 0)
+        one.returncode = os.waitstatus_to_exitcode(status)
+    if one.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {output}")
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**20
+    return Run(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, peak, output)
 
 
-def restore_one(path: str, m: Mosaic) -> dict[str, Any]:
-    """Find and restore the mosaic in an .npy file; run in a process of its own."""
-    pixels = np.load(path)
-    find_seconds, found = timed(lambda: finder.find(pixels))
-    picture = images.from_array(pixels)
-    restore_seconds, _ = timed(lambda: restoration.restore_picture(picture, [m]))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    smooth_seconds, _ = timed(lambda: smooth(pixels, [m]))
-    return {
-        "find": find_seconds,
-        "restore": restore_seconds,
-        "smooth": smooth_seconds,
-        "peak": peak,
-        "found": [other.to_dict()["area"] for other in found] == [[m.x, m.y, m.width, m.height]],
-    }
+def write_photo(path: Path, size: tuple[int, int], m: Mosaic) -> None:
+    width, height = size
+    large = Image.fromarray(data.coffee()).resize((height * 3 // 2, height), Image.Resampling.LANCZOS)
+    left = (large.width - width) // 2
+    truth = np.asarray(large.crop((left, 0, left + width, height)))
+    Image.fromarray(pixelate(truth, [m])).save(path, compress_level=1)
 
 
-def large_photo(path: Path, width: int, height: int, cell: int, truth: NDArray[np.uint8]) -> str:
-    """Return the row of one area."""
-    m = Mosaic.rectangle(1111, 777, width, height, cell)
-    np.save(path, pixelate(truth, [m]))
-    command = [sys.executable, __file__, "--one", str(path), json.dumps(m.to_dict())]
-    result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def restored(size: tuple[int, int], m: Mosaic, method: str, runs: int, environment: dict[str, str]) -> str:
+    """Return the row of a photo with one mosaic."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "photo.png"
+        # in another process: the peak of one that is forked counts from its parent's
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            pool.submit(write_photo, source, size, m).result()
+        command = ["-m", "deepix", "restore", str(source), "-o", str(source.with_stem("restored"))]
+        command += ["--method", method, "--overwrite", "--json"]
+        done = [run(command, environment) for _ in range(runs + 1)][1:]
+    found = [
+        {key: one[key] for key in ("area", "grid")} for one in json.loads(done[0].output.splitlines()[-1])["mosaics"]
+    ]
+    exactly = found == [{key: m.to_dict()[key] for key in ("area", "grid")}]
+    wall = [one.wall for one in done]
     return (
-        f"| {width} x {height} | {cell} | {result['find']:.2f} | {'yes' if result['found'] else 'no'} "
-        f"| {result['restore']:.2f} | {result['smooth']:.2f} | {result['peak'] / 2**20:.0f} |"
+        f"| {size[0]} x {size[1]} | {m.width} x {m.height} | {m.grid.width} | {method} "
+        f"| {statistics.median(wall):.2f} | {min(wall):.2f} | {statistics.median(one.processor for one in done):.2f} "
+        f"| {max(one.peak for one in done):.0f} | {'yes' if exactly else 'no'} |"
     )
 
 
-def small_pictures(count: int = 200) -> float:
-    """Return how many 64x64 challenge pictures `smooth` restores in a second."""
+def small_pictures(name: str, runs: int) -> list[float]:
+    """Return how many 64x64 challenge pictures a restorer restores in a second, in each run."""
     rng = np.random.default_rng(0)
-    image = challenge.prepare(load("astronaut"))
-    mosaics = [challenge.random_mosaic(rng) for _ in range(count)]
+    image = challenge.prepare(data.astronaut())
+    mosaics = [challenge.random_mosaic(rng) for _ in range(PICTURES)]
     pixelated = np.stack([challenge.pixelate(image, m) for m in mosaics])
-    run = challenge.restorer("smooth")
-    return count / timed(lambda: run(pixelated, mosaics, None))[0]
-
-
-def start_up() -> tuple[float, float, float]:
-    """Return the seconds of `import deepix` (by importtime), of `deepix --help` and of `python -c pass`."""
-
-    def imported() -> float:
-        command = [sys.executable, "-X", "importtime", "-c", "import deepix"]
-        lines = subprocess.run(command, check=True, capture_output=True, text=True).stderr.splitlines()
-        line = next(line for line in lines if re.search(r"\| deepix$", line))
-        return int(line.split("|")[1]) / 1e6
-
-    def process(*arguments: str) -> float:
-        command = [sys.executable, *arguments]
-        return timed(lambda: subprocess.run(command, check=True, capture_output=True))[0]
-
-    cli = "import sys; sys.argv = ['deepix', '--help']; from deepix.cli import main; main()"
-    return (
-        statistics.median(imported() for _ in range(RUNS)),
-        statistics.median(process("-c", cli) for _ in range(RUNS)),
-        statistics.median(process("-c", "pass") for _ in range(RUNS)),
-    )
+    restore = challenge.restorer(name, batch=64)
+    restore(pixelated[:64], mosaics[:64], None)
+    rates = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        restore(pixelated, mosaics, None)
+        rates.append(PICTURES / (time.perf_counter() - start))
+    return rates
 
 
 def processor() -> str:
@@ -129,33 +122,39 @@ def processor() -> str:
 def machine() -> str:
     """Return a line on the machine and the versions that were measured."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("deepix", "numpy", "scipy", "pillow"))
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{date.today()}: {processor()}, {cores} cores{load}; Python {platform.python_version()}, {versions}"
+    names = ("deepix", "numpy", "scipy", "pillow", "onnxruntime")
+    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    return (
+        f"{date.today()}: {processor()}, {cores} cores, load {os.getloadavg()[0]:.1f}; "
+        f"Python {platform.python_version()}, {versions}"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--one", nargs=2, metavar=("FILE", "MOSAIC"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.one:
-        path, described = arguments.one
-        print(json.dumps(restore_one(path, Mosaic.from_dict(json.loads(described)))))
-        return
+    parser.add_argument("--runs", type=int, default=5)
+    runs = parser.parse_args().runs
     print(f"{machine()}\n")
-    print(f"64x64 pictures, smooth: {small_pictures():.0f} per second\n")
-    print("Photo of 12 megapixels:\n")
-    print("| area | cell | find, s | found exactly | restore, s | of it smooth, s | peak memory, MiB |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    truth = photo()
-    with tempfile.TemporaryDirectory() as folder:
-        for (width, height), cell in [(area, 25) for area in AREAS] + [
-            (AREAS[2], cell) for cell in CELLS if cell != 25
-        ]:
-            print(large_photo(Path(folder) / "photo.npy", width, height, cell, truth), flush=True)
-    imported, helped, nothing = start_up()
-    print(f"\nStart-up, median of {RUNS}: import deepix {1000 * imported:.1f} ms; deepix --help {1000 * helped:.0f} ms")
-    print(f"(of which starting Python {1000 * nothing:.0f} ms)")
+    print("| photo | area | cells | method | wall, s: median | least | processor, s | peak, MiB | found |")
+    print("| --- | --- | ---: | --- | ---: | ---: | ---: | ---: | --- |")
+    with tempfile.TemporaryDirectory() as compiled:
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        environment["PYTHONPYCACHEPREFIX"] = compiled
+        wanted = [(LARGE, Mosaic.rectangle(1111, 777, *AREAS[2], 25)), (SMALL, Mosaic.rectangle(301, 203, 64, 64, 8))]
+        wanted += [(LARGE, Mosaic.rectangle(1111, 777, *area, 25)) for area in AREAS if area != AREAS[2]]
+        wanted += [(LARGE, Mosaic.rectangle(1111, 777, *AREAS[2], cell)) for cell in CELLS]
+        for size, m in wanted:
+            for method in ("network", "smooth"):
+                print(restored(size, m, method, runs, environment), flush=True)
+        print()
+        for name, command in (("import deepix", "import deepix"), ("deepix --help", HELP), ("Python alone", "pass")):
+            wall = [run(["-c", command], environment).wall for _ in range(2 * runs + 1)][1:]
+            print(f"{name}: {1000 * statistics.median(wall):.0f} ms, at least {1000 * min(wall):.0f}")
+    print()
+    for name in ("challenge", "smooth"):
+        rates = small_pictures(name, runs)
+        median, most = statistics.median(rates), max(rates)
+        print(f"64x64 pictures in batches of 64, {name}: {median:.0f} a second, at most {most:.0f}")
 
 
 if __name__ == "__main__":

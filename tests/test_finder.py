@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from deepix.finder import evidence, find, fit_grid, lossy
+from deepix.finder import evidence, exact, find, fit_grid, lossy
 from deepix.finder.evidence import Evidence, best_span, luminance, starts
 from deepix.finder.grid import comb, steps
 from deepix.finder.noise import coefficients, quality_of
@@ -298,3 +298,52 @@ def test_evidence_does_not_depend_on_stripes(monkeypatch):
 def test_blocks_of_a_jpeg_file_that_was_moved_are_no_mosaics():
     for photo in (PHOTO, skimage.data.coffee(), skimage.data.chelsea()):
         assert find(np.pad(jpeg(photo, 40, 2), ((13, 10), (5, 5), (0, 0))), lossy=False) == []
+
+
+def test_tiles_do_not_depend_on_stripes(monkeypatch):
+    m = Mosaic.rectangle(30, 20, 300, 400, (13, 7))
+    pixelated = pixelate(PHOTO, [m])
+    found = []
+    for stripe in (1 << 20, 100):  # one, and several side by side
+        monkeypatch.setattr(exact, "STRIPE", stripe)
+        monkeypatch.setattr(evidence, "STRIPE", stripe)
+        across, down = exact._steps(pixelated)
+        np.testing.assert_array_equal((across, down), steps(pixelated, lossy=False))
+        found.append(exact.exact_tiles(across, down))
+    np.testing.assert_array_equal(*found)
+    assert len(found[0]) > 1000
+
+
+def test_merged_cells_are_no_mosaics_of_their_own():
+    mosaic = Seed((100, 50, 200, 200), (25, 10), (100, 50))
+    assert exact._of_merged_cells(Seed((150, 60, 100, 20), (50, 20), (150, 60)), [mosaic])
+    for box, cell, origin in (
+        ((150, 60, 100, 20), (50, 25), (150, 60)),  # no multiple
+        ((155, 60, 100, 20), (50, 20), (155, 60)),  # beside the lines
+        ((250, 60, 100, 20), (50, 20), (250, 60)),  # goes on beyond
+    ):
+        assert not exact._of_merged_cells(Seed(box, cell, origin), [mosaic])
+
+
+def test_cells_are_not_halved():
+    m = Mosaic.rectangle(101, 53, 240, 240, 60)
+    plane = luminance(jpeg(pixelate(PHOTO, [m]), 92))
+    found = Evidence.of(plane)
+    half = Seed((101, 53, 240, 240), (30, 60), (101, 53))
+    value, odds, area = lossy._plainer(found, found.value(half), half)
+    assert area.cell == (60, 60)
+    assert odds > lossy.odds(found, half, found.value(half))
+    assert lossy._plainer(found, value, area) == (value, odds, area)
+
+
+def test_a_pair_of_equal_tiles_is_no_mosaic():
+    photo = skimage.data.gravel().copy()
+    for y, x, colour in ((100, 200, 40), (100, 208, 200), (108, 200, 90), (108, 208, 150)):
+        photo[y : min(y + 8, 112), x : x + 8] = colour  # two whole cells, and parts of two below
+    assert find(photo, lossy=False) == []
+
+
+def test_a_large_lossy_picture_is_searched_where_its_mosaics_are():
+    photo = np.asarray(Image.fromarray(skimage.data.coffee()).resize((1200, 800), Image.Resampling.LANCZOS))
+    truth = [Mosaic.rectangle(240, 130, 540, 420, 90), Mosaic.rectangle(900, 600, 72, 60, 12)]
+    assert_found(find(jpeg(pixelate(photo, truth), 92), lossy=True), *truth)

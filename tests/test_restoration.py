@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import data
 
 import deepix
-from deepix import Mosaic, restoration
+from deepix import Mosaic, restoration, smooth
 from deepix.mosaic import Grid
 
 
@@ -32,6 +32,18 @@ def same_places(found, true):
     return [(m.x, m.y, m.width, m.height, m.grid) for m in found] == [
         (m.x, m.y, m.width, m.height, m.grid) for m in true
     ]
+
+
+def test_large_mosaics_become_integers_in_bands_as_in_one_piece(photo, monkeypatch):
+    mosaics = [Mosaic.rectangle(10, 10, 200, 150, 9), Mosaic.rectangle(220, 30, 60, 60, 7.5)]
+    pixelated = deepix.pixelate(photo, mosaics)
+    pixelated[:40] = np.maximum(pixelated[:40], 250)  # values at the end of the range
+    rng = np.random.default_rng(0)
+    estimate = (pixelated + rng.normal(0, 20, photo.shape)).astype(np.float32)
+    whole = deepix.mosaic.quantize(estimate, pixelated, mosaics)
+    monkeypatch.setattr(smooth, "STRIP", 1000)
+    assert len(smooth.bands(mosaics[0])) > 1
+    np.testing.assert_array_equal(restoration._quantized(estimate, pixelated, mosaics, "nearest"), whole)
 
 
 def test_finds_and_restores_a_photo_without_any_option(photo, mosaics):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from skimage import data
 
 from deepix import challenge
@@ -160,6 +161,31 @@ def test_many_pictures_at_once_are_restored_as_each_alone():
     alone = [module.smooth_at_one_size(p[..., None], [m], rounds) for p, m in zip(pixelated, mosaics, strict=True)]
     together = module.smooth_each(pixelated, mosaics, rounds)
     np.testing.assert_allclose(together, np.stack(alone)[..., 0], atol=0.02)
+
+
+def test_large_pictures_come_out_the_same_side_by_side_and_in_one_piece(monkeypatch):
+    image = np.asarray(Image.fromarray(data.coffee()).resize((640, 560)), np.float32)
+    y, x = np.mgrid[:560, :640]
+    ring = abs(np.hypot(y - 280, x - 320) - 200) < 60
+    disc = np.hypot(y - 280, x - 320) < 130  # its box lies in the ring's
+    mosaics = [Mosaic.from_mask(ring, Grid(3, 5, 9, 8)), Mosaic.from_mask(disc, Grid(0, 0, 10.5, 11))]
+    pixelated = pixelate(image, mosaics)
+    monkeypatch.setattr(module, "STRIP", 1 << 12)
+    assert len(module.bands(mosaics[0])) == module.BANDS
+    parts = module.smooth_at_one_size(pixelated, mosaics, (2, 2))
+    monkeypatch.setattr(module, "STRIP", 1 << 30)
+    np.testing.assert_allclose(parts, module.smooth_at_one_size(pixelated, mosaics, (2, 2)), atol=1e-3)
+
+
+def test_bands_are_the_mosaic_cut_between_cells(monkeypatch):
+    monkeypatch.setattr(module, "STRIP", 0)
+    area = np.zeros((100, 40), bool)
+    area[5:20, 3:30] = area[70:97, 10:40] = True  # nothing between them
+    for m in (Mosaic.from_mask(area, Grid(1, 2, 6.5, 3.25)), Mosaic.rectangle(4, 7, 30, 90, 4)):
+        parts = module.bands(m)
+        assert len(parts) > 2
+        np.testing.assert_array_equal(sum(unknown([p], (100, 40)).astype(int) for p in parts), unknown([m], (100, 40)))
+        assert sum(int((p.cells.counts > 0).sum()) for p in parts) == int((m.cells.counts > 0).sum())
 
 
 def test_further_channels_follow_the_edges_of_a_guide():

@@ -7,7 +7,9 @@ it, and give back a picture of the same kind (a PIL image for paths and bytes).
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -21,7 +23,7 @@ from deepix import finder, images
 from deepix import mosaic as maths
 from deepix.errors import DeepixError
 from deepix.mosaic import Mosaic, Rounding
-from deepix.smooth import smooth
+from deepix.smooth import bands, smooth
 from deepix.windows import Box, around
 
 Array = NDArray[Any]
@@ -68,7 +70,8 @@ class Restoration:
         """The uncertainty's mean over each mosaic, in levels; None where it is not known."""
         if self.uncertainty is None:
             return [None] * len(self.mosaics)
-        means = [float(self.uncertainty[m.box][m.area].mean(dtype=np.float64)) for m in self.mosaics]
+        plane = self.uncertainty if self.uncertainty.ndim == 2 else self.uncertainty[..., 0]
+        means = [float(plane[m.box][m.area].mean(dtype=np.float64)) for m in self.mosaics]
         return [None if np.isnan(mean) else mean for mean in means]
 
     @cached_property
@@ -159,26 +162,38 @@ def restore_picture(
     box = _around(mosaics, pixels.shape)
     seen, inside = pixels[box], [m.moved(-box[1].start, -box[0].start) for m in mosaics]
     deviation = None
-    if method == "network":
-        from deepix import runtime
+    with ThreadPoolExecutor(1) as pool:
+        noise = pool.submit(maths.noise, seen, inside)
+        if method == "network":
+            from deepix import runtime
 
-        estimate, spread = runtime.estimate(seen, inside, model or runtime.DEFAULT, rounding, threads)
-        deviation = np.zeros(pixels.shape[:2], np.float32)
-        deviation[box] = spread
-        if pixels.ndim == 3:
-            deviation = np.broadcast_to(deviation[..., None], pixels.shape)
-    else:
-        estimate = smooth(seen, inside, rounding)
+            estimate, spread = runtime.estimate(seen, inside, model or runtime.DEFAULT, rounding, threads)
+            deviation = np.zeros(pixels.shape[:2], np.float32)
+            deviation[box] = spread
+            if pixels.ndim == 3:
+                deviation = np.broadcast_to(deviation[..., None], pixels.shape)
+        else:
+            estimate = smooth(seen, inside, rounding)
     restored = pixels.copy()
-    restored[box] = maths.quantize(estimate, seen, inside, rounding)
-    return Restoration(
-        picture.with_pixels(restored),
-        list(mosaics),
-        maths.consistency(restored[box], seen, inside, rounding),
-        maths.noise(seen, inside),
-        as_array,
-        deviation,
-    )
+    restored[box] = _quantized(estimate, seen, inside, rounding)
+    consistency = maths.consistency(restored[box], seen, inside, rounding)
+    return Restoration(picture.with_pixels(restored), list(mosaics), consistency, noise.result(), as_array, deviation)
+
+
+def _quantized(estimate: NDArray[np.float32], seen: Array, mosaics: Sequence[Mosaic], rounding: Rounding) -> Array:
+    """Return `deepix.mosaic.quantize` of the estimate; large mosaics in bands, side by side."""
+    parts = [bands(m) if _whole(m.grid) else [m] for m in mosaics]
+    result = maths.quantize(estimate, seen, [part[0] for part in parts if len(part) == 1], rounding)
+
+    def fill(m: Mosaic) -> None:
+        box = m.box
+        there = m.area.reshape(m.height, m.width, *(1,) * (seen.ndim - 2))
+        values = maths.quantize(estimate[box], seen[box], [m.moved(-m.x, -m.y)], rounding)
+        np.copyto(result[box], values, where=there)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(fill, (band for part in parts if len(part) > 1 for band in part)))
+    return result
 
 
 def _around(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> Box:
@@ -295,10 +310,12 @@ def _found(picture: images.Picture, fast: bool, threads: int | None) -> list[Mos
 
 def blended(pixels: Array, m: Mosaic) -> Mosaic:
     """Return the mosaic with its grid blended, if that is how its pixels look: only where it is not in whole pixels."""
-    g = m.grid
-    if all(float(v).is_integer() for v in (g.x, g.y, g.width, g.height)):
-        return m
-    return maths.fit_blending(pixels, m)
+    return m if _whole(m.grid) else maths.fit_blending(pixels, m)
+
+
+def _whole(g: maths.Grid) -> bool:
+    """Whether the grid is one of whole pixels."""
+    return all(float(v).is_integer() for v in (g.x, g.y, g.width, g.height))
 
 
 def _parts(mask: Array, shape: tuple[int, int]) -> list[NDArray[np.bool_]]:

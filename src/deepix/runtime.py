@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -287,7 +288,7 @@ def estimate(
     painted = pixelated.astype(np.float32)
     deviation = np.zeros(pixelated.shape[:2], np.float32)
     for m in mosaics:
-        painted[m.box][m.area] = m.cells.spread(cell_values(pixelated, m, rounding))[m.area]
+        _paste(painted[m.box], m.cells.spread(cell_values(pixelated, m, rounding)), m.area)
     for m in small:
         deviation[m.box][m.area] = np.nan
     strangers = [*small, *_strangers(list(groups.values()), network)]
@@ -305,9 +306,14 @@ def estimate(
         planes, deviations = part.restored(white)
         mask = unknown(part.inside, part.shape)
         observed = pixelated[part.box]
-        result[part.box][mask] = project(planes.reshape(observed.shape), observed, part.inside, rounding)[mask]
-        deviation[part.box][mask] = deviations[mask]
+        _paste(result[part.box], project(planes.reshape(observed.shape), observed, part.inside, rounding), mask)
+        _paste(deviation[part.box], deviations, mask)
     return result, deviation
+
+
+def _paste(picture: Floats, values: Array, mask: Bools) -> None:
+    """Put values, of the picture's shape, into a picture (H, W[, C]) where the mask (H, W) is True."""
+    np.copyto(picture, values, "same_kind", mask.reshape(*mask.shape, *(1,) * (picture.ndim - 2)))
 
 
 def _white(pixelated: Array) -> float:
@@ -461,7 +467,7 @@ class _Part:
         planes[..., :known] = project(self.z + self.change, self.start[..., :known], self.mosaics)
         if planes.shape[2] > known:
             planes = in_tiles(_colours_along, planes, self.mosaics)
-        planes = np.stack([self._enlarged(planes[..., k]) for k in range(planes.shape[2])], axis=2)
+        planes = _each_plane(self._enlarged, planes)
         deviation = self._enlarged(self.deviation.mean(axis=2)).clip(0)
         return _from_planes(planes) * np.float32(white), deviation * np.float32(white)
 
@@ -497,10 +503,10 @@ def _part(
     shown = crop(members, box)
     there = unknown(shown, (box[0].stop - box[0].start, box[1].stop - box[1].start))
     view = around[box].copy()
-    view[there] = painted[box][there]
+    _paste(view, painted[box], there)
     planes = _to_planes(view.reshape(*view.shape[:2], -1) / np.float32(white))
     if pitch != (1.0, 1.0):
-        planes = np.stack([columns.reduced(rows.reduced(p, 0), 1) for p in np.moveaxis(planes, 2, 0)], axis=2)
+        planes = _each_plane(lambda plane: columns.reduced(rows.reduced(plane, 0), 1), planes)
         shown = _on_lattice(shown, rows, columns, planes.shape)
         for m in shown:
             planes[m.box][m.area] = m.cells.spread(m.cells.mean(planes[m.box]))[m.area]
@@ -514,6 +520,12 @@ def _part(
     z = np.concatenate([in_tiles(solve, planes[..., k : k + 1], shown) for k in range(count)], axis=2)
     moved = [m.moved(-box[1].start, -box[0].start) for m in inside]
     return _Part(moved, box, rows, columns, shown, planes, z, np.zeros_like(z), np.zeros_like(z), network.stride)
+
+
+def _each_plane(work: Callable[[Floats], Floats], planes: Floats) -> Floats:
+    """Return `work` of each channel of (H, W, C), done side by side."""
+    with ThreadPoolExecutor(planes.shape[2]) as pool:
+        return np.stack(list(pool.map(work, np.moveaxis(planes, 2, 0))), axis=2)
 
 
 def _on_lattice(mosaics: Sequence[Mosaic], rows: _Axis, columns: _Axis, shape: tuple[int, ...]) -> list[Mosaic]:

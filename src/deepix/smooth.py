@@ -34,21 +34,27 @@ starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from deepix.mosaic import Array, Grid, Mosaic, Rounding, cell_values, check, project, unknown
-from deepix.windows import crop, grown, tiles, windows
+from deepix.windows import Box, crop, grown, tiles, windows, within
 
 _SCIPY = {"mirrored": "reflect", "zero": "constant"}
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 Tensor = tuple[Floats, Floats, Floats]
+Work = Callable[[Callable[[Any], None], Iterable[Any]], object]
 
 MARGIN = 8
 """Known pixels that a window shows around the unknown: enough for the structure tensor's support."""
@@ -60,6 +66,8 @@ TILE_OVERLAP = 4
 """Cells by which tiles overlap, up to half a tile."""
 STRIP = 1 << 17
 """Values of a picture that are worked on at a time, so that they stay in the processor's cache."""
+BANDS = 8
+"""Parts of a large picture that are worked on side by side, as far as there are cores."""
 RADIUS = 1.5
 """Standard deviation (pixels) of the structure tensor's Gaussian."""
 CONTRAST = 0.05
@@ -157,7 +165,7 @@ def smooth_at_one_size(start: Floats, mosaics: Sequence[Mosaic], rounds: Sequenc
 
 def _rounds(u: Floats, free: Bools, mosaics: Sequence[Mosaic], rounds: Sequence[int]) -> Floats:
     for steps in rounds:
-        u = _descended(u, _tensor(u[None], free[None]), free, mosaics, steps)
+        u = _descended(u, _tensor(u, free), free, mosaics, steps)
     return u
 
 
@@ -176,7 +184,7 @@ def smooth_along(start: Floats, mosaics: Sequence[Mosaic], guide: Floats, rounds
     float32 (H, W, C) with the known pixels and the cells' means of `start`
     """
     free = unknown(mosaics, start.shape)
-    tensor = _tensor(guide[None, :, :, None], free[None])
+    tensor = _tensor(guide[:, :, None], free)
     return _descended(_descended(start, None, free, mosaics, rounds[0]), tensor, free, mosaics, rounds[1])
 
 
@@ -193,35 +201,92 @@ def smooth_each(start: Floats, mosaics: Sequence[Mosaic], rounds: Sequence[int])
     -------
     float32 (B, H, W) with the known pixels and the cells' means of `start`
     """
-    largest = max(m.height for m in mosaics), max(m.width for m in mosaics)
-    size = tuple(min(n, k + 2) for n, k in zip(start.shape[1:], largest, strict=True))
-    down, across = (np.zeros((len(start), n, n), np.float32) for n in size)
-    free = np.zeros(start.shape, bool)
-    corner = np.zeros((2, len(start), 1), np.int64)
-    for k, m in enumerate(mosaics):
-        free[k][m.box] = True
-        corner[:, k, 0] = np.clip((m.y - 1, m.x - 1), 0, np.subtract(start.shape[1:], size))
-        # A†A of a rectangle is the Kronecker product of these
-        y, x = (m.y, m.x) - corner[:, k, 0]
-        for matrix, index, first in ((down[k], m.cells.row_index, y), (across[k], m.cells.column_index, x)):
-            same = index[:, None] == index
-            matrix[first : first + len(index), first : first + len(index)] = same / same.sum(axis=1)
-    # as for one picture, only the nearest line of known pixels counts: of each, a box of the same size
-    rows, columns = (c + np.arange(n) for c, n in zip(corner, size, strict=True))
-    boxes = np.arange(len(start))[:, None, None], rows[:, :, None], columns[:, None, :]
-    corners = boxes[0], boxes[1][:, :-1], boxes[2][:, :, :-1]
-    moving = free[boxes]
+    return np.stack([_smooth_rectangle(plane, m, rounds) for plane, m in zip(start, mosaics, strict=True)])
 
-    def constrain(force: Floats) -> Floats:
-        planes = force[..., 0]
-        return np.where(moving, planes - down @ planes @ across, np.float32(0))[..., None]
 
-    u = start[..., None].copy()
-    u[boxes] = _descend(u[boxes], None, constrain, rounds[0])
-    for steps in rounds[1:]:
-        d11, d12, d22 = (entry[corners] for entry in _tensor(u, free))
-        u[boxes] = _descend(u[boxes], (d11, d12, d22), constrain, steps)
-    return u[..., 0]
+def _smooth_rectangle(start: Floats, m: Mosaic, rounds: Sequence[int]) -> Floats:
+    """Restore one plane (H, W) as `smooth_at_one_size` does, in less than half the time where that is small.
+
+    Small arrays cost what calls cost. So all is in products of small matrices, and in arrays of one axis.
+    """
+    box = grown(m.box, 1, start.shape)
+    inner = within(m.box, box)
+    size = height, width = box[0].stop - box[0].start, box[1].stop - box[1].start
+    free = np.zeros(size, np.float32)
+    free[inner] = 1
+    down, across = map(_averaging, (m.cells.row_index, m.cells.column_index), size, inner)
+    spread_down, spread_across = (_blurring(n, SPREAD, "zero") for n in size)
+
+    def allowed(force: Floats) -> Floats:
+        force *= free
+        force -= down.dot(force).dot(across)  # A†A of a rectangle is the Kronecker product of these
+        return force
+
+    def relaxed(residual: Floats) -> Floats:
+        spread: Floats = spread_down.dot(residual).dot(spread_across)
+        spread *= np.float32(SPREAD_WEIGHT)
+        spread += residual
+        return allowed(spread)
+
+    weights = np.zeros((4, height - 1, width), np.float32)
+    weights[::2, :, :-1] = 1
+    weights[3, :, :-1] = 2 * TWIST
+    flat = weights.reshape(4, -1)[:, :-1]
+
+    def force(v: Floats) -> Floats:
+        return allowed(_gradient_of_row(v.ravel(), flat, width).reshape(size))
+
+    result = start.copy()
+    for k, steps in enumerate(rounds):
+        if k:
+            weights[:3, :, :-1] = _tensor_in(result, box)
+        result[box] = _descend(result[box], force, relaxed, steps)
+    return result
+
+
+def _averaging(index: NDArray[np.int64], size: int, there: slice) -> Floats:
+    """Return the matrix that takes the means of the cells `there` in a line of pixels, 0 for its other pixels."""
+    matrix = np.zeros((size, size), np.float32)
+    matrix[there, there] = (index[:, None] == index) / np.bincount(index)[index]
+    return matrix
+
+
+def _tensor_in(u: Floats, box: Box) -> Tensor:
+    """Return `_tensor` of one plane (H, W) for the corners in a box, all of which touch unknown pixels."""
+    first, second = u[1:, 1:] - u[:-1, :-1], u[:-1, 1:] - u[1:, :-1]
+    down, across = (
+        _blurring(n - 1, RADIUS, "mirrored")[s.start : s.stop - 1] for n, s in zip(u.shape, box, strict=True)
+    )
+    products = first * first, first * second, second * second
+    j11, j12, j22 = (down.dot(product).dot(across.T) for product in products)
+    return _diffusion(j11, j12, j22, float((j11 + j22).mean(dtype=np.float64)))
+
+
+def _gradient_of_row(u: Floats, weights: Floats, width: int) -> Floats:
+    """Return the gradient of E at a picture that is one row of N numbers, `width` of them to each of its lines.
+
+    So the neighbours of all pixels are equally far. `weights`, (4, N − width − 1), are D's entries 11, 12 and 22 and
+    twice `TWIST` for the corners to the right of and below each pixel; 0 at the right edge.
+    """
+    d11, d12, d22, twist = weights
+    a, b = u[width + 1 :] - u[: -width - 1], u[1:-width] - u[width:-1]
+    across = u[1:] - u[:-1]
+    mixed = across[width:] - across[:-width]
+    mixed *= twist
+    first, second = d11 * a, d22 * b
+    b *= d12
+    a *= d12
+    first += b
+    second += a
+    result = np.zeros_like(u)
+    np.add(first, mixed, out=result[width + 1 :])
+    first -= mixed
+    result[: -width - 1] -= first
+    np.subtract(second, mixed, out=first)
+    result[1:-width] += first
+    second += mixed
+    result[width:-1] -= second
+    return result
 
 
 def _halve(picture: Floats, mosaics: Sequence[Mosaic]) -> tuple[Floats, list[Mosaic]]:
@@ -247,115 +312,157 @@ def _resize(picture: Floats, size: tuple[int, int], how: Image.Resampling) -> Fl
 
 
 def _tensor(u: Floats, free: Bools) -> Tensor:
-    """Return D's entries 11, 12 and 22 for each corner of (B, H, W, C) pictures: (B, H − 1, W − 1).
+    """Return D's entries 11, 12 and 22 for each corner of a picture (H, W, C): (H − 1, W − 1).
 
     In the coordinates of the two diagonals: the differences there are the simplest gradient in a corner.
     """
-    first, second = u[:, 1:, 1:] - u[:, :-1, :-1], u[:, :-1, 1:] - u[:, 1:, :-1]
-    products = [(a * b).sum(axis=3) for a, b in ((first, first), (first, second), (second, second))]
+    first, second = u[1:, 1:] - u[:-1, :-1], u[:-1, 1:] - u[1:, :-1]
+    products = [(a * b).sum(axis=2) for a, b in ((first, first), (first, second), (second, second))]
     j11, j12, j22 = blurred(np.stack(products), RADIUS)
-    corners = free[:, 1:, 1:] | free[:, :-1, :-1] | free[:, 1:, :-1] | free[:, :-1, 1:]
-    trace = (j11 + j22).sum(axis=(1, 2), where=corners, dtype=np.float64) / corners.sum(axis=(1, 2)).clip(1)
-    half = (j11 - j22) / 2
+    corners = free[1:, 1:] | free[:-1, :-1] | free[1:, :-1] | free[:-1, 1:]
+    trace = (j11 + j22).sum(where=corners, dtype=np.float64) / max(int(corners.sum()), 1)
+    return _diffusion(j11, j12, j22, float(trace))
+
+
+def _diffusion(j11: Floats, j12: Floats, j22: Floats, trace: float) -> Tensor:
+    """Return D's entries for J's and their mean trace."""
+    half = (j11 - j22) * np.float32(0.5)
     root = np.hypot(half, j12)  # (λ₁ − λ₂) / 2
-    k2 = (CONTRAST * trace).astype(np.float32)[:, None, None]
-    weight = 1 / (k2 + 2 * root + np.finfo(np.float32).tiny)
-    return 1 - weight * (root + half), -weight * j12, 1 - weight * (root - half)
+    one = np.float32(1)
+    weight = one / (np.float32(CONTRAST * trace) + np.float32(2) * root + np.finfo(np.float32).tiny)
+    return one - weight * (root + half), -weight * j12, one - weight * (root - half)
 
 
-def _gradient(u: Floats, tensor: Tensor | None, channels: int) -> Floats:
-    """Return the gradient of E at u, both (B, H, W·C), for D's entries (B, H − 1, (W − 1)·C); without any, D = I."""
-    c = channels
+def _gradient(u: Floats, tensor: Tensor | None, channels: int, work: Work) -> Floats:
+    """Return the gradient of E at u, both (H, W·C), for D's entries (H − 1, (W − 1)·C); without any, D = I."""
+    c, last = channels, len(u) - 1
     result = np.zeros_like(u)
-    strip = max(1, STRIP // (len(u) * u.shape[2]))
-    for top in range(0, u.shape[1] - 1, strip):
-        stop = min(top + strip, u.shape[1] - 1)
-        rows, below = slice(top, stop), slice(top + 1, stop + 1)
-        first = u[:, below, c:] - u[:, rows, :-c]
-        second = u[:, rows, c:] - u[:, below, :-c]
-        twist = 2 * TWIST * ((u[:, below, c:] - u[:, rows, c:]) - (u[:, below, :-c] - u[:, rows, :-c]))
+
+    def forces(rows: slice) -> tuple[Floats, Floats, Floats]:
+        above, below = u[rows], u[rows.start + 1 : rows.stop + 1]
+        first = below[:, c:] - above[:, :-c]
+        second = above[:, c:] - below[:, :-c]
+        twist = np.float32(2 * TWIST) * ((below[:, c:] - above[:, c:]) - (below[:, :-c] - above[:, :-c]))
         if tensor is not None:
-            d11, d12, d22 = (entry[:, rows] for entry in tensor)
+            d11, d12, d22 = (entry[rows] for entry in tensor)
             first, second = d11 * first + d12 * second, d12 * first + d22 * second
-        result[:, below, c:] += first + twist
-        result[:, rows, :-c] += twist - first
-        result[:, rows, c:] += second - twist
-        result[:, below, :-c] -= second + twist
+        return first, second, twist
+
+    def strip(top: int) -> None:
+        """Fill rows of the result: what the corners above the first one add, and then those of the rows."""
+        stop = min(top + height, last)
+        if top:
+            first, second, twist = forces(slice(top - 1, top))
+            result[top : top + 1, c:] += first + twist
+            result[top : top + 1, :-c] -= second + twist
+        first, second, twist = forces(slice(top, stop))
+        end = stop - top if stop == last else stop - top - 1  # the next strip's first row is its own
+        below = slice(top + 1, top + 1 + end)
+        result[below, c:] += (first + twist)[:end]
+        result[top:stop, :-c] += twist - first
+        result[top:stop, c:] += second - twist
+        result[below, :-c] -= (second + twist)[:end]
+
+    height = max(1, STRIP // u.shape[1])
+    work(strip, range(0, last, height))
     return result
 
 
 def _descended(u: Floats, tensor: Tensor | None, free: Bools, mosaics: Sequence[Mosaic], steps: int) -> Floats:
-    """Take steps from one picture u (H, W, C); D's entries are of all its corners."""
+    """Take steps from a picture u (H, W, C); D's entries are of all its corners."""
     if not free.any():
         return u
     # what surrounds the unknown pixels counts by its nearest line of pixels only, once D is known
     rows, columns = (np.flatnonzero(free.any(axis=axis)) for axis in (1, 0))
     box = grown((slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)), 1, free.shape)
-    inner, fixed = crop(mosaics, box), ~free[box]
+    fixed, channels = ~free[box], u.shape[2]
     if tensor is not None:
         corners = slice(box[0].start, box[0].stop - 1), slice(box[1].start, box[1].stop - 1)
-        d11, d12, d22 = (entry[:, *corners] for entry in tensor)
+        d11, d12, d22 = (np.repeat(entry[corners], channels, axis=1) for entry in tensor)
         tensor = d11, d12, d22
-
-    def constrain(force: Floats) -> Floats:
-        f = force[0]
-        for m in inner:
-            means = m.cells.spread(m.cells.mean(f[m.box]).astype(np.float32))
-            if m.mask is not None:
-                means[~m.mask] = 0
-            f[m.box] -= means
-        f[fixed] = 0
-        return force
-
     result = u.copy()
-    result[box] = _descend(u[None, *box], tensor, constrain, steps)[0]
+    with _workers(u[box].size) as work:
+        parts = [band for m in crop(mosaics, box) for band in bands(m)]
+
+        def constrain(force: Floats) -> Floats:
+            def keep(m: Mosaic) -> None:
+                here = force[m.box]
+                means = m.cells.spread(m.cells.mean(here).astype(np.float32))
+                # nothing beyond the area is written: there may be another mosaic, whose turn is now
+                np.subtract(here, means, out=here, where=True if m.mask is None else m.mask[..., None])
+
+            work(keep, parts)
+            force[fixed] = 0
+            return force
+
+        def force(v: Floats) -> Floats:
+            return constrain(_gradient(v.reshape(len(v), -1), tensor, channels, work).reshape(v.shape))
+
+        def relaxed(residual: Floats) -> Floats:
+            spread = np.moveaxis(blurred(np.moveaxis(residual, 2, 0), SPREAD, "zero"), 0, 2)
+            return constrain(residual + np.float32(SPREAD_WEIGHT) * spread)
+
+        result[box] = _descend(u[box], force, relaxed, steps)
     return result
 
 
-def _descend(u: Floats, tensor: Tensor | None, constrain: Callable[[Floats], Floats], steps: int) -> Floats:
-    """Take steps of conjugate gradients from each picture of u (B, H, W, C), none of a force that is not allowed.
+def bands(m: Mosaic) -> list[Mosaic]:
+    """Return a large mosaic in bands of whole rows of cells, on which one can work side by side; else the mosaic."""
+    if m.width * m.height < STRIP or m.grid.blended:
+        return [m]
+    starts = np.flatnonzero(np.diff(m.cells.row_index, prepend=-1))
+    edges = [*starts[:: -(-len(starts) // BANDS)].tolist(), m.height]
+    return [
+        replace(m, y=m.y + a, height=b - a, mask=None if m.mask is None else m.mask[a:b])
+        for a, b in pairwise(edges)
+        if m.mask is None or m.mask[a:b].any()
+    ]
 
-    `constrain` takes from a force (B, H, W, C), which it may change, what would move known pixels or means of cells.
+
+@contextmanager
+def _workers(values: int) -> Iterator[Work]:
+    """Yield what does a work for each of some items; where there are many values to work on, on all cores."""
+    if values < 2 * STRIP:
+
+        def one_by_one(work: Callable[[Any], None], items: Iterable[Any]) -> None:
+            for item in items:
+                work(item)
+
+        yield one_by_one
+        return
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield lambda work, items: list(pool.map(work, items))
+
+
+def _descend(u: Floats, force: Callable[[Floats], Floats], relaxed: Callable[[Floats], Floats], steps: int) -> Floats:
+    """Take steps of conjugate gradients from a picture u.
+
+    `force` returns the gradient at a picture, and `relaxed` a preconditioned residual: both without what would move
+    known pixels or means of cells, and in new arrays.
     """
-    shape, channels = u.shape, u.shape[3]
-    if tensor is not None:
-        d11, d12, d22 = (np.repeat(entry, channels, axis=2) for entry in tensor)
-        tensor = d11, d12, d22
 
-    def force(v: Floats) -> Floats:
-        return constrain(_gradient(v.reshape(*shape[:2], -1), tensor, channels).reshape(shape))
-
-    def relaxed(residual: Floats) -> Floats:
-        spread = np.moveaxis(blurred(np.moveaxis(residual, 3, 1), SPREAD, "zero"), 1, 3)
-        return constrain(residual + np.float32(SPREAD_WEIGHT) * spread)
-
-    def dot(a: Floats, b: Floats) -> NDArray[np.float64]:
-        products: Floats = a.reshape(len(a), 1, -1) @ b.reshape(len(a), -1, 1)
-        return products[:, 0, 0].astype(np.float64)
-
-    def each(factors: NDArray[np.float64]) -> Floats:
-        return factors.astype(np.float32)[:, None, None, None]
+    def dot(a: Floats, b: Floats) -> float:
+        return float(a.ravel().dot(b.ravel()))
 
     v = u.copy()
-    residual = -force(v)
+    residual = force(v)
+    np.negative(residual, out=residual)
     direction = relaxed(residual)
     size = dot(residual, direction)
-    enough = np.maximum(1e-6 * size, 1e-12 * dot(v, v))  # below it, float32 holds rounding errors only
+    enough = max(1e-6 * size, 1e-12 * dot(v, v))  # below it, float32 holds rounding errors only
     for step in range(steps):
-        going = size > enough
-        if not going.any():
+        if size <= enough:
             break
         product = force(direction)
-        # a picture that is done takes steps of length 0 from here on
-        curvature = dot(direction, product)
-        length = each(np.divide(size, curvature, out=np.zeros_like(size), where=going))
+        length = np.float32(size / dot(direction, product))
         v += length * direction
         if step == steps - 1:
             break
-        residual -= length * product
+        product *= length
+        residual -= product
         towards = relaxed(residual)
         previous, size = size, dot(residual, towards)
-        direction *= each(np.divide(size, previous, out=np.zeros_like(size), where=going))
+        direction *= np.float32(size / previous)
         direction += towards
     return v
 
@@ -375,10 +482,22 @@ def blurred(planes: Floats, deviation: float, beyond: Literal["mirrored", "zero"
     """
     height, width = planes.shape[-2:]
     if max(height, width) > DENSE:
-        from scipy.ndimage import gaussian_filter  # here, because training does without SciPy
+        from scipy.ndimage import gaussian_filter1d  # here, because training does without SciPy
 
-        axes = (planes.ndim - 2, planes.ndim - 1)
-        result: Floats = gaussian_filter(planes, deviation, mode=_SCIPY[beyond], axes=axes)
+        half, result = np.empty_like(planes), np.empty_like(planes)
+
+        def down(part: slice) -> None:
+            there = ..., part
+            gaussian_filter1d(planes[there], deviation, -2, output=half[there], mode=_SCIPY[beyond])
+
+        def across(part: slice) -> None:
+            there = ..., part, slice(None)
+            gaussian_filter1d(half[there], deviation, -1, output=result[there], mode=_SCIPY[beyond])
+
+        with _workers(planes.size) as work:
+            for direction, length in ((down, width), (across, height)):
+                edges = [length * i // BANDS for i in range(BANDS + 1)]
+                work(direction, map(slice, edges[:-1], edges[1:]))
         return result
     return np.asarray(_blurring(height, deviation, beyond) @ planes @ _blurring(width, deviation, beyond).T)
 

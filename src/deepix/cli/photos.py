@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,7 +124,7 @@ def restore(
 
       deepix restore photo.png --uncertainty doubt.png
     """
-    from deepix import files, finder, images, restoration, views
+    from deepix import files, images
 
     if method is Method.smooth and (model or uncertainty):
         raise typer.BadParameter("--model and --uncertainty are of networks, not of --method smooth")
@@ -134,6 +136,12 @@ def restore(
     doubts = dict(_jobs(inputs, uncertainty)) if uncertainty else {}
 
     written: set[Path] = set()
+
+    def load_network() -> None:
+        if method is Method.network:
+            from deepix import runtime
+
+            runtime.load(model or runtime.DEFAULT, threads)
 
     def one(source: Path, target: Path) -> dict[str, Any]:
         target = target if output and target == output else images.default_output(source, target)
@@ -149,7 +157,9 @@ def restore(
         for path in (target, *([side] if compare else ()), *([doubt] if doubt else ())):
             images.check_target(path, source, overwrite=overwrite)
         start = time.perf_counter()
-        picture = images.read(source)
+        picture = _read(source, load_network)
+        from deepix import finder, restoration, views
+
         mosaics = restoration.locate(picture, areas, mask_array, cell, fast=fast, threads=threads)
         named = bool(areas) or mask_array is not None
         mosaics, unsure = restoration.by_confidence(mosaics, force or named)
@@ -230,7 +240,7 @@ def find(
 
       deepix find photo.png --overlay found.png
     """
-    from deepix import files, finder, images, restoration, views
+    from deepix import files, images
 
     jobs = _jobs(inputs, overlay)
     rows: list[tuple[str, ...]] = []
@@ -240,7 +250,9 @@ def find(
             target = target.with_name(f"{target.stem}_found.png")
         if overlay:
             images.check_target(target, source, overwrite=overwrite)
-        picture = images.read(source)
+        picture = _read(source, lambda: None if fast else import_module("onnxruntime"))
+        from deepix import finder, restoration, views
+
         mosaics = restoration.locate(picture, fast=fast)
         if overlay:
             files.make_folder(target.parent)
@@ -379,6 +391,22 @@ def _area(text: str) -> Area:
     if len(numbers) not in (4, 5) or min(numbers[2:]) < 1 or (len(numbers) == 5 and numbers[4] < 2):
         raise typer.BadParameter(f"{text}: an area is X,Y,W,H or X,Y,W,H,CELL, in whole pixels")
     return numbers  # type: ignore[return-value]
+
+
+def _read(source: Path, prepare: Callable[[], object]) -> images.Picture:
+    """Read a picture and then prepare, and meanwhile import what finds mosaics, which takes as long."""
+    from deepix import images
+
+    def read() -> images.Picture:
+        picture = images.read(source)
+        prepare()
+        return picture
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read)
+        from deepix import restoration  # noqa: F401
+
+        return reading.result()
 
 
 def _drawn(spread: NDArray[np.float32], pixels: NDArray[Any], raw: bool) -> images.Picture:

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from deepix.finder.evidence import STRIPE, in_stripes
 from deepix.finder.grid import FLOOR, LARGEST, ROOTS, SMALLEST, Steps, comb_ratio, steps
 from deepix.finder.seeds import Seed, inside_one
 from deepix.mosaic import Grid, Mosaic
@@ -49,12 +51,13 @@ def candidates(pixels: Array) -> list[tuple[float, Mosaic]]:
     ----------
     pixels : (H, W) or (H, W, C), uint8 or uint16
     """
-    across, down = steps(pixels, lossy=False)
+    across, down = _steps(pixels)
     tiles = exact_tiles(across, down)
     result: list[tuple[float, Mosaic]] = []
     done: list[Seed] = []
+    sure: list[Seed] = []
     for seed in seeds(tiles):
-        if inside_one(seed, done):
+        if inside_one(seed, done) or _of_merged_cells(seed, sure):
             continue
         fit = grow(across, down, seed)
         if fit is None:
@@ -67,7 +70,39 @@ def candidates(pixels: Array) -> list[tuple[float, Mosaic]]:
             continue
         if not _of_blocks(across, down, fit, evidence):
             result.append((evidence, Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)))
+            if evidence >= SURE:
+                sure.append(fit)
     return result
+
+
+def _of_merged_cells(seed: Seed, others: Sequence[Seed]) -> bool:
+    """Whether a seed lies in one of the others, and its tiles on that one's lines: cells beside equal cells."""
+    left, top, w, h = seed.box
+    return any(
+        x <= left
+        and y <= top
+        and left + w <= x + width
+        and top + h <= y + height
+        and all(
+            size % own == 0 and (a - b) % own == 0
+            for size, own, a, b in zip(seed.cell, other.cell, seed.origin, other.origin, strict=True)
+        )
+        for other in others
+        for x, y, width, height in (other.box,)
+    )
+
+
+def _steps(pixels: Array) -> tuple[Steps, Steps]:
+    """Return `steps` of all channels, worked out side by side."""
+    across, down = (np.empty(pixels.shape[:2], np.uint8) for _ in range(2))
+
+    def fill(start: int) -> None:
+        stop, above = start + STRIPE, max(start - 1, 0)
+        for whole, part in zip((across, down), steps(pixels[above:stop], lossy=False), strict=True):
+            whole[start:stop] = part[start - above :]
+
+    in_stripes(fill, len(pixels))
+    return across, down
 
 
 def exact_tiles(across: Steps, down: Steps, largest: int = LARGEST) -> NDArray[np.int64]:
@@ -77,7 +112,15 @@ def exact_tiles(across: Steps, down: Steps, largest: int = LARGEST) -> NDArray[n
     block of (w − 1) x (h − 1). Its upper left corner is found first, then how far it runs to the right and down.
     """
     flat = _flat(across, down)
-    corners = np.flatnonzero(flat[1:-1, 1:-1] & ~flat[:-2, 1:-1] & ~flat[1:-1, :-2])
+
+    def corners_in(start: int) -> NDArray[np.int64]:
+        stop = min(start + STRIPE, len(flat) - 2)
+        inner = flat[start + 1 : stop + 1]
+        found = inner[:, 1:-1] > flat[start:stop, 1:-1]
+        found &= inner[:, 1:-1] > inner[:, :-2]
+        return np.asarray(np.flatnonzero(found) + start * found.shape[1], np.int64)
+
+    corners = np.concatenate(in_stripes(corners_in, len(flat) - 2))
     width = flat.shape[1]
     y, x = np.divmod(corners, width - 2)
     at = (y + 1) * width + x + 1
@@ -97,11 +140,16 @@ def _flat(across: Steps, down: Steps) -> NDArray[np.bool_]:
     """Return where a pixel and its right, lower and lower right neighbours are equal: (H + 1, W + 1), framed."""
     height, width = across.shape
     flat = np.zeros((height + 1, width + 1), bool)
-    same = across[:, 1:] == 0
-    inner = flat[1:-1, 1:-1]
-    np.logical_and(same[:-1], same[1:], out=inner)
-    inner &= down[1:, 1:] == 0
-    inner &= down[1:, :-1] == 0
+
+    def fill(start: int) -> None:
+        rows, below = slice(start, start + STRIPE), slice(start + 1, start + STRIPE + 1)
+        inner = flat[1:-1, 1:-1][rows]
+        changes = across[rows, 1:][: len(inner)] | across[below, 1:]
+        changes |= down[below, 1:]
+        changes |= down[below, :-1]
+        np.equal(changes, 0, out=inner)
+
+    in_stripes(fill, height - 1)
     return flat
 
 
@@ -222,11 +270,11 @@ def _evidence(g: Steps, cell: tuple[int, int], phase: int, axis: int) -> NDArray
 
 def _spread(pairs: NDArray[np.float64], size: int, phase: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Share each line's evidence out to the cells on both sides; return it with what is left at the pairs."""
-    lines = np.zeros_like(pairs)
-    lines[phase::size] = pairs[phase::size]
-    total = np.cumsum(np.pad(lines, size))
-    shared = (total[2 * size :] - total[: -2 * size]) / (2 * size)
-    return shared, pairs - lines
+    lines, rest = np.zeros(len(pairs) + 2 * size), pairs.copy()
+    lines[size + phase : size + len(pairs) : size] = pairs[phase::size]
+    rest[phase::size] = 0
+    total = np.cumsum(lines)
+    return (total[2 * size :] - total[: -2 * size]) / (2 * size), rest
 
 
 def _ascend(
