@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
@@ -66,9 +67,13 @@ def run(arguments: Sequence[str], environment: dict[str, str]) -> Run:
     return Run(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, peak, output)
 
 
+def photo(name: str) -> NDArray[np.uint8]:
+    return np.asarray(getattr(data, name)())
+
+
 def write_photo(path: Path, size: tuple[int, int], m: Mosaic) -> None:
     width, height = size
-    large = Image.fromarray(data.coffee()).resize((height * 3 // 2, height), Image.Resampling.LANCZOS)
+    large = Image.fromarray(photo("coffee")).resize((height * 3 // 2, height), Image.Resampling.LANCZOS)
     left = (large.width - width) // 2
     truth = np.asarray(large.crop((left, 0, left + width, height)))
     Image.fromarray(pixelate(truth, [m])).save(path, compress_level=1)
@@ -99,7 +104,7 @@ def restored(size: tuple[int, int], m: Mosaic, method: str, runs: int, environme
 def small_pictures(name: str, runs: int) -> list[float]:
     """Return how many 64x64 challenge pictures a restorer restores in a second, in each run."""
     rng = np.random.default_rng(0)
-    image = challenge.prepare(data.astronaut())
+    image = challenge.prepare(photo("astronaut"))
     mosaics = [challenge.random_mosaic(rng) for _ in range(PICTURES)]
     pixelated = np.stack([challenge.pixelate(image, m) for m in mosaics])
     restore = challenge.restorer(name, batch=64)
