@@ -111,6 +111,53 @@ def test_touching_mosaics_are_set_apart():
         assert likeness(f.mosaic, true, pixels.shape) > 0.95
 
 
+def test_mosaics_that_the_maps_show_as_one_are_cut_apart():
+    """The map of borders says nothing, and that of the cells' sizes the same everywhere, between both."""
+    left, right = Mosaic.rectangle(60, 60, 132, 120, 12), Mosaic.rectangle(194, 60, 80, 60, 10)
+    pixels = jpeg(pixelate(PHOTO, [left, right]), 92)
+    seen = maps([left, right], pixels.shape[:2])
+    seen.border[:] = 0
+    places = seen.pixelated > 0.5
+    places[:, 47:50] |= places[:, 50:53]  # nothing between them
+    seen.pixelated[places] = 0.97
+    seen.width[:], seen.height[:] = 11, 11
+    (whole,) = regions.regions(seen, STRIDE, pixels.shape[:2])
+    assert whole.inside.shape[1] > 200
+    found = regions.located(luminance(pixels), seen, STRIDE)
+    for true in (left, right):
+        assert any(same_cells(f.mosaic.grid, true.grid) and likeness(f.mosaic, true, pixels.shape) > 0.9 for f in found)
+
+
+@pytest.mark.parametrize("scale", [0.77, 1.31])
+def test_small_resized_cells_inspire_confidence(scale):
+    true = Mosaic.rectangle(180, 60, 100, 80, 5)
+    side = round(512 * scale)
+    pixels = Image.fromarray(pixelate(PHOTO, [true])).resize((side, side), Image.Resampling.BICUBIC)
+    pixels, scale = jpeg(np.asarray(pixels), 88), side / 512
+    box = [round(v * scale) for v in (180, 60, 280, 140)]
+    grid = Grid(180 * scale, 60 * scale, 5 * scale, 5 * scale)
+    smaller = Mosaic(box[0], box[1], box[2] - box[0], box[3] - box[1], grid)
+    seen = maps([smaller], (side, side))
+    seen.pixelated[seen.pixelated > 0.8] = 0.97
+    (found,) = regions.located(luminance(pixels), seen, STRIDE)
+    assert found.mosaic.confidence > 0.5
+    assert found.mosaic.grid.width == pytest.approx(grid.width, rel=0.02)
+    assert likeness(found.mosaic, smaller, pixels.shape) > 0.85
+
+
+def test_bricks_with_joints_inspire_no_confidence():
+    """Not even where a network is sure of them."""
+    rng = np.random.default_rng(5)
+    wall = np.full((300, 400, 3), 170.0)
+    for y in range(0, 300, 26):
+        for x in range(0, 400, 44):
+            wall[y : y + 23, x : x + 41] = np.array([130, 90, 80]) + rng.normal(0, 14, 3)
+    pixels = jpeg(np.clip(np.rint(wall), 0, 255).astype(np.uint8), 93)
+    whole = Mosaic(0, 0, 400, 300, Grid(0, 0, 44, 26))
+    found = regions.located(luminance(pixels), maps([whole], (300, 400)), STRIDE)
+    assert all(f.mosaic.confidence < 0.25 for f in found)
+
+
 def test_a_region_of_a_photo_inspires_no_confidence():
     found = regions.located(luminance(PHOTO), maps([FACE], PHOTO.shape[:2]), STRIDE)
     assert all(f.mosaic.confidence < 0.25 for f in found)

@@ -144,7 +144,9 @@ def _with_network(
 
     plane = luminance(pixels)
     maps = locator.maps(pixels, threads)
-    located = regions.located(plane, maps, locator.STRIDE, threads)
+    # in lossless files of these nothing can be made out better
+    known = [m for evidence, m in intact if lossy is False and evidence >= exact.SURE]
+    located = regions.located(plane, maps, locator.STRIDE, threads, known)
     seen = [(f.evidence * f.mosaic.confidence, f.mosaic) for f in located]
     stride = locator.STRIDE
     found = [m for m in settle(intact) if not _clear(m, stride) or _looked(m, maps.pixelated, stride) >= UNLIKELY]

@@ -21,7 +21,7 @@ from deepix.mosaic import Grid
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]
 
-PRIOR = 0.15
+PRIOR = 0.3
 """Nats for each pixel and unit of the map's log-odds."""
 ODDS = 3.0
 """The largest log-odds that a map is believed."""
@@ -48,11 +48,18 @@ class Area:
     evidence: float
 
 
-def with_map(evidence: Evidence, probability: NDArray[np.float32]) -> Evidence:
-    """Return the evidence to which a map of probabilities, (H, W), is added."""
+def with_map(evidence: Evidence, probability: NDArray[np.float32], grid: Grid) -> Evidence:
+    """Return the evidence to which a map of probabilities, (H, W), is added, for all pixels to those that count."""
     p = np.clip(probability, 1e-3, 1 - 1e-3)
     odds = np.clip(np.log(p / (1 - p)), -ODDS, ODDS).astype(np.float32)
-    return replace(evidence, gain=evidence.gain + np.float32(PRIOR) * odds)
+    share = float(counting(grid, odds.shape).mean())
+    return replace(evidence, gain=evidence.gain + np.float32(PRIOR / max(share, 0.05)) * odds)
+
+
+def counting(grid: Grid, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return which pixels count, (H, W): 0 near lines of fractional grids, 1 elsewhere."""
+    (_, columns), (_, rows) = bands(0, shape[1], grid.width, grid.x), bands(0, shape[0], grid.height, grid.y)
+    return rows[:, None] * columns
 
 
 def with_noise(evidence: Evidence, grid: Grid, region: NDArray[np.bool_]) -> Evidence:

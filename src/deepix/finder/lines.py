@@ -120,6 +120,11 @@ class Fit:
     across: Line
     down: Line
 
+    def moved(self, x: float, y: float) -> Fit:
+        """Return the lines x to the right and y further down."""
+        across, down = self.across, self.down
+        return Fit(replace(across, origin=across.origin + x), replace(down, origin=down.origin + y))
+
     @property
     def odds(self) -> float:
         """The log-odds that the grid is in whole pixels: nothing was resized after it was made."""
@@ -278,8 +283,9 @@ def in_strips(
     sums = np.zeros((int(band.max()) + 1, p.shape[1]))
     counts = np.zeros_like(sums)
     weights = inside[use].astype(np.float64)
-    np.add.at(sums, band[use], p[use] * weights)
-    np.add.at(counts, band[use], weights)
+    first = np.flatnonzero(np.diff(band[use], prepend=-1))  # the rows of a band lie beside each other
+    sums[band[use][first]] = np.add.reduceat(p[use] * weights, first, axis=0)
+    counts[band[use][first]] = np.add.reduceat(weights, first, axis=0)
     return sums / np.maximum(counts, 1), counts
 
 

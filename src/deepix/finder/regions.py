@@ -3,10 +3,10 @@
 1. *Regions* (`regions`). Connected parts of the map of what is pixelated, cut apart where the map of borders says so
    or cells differ in size, as far out as the map is above `LOW`.
 2. *Grids* (`lines`), in whole pixels or not: a resized picture has no mosaic in whole pixels, so that the regions of
-   one picture decide together.
+   one picture decide together; where that leaves doubts, both are tried, and the evidence decides.
 3. *Areas.* A rectangle in whole pixels goes the way of all seeds, through `lossy.follow`, with the map added to the
    evidence; if that does not end near the region, and with all other grids and shapes, `areas` finds the rectangle or
-   the mask. What even then does not resemble the region is taken as the map shows it.
+   the mask. What an area leaves of its region may be another mosaic, and is looked at as a region of its own.
 4. *Confidence* (`sure`): a logistic regression of what was measured on the way.
 """
 
@@ -60,12 +60,31 @@ BLOCKS = 2000
 """About how many blocks are looked at to find the quality."""
 POOLED = 3.0
 """The most that another region of the picture speaks for or against whole pixels, as log-odds."""
-RECTANGULAR, UNSURE = 0.86, 0.08
-"""The share of its box that a rectangle's region fills at least; how much less may be a rectangle's, too."""
+RECTANGULAR = 0.86
+"""The share of its box that a rectangle's region fills at least, to be followed as one."""
 COVERS, STAYS = 0.7, 0.8
 """The share of a region that its area covers at least, and that of the area which lies at most a few pixels beyond."""
 NEAR = 0.3
 """By how much a cell that `lossy.follow` found may differ from the one that was looked for, at most (a logarithm)."""
+SIMPLER = 0.9
+"""The share of a mask's evidence with which a rectangle, which is much simpler, is preferred to it."""
+CLEAR = 6.0
+"""Log-odds of whole pixels, or against them, from which on the other is not tried."""
+LITTLE, RATIO, USUAL = 20.0, 4.0, 0.25
+"""Evidence that is hardly any, in nats; and the log-odds of whole pixels for each unit of the logarithm of the ratio of
+the evidence with them to that without, which is usually that much larger in mosaics of whole pixels."""
+CUTS = 2
+"""How often what an area leaves of its region is cut off and looked at as a region of its own."""
+SPARE, THIN = 4, 10
+"""Pixels around an area that still belong to it then, and what the rest is at least wide and high."""
+LIKELY = 0.25
+"""The least confidence of a mosaic that a region is cut for."""
+SAME_SIZE, SAME_PLACE = 0.03, 0.15
+"""By how much sizes and origins (these by half a pixel more) of two grids that may be one differ, in cells."""
+FARTHEST, SHARPEST = 10.0, 0.6
+"""The largest values of two measurements: pixels between outlines, and sharpness, which tells no more from there on."""
+ALIKE = 0.9
+"""The share of each other that a region and a mosaic cover at least which are taken for the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,14 +191,20 @@ def _parts(p: Array, border: Array, wide: Array, high: Array, whole: Mask) -> li
 
 
 class Located(NamedTuple):
-    """A mosaic with what speaks for it: evidence in nats, without the map's, and what the confidence was made of."""
+    """A mosaic with what speaks for it: evidence in nats, without the map's, and what the confidence was made of.
+
+    `resembles` tells whether its area covers most of its region.
+    """
 
     evidence: float
     mosaic: Mosaic
     measured: NDArray[np.float64]
+    resembles: bool
 
 
-def located(luminance: NDArray[np.float32], maps: Any, stride: int, threads: int | None = None) -> list[Located]:
+def located(
+    luminance: NDArray[np.float32], maps: Any, stride: int, threads: int | None = None, known: Sequence[Mosaic] = ()
+) -> list[Located]:
     """Return the mosaics of a picture's regions; they may overlap a little.
 
     Parameters
@@ -188,9 +213,10 @@ def located(luminance: NDArray[np.float32], maps: Any, stride: int, threads: int
     maps : `locator.Maps`
     stride : of the maps
     threads : that work side by side; None: as many as there are cores
+    known : mosaics of which one is sure; regions that look like one of them are left out
     """
     height, width = luminance.shape
-    found = regions(maps, stride, (height, width))
+    found = [r for r in regions(maps, stride, (height, width)) if not any(_alike(r, m) for m in known)]
     if not found:
         return []
     quality = saved_quality(luminance)
@@ -199,16 +225,77 @@ def located(luminance: NDArray[np.float32], maps: Any, stride: int, threads: int
         h, w = region.inside.shape
         return fit(luminance[region.y : region.y + h, region.x : region.x + w], region.inside, region.cell)
 
-    def mosaic_of(number: int) -> Located:
-        return _mosaic(luminance, maps.pixelated, stride, quality, found[number], fits[number], others[number])
+    def mosaics_of(region: Region, lines: Fit, others: float, cuts: int) -> list[Located]:
+        if lines.confidence < FAINT:
+            return []
+        one = _mosaic(luminance, maps.pixelated, stride, quality, region, lines, others)
+        parts = _cut(maps, stride, region, one.mosaic) if cuts else []
+        (first, *rest) = [mosaics_of(part, lines_of(part), others, cuts - 1) for part in parts] or [[]]
+        if not first:
+            return [one]
+        more = [f for fs in rest for f in fs if f.mosaic.confidence >= LIKELY and not _same_grid(f, first[0])]
+        return first + more if more or not one.resembles else [one]
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         fits = list(pool.map(lines_of, found))
-        seen = [i for i, f in enumerate(fits) if f.confidence >= FAINT]
         pooled = np.clip([f.odds for f in fits], -POOLED, POOLED)
-        pooled[[i for i in range(len(fits)) if i not in seen]] = 0
+        pooled[[f.confidence < FAINT for f in fits]] = 0
         others = (pooled.sum() - pooled).tolist()
-        return list(pool.map(mosaic_of, seen))
+        return [one for ones in pool.map(mosaics_of, found, fits, others, [CUTS] * len(found)) for one in ones]
+
+
+def _same_grid(a: Located, b: Located) -> bool:
+    """Whether two mosaics may lie on one grid."""
+    g, h = a.mosaic.grid, b.mosaic.grid
+    return all(
+        abs(size / other - 1) <= SAME_SIZE and abs((off + size / 2) % size - size / 2) <= SAME_PLACE * size + 0.5
+        for size, other, off in ((g.width, h.width, g.x - h.x), (g.height, h.height, g.y - h.y))
+    )
+
+
+def _cut(maps: Any, stride: int, region: Region, m: Mosaic) -> list[Region]:
+    """Return the part of a region that a mosaic covers, and what it leaves, if that is large enough to be another."""
+    h, w = region.inside.shape
+    y, x = m.y - region.y + SPARE, m.x - region.x + SPARE
+    covered = np.zeros((h + 2 * SPARE, w + 2 * SPARE), bool)
+    rows, columns = (slice(max(v, 0), max(v + n, 0)) for v, n in ((y, m.height), (x, m.width)))
+    part = m.area[rows.start - y :, columns.start - x :]
+    covered[rows, columns] = part[: covered.shape[0] - rows.start, : covered.shape[1] - columns.start]
+    near = ndimage.binary_dilation(covered, np.ones((3, 3)), SPARE)[SPARE:-SPARE, SPARE:-SPARE]
+    rest = ndimage.binary_opening(region.inside & ~near, np.ones((THIN, THIN)))
+    labels, number = ndimage.label(rest)
+    masks = [labels == k for k in range(1, number + 1)]
+    found = [r for r in (_region(maps, stride, region, part) for part in masks) if r is not None]
+    first = _region(maps, stride, region, region.inside & near)
+    return [first, *found] if first is not None and found else []
+
+
+def _region(maps: Any, stride: int, whole: Region, part: Mask) -> Region | None:
+    """Return a part of a region as one of its own; None if it is too small."""
+    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    if np.count_nonzero(part) < LEAST * stride**2:
+        return None
+    y, x = int(rows[0]) // stride * stride, int(columns[0]) // stride * stride
+    inside = part[y : rows[-1] + 1, x : columns[-1] + 1]
+    padded = np.pad(inside, ((0, -inside.shape[0] % stride), (0, -inside.shape[1] % stride)))
+    share = padded.reshape(padded.shape[0] // stride, stride, -1, stride).mean(axis=(1, 3))
+    top, left = (whole.y + y) // stride, (whole.x + x) // stride
+    here = slice(top, top + share.shape[0]), slice(left, left + share.shape[1])
+    weights = np.where(share > 0.5, maps.pixelated[here], 0)
+    if not weights.any():
+        return None
+    cell = [
+        float(np.exp(np.average(np.log(np.maximum(v[here], 1)), weights=weights))) for v in (maps.width, maps.height)
+    ]
+    return Region(whole.x + x, whole.y + y, inside, (cell[0], cell[1]), float(maps.pixelated[here][share > 0.5].mean()))
+
+
+def _alike(region: Region, m: Mosaic) -> bool:
+    """Whether a region and a mosaic cover each other, but for an outline that the network may be wrong about."""
+    height, width = region.inside.shape
+    ours = Mosaic(region.x, region.y, width, height, m.grid, region.inside)
+    least = ALIKE * max(np.count_nonzero(ours.area), np.count_nonzero(m.area))
+    return bool(overlapping(ours, m) >= least)
 
 
 def saved_quality(luminance: NDArray[np.float32]) -> int:
@@ -252,10 +339,8 @@ def _mosaic(
     others: float,
 ) -> Located:
     """Return the mosaic of a region; `others` are the log-odds of whole pixels that the other regions give."""
-    whole = lines.odds + others > 0
     h, w = region.inside.shape
-    grid = lines.grid(whole).moved(region.x, region.y)
-    margin = int(1.5 * max(grid.width, grid.height)) + MARGIN
+    margin = int(1.5 * max(lines.across.size, lines.down.size)) + MARGIN
     # windows begin where the blocks of a JPEG file do
     step = SIDE * stride // np.gcd(SIDE, stride)
     top, left = (max(v - margin, 0) // step * step for v in (region.y, region.x))
@@ -268,69 +353,106 @@ def _mosaic(
     )
     p = enlarged(probability[places], stride, here.shape)
     # what is another region's is not this one's
-    p = np.where(inside, p, np.minimum(p, 0.5))
-    grid = grid.moved(-left, -top)
-    plain = areas.with_noise(Evidence.of(here, quality), grid, inside)
-    evidence = areas.with_map(plain, p)
+    window = Window(Evidence.of(here, quality), np.where(inside, p, np.minimum(p, 0.5)), inside)
+    lines = lines.moved(region.x - left, region.y - top)
+    odds = lines.odds + others
+    if abs(odds) > CLEAR:
+        best = _placed(window, lines, odds > 0)
+    else:
+        whole, other = _placed(window, lines, True), _placed(window, lines, False)
+        ratio = np.log(max(whole.own, LITTLE) / max(other.own, LITTLE))
+        best = whole if other.lines.odds + others + RATIO * (ratio - USUAL) > 0 else other
+    x, y, w, h = best.area.box
+    mask = None if best.area.mask is None else np.ascontiguousarray(best.area.mask)
+    m = Mosaic(x, y, w, h, best.grid, mask).moved(int(left), int(top))
+    measured = _measured(best, inside, region)
+    # pixels near lines of fractional grids, which do not count, would speak like the others
+    share = float(areas.counting(best.grid, inside.shape)[_covered(best.area, inside.shape)].mean())
+    return Located(best.own / max(share, 0.05), replace(m, confidence=sure(measured)), measured, best.resembles)
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What is known of a region and what is around it: the evidence, the map and the region itself, (H, W)."""
+
+    evidence: Evidence
+    probability: Array
+    inside: Mask
+
+
+class Placed(NamedTuple):
+    """An area with its grid, lines and evidence, in a window; `own` is that without the map's."""
+
+    area: Area
+    grid: Grid
+    lines: Fit
+    own: float
+    resembles: bool
+
+
+def _placed(window: Window, lines: Fit, whole: bool) -> Placed:
+    """Return the area and the grid of a window's region, in whole pixels or not."""
+    inside = window.inside
+    grid = lines.grid(whole)
+    plain = areas.with_noise(window.evidence, grid, inside)
+    evidence = areas.with_map(plain, window.probability, grid)
     ys, xs = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     outer = int(xs[0]), int(ys[0]), int(xs[-1] + 1 - xs[0]), int(ys[-1] + 1 - ys[0])
-
-    fill = np.count_nonzero(inside) / (outer[2] * outer[3])
-    rectangular = fill >= RECTANGULAR
+    rectangular = np.count_nonzero(inside) / (outer[2] * outer[3]) >= RECTANGULAR
     area: Area | None = None
-    followed = False
-    if rectangular and whole:
-        seed = _followed(evidence, grid, outer, inside)
-        if seed is not None:
-            area, grid = Area(seed[1].box, None, seed[0]), _grid(*seed[1].origin, *seed[1].cell)
-            followed = True
-    if not followed:
-        area = _shaped(evidence, grid, outer, inside, fill)
+    seed = _followed(evidence, grid, outer, inside) if rectangular and whole else None
+    if seed is not None:
+        area, grid = Area(seed[1].box, None, seed[0]), _grid(*seed[1].origin, *seed[1].cell)
+    else:
+        area = _shaped(evidence, grid, outer, inside)
         if area is not None:  # now that the area is known better, so are its lines
             covered = _covered(area, inside.shape)
-            lines = fit(here, covered, (grid.width, grid.height))
+            lines = fit(window.evidence.luminance, covered, (grid.width, grid.height))
             x, y, w, h = area.box
             if area.mask is None:
                 lines = Fit(lines.across.with_ends(x, x + w), lines.down.with_ends(y, y + h))
-            grid = lines.grid(lines.odds + others > 0)
-            area = _shaped(evidence, grid, area.box, covered, fill) or area
-    resembles = area is not None
+            grid = lines.grid(whole)
+            area = _shaped(evidence, grid, area.box, covered) or area
+    resembles = area is not None and _resembles(area, inside)
     if area is None:
-        y, x = outer[1], outer[0]
-        part = inside[y : y + outer[3], x : x + outer[2]]
+        part = inside[outer[1] : outer[1] + outer[3], outer[0] : outer[0] + outer[2]]
         area = Area(outer, None if rectangular else part, 0.0)
     x, y, w, h = (int(v) for v in area.box)
-    grid = _grid(grid.x, grid.y, grid.width, grid.height)
-    mask = None if area.mask is None else np.ascontiguousarray(area.mask)
-    m = Mosaic(x, y, w, h, grid, mask).moved(int(left), int(top))
-    measured = _measured(evidence, area, grid, inside, region, lines, followed, resembles)
-    covered = _covered(area, inside.shape)
-    own = area.evidence - float((evidence.gain - plain.gain)[covered].sum(dtype=np.float64))
-    return Located(own, replace(m, confidence=sure(measured)), measured)
+    area, grid = replace(area, box=(x, y, w, h)), _grid(grid.x, grid.y, grid.width, grid.height)
+    of_map = (evidence.gain - plain.gain) * areas.counting(grid, inside.shape)
+    own = area.evidence - float(of_map[_covered(area, inside.shape)].sum(dtype=np.float64))
+    return Placed(area, grid, lines, own, resembles)
 
 
-def _shaped(evidence: Evidence, grid: Grid, box: areas.Box, inside: Mask, fill: float) -> Area | None:
-    """Return the rectangle or the mask that resembles a region and has most evidence; None if neither does."""
-    options = []
-    if fill >= RECTANGULAR - UNSURE:
-        options.append(areas.rectangle(evidence, grid, box))
-    if fill < RECTANGULAR or not _resembles(options[0], inside):
-        shaped = areas.mask(evidence, grid, inside)
-        options += [] if shaped is None else [shaped]
-    return max((a for a in options if _resembles(a, inside)), key=lambda a: a.evidence, default=None)
+def _shaped(evidence: Evidence, grid: Grid, box: areas.Box, inside: Mask) -> Area | None:
+    """Return the rectangle or the mask in a region that has most evidence; None if neither has any."""
+    options = [areas.rectangle(evidence, grid, box), areas.mask(evidence, grid, inside)]
+    staying = [a for a in options if a is not None and a.evidence > 0 and _shares(a, inside)[1] >= STAYS]
+    if any(_resembles(a, inside) for a in staying):
+        staying = [a for a in staying if _resembles(a, inside)]
+    if not staying:
+        return None
+    simple, best = staying[0], max(staying, key=lambda a: a.evidence)
+    return simple if simple.evidence >= SIMPLER * best.evidence else best
 
 
-def _resembles(area: Area, inside: Mask) -> bool:
-    """Whether an area covers most of a region, and does not go on far beyond it."""
+def _shares(area: Area, inside: Mask) -> tuple[float, float]:
+    """Return the share of a region that an area covers, and that of the area which lies at most a few pixels beyond."""
     x, y, w, h = area.box
     own = w * h if area.mask is None else np.count_nonzero(area.mask)
     if w <= 0 or h <= 0 or not own:
-        return False
+        return 0.0, 0.0
     box = slice(y, y + h), slice(x, x + w)
     around = ndimage.binary_dilation(inside, np.ones((3, 3)), areas.UNSURE)
     shape = np.ones((h, w), bool) if area.mask is None else area.mask
     covered, near = (np.count_nonzero(a[box] & shape) for a in (inside, around))
-    return bool(covered >= COVERS * np.count_nonzero(inside) and near >= STAYS * own)
+    return covered / np.count_nonzero(inside), near / own
+
+
+def _resembles(area: Area, inside: Mask) -> bool:
+    """Whether an area covers most of a region, and does not go on far beyond it."""
+    covers, stays = _shares(area, inside)
+    return covers >= COVERS and stays >= STAYS
 
 
 def _covered(area: Area, shape: tuple[int, ...]) -> Mask:
@@ -388,44 +510,29 @@ def _likeness(area: Area, inside: Mask) -> float:
     return common / max(int(own) + int(np.count_nonzero(inside)) - common, 1)
 
 
-def _measured(
-    evidence: Evidence,
-    area: Area,
-    grid: Grid,
-    inside: Mask,
-    region: Region,
-    lines: Fit,
-    followed: bool,
-    resembles: bool,
-) -> NDArray[np.float64]:
+def _measured(placed: Placed, inside: Mask, region: Region) -> NDArray[np.float64]:
     """Return what tells a mosaic with the right area and grid from others, the first of it 1."""
+    area, grid, lines = placed.area, placed.grid, placed.lines
     w, h = area.box[2:]
     pixels = w * h if area.mask is None else int(np.count_nonzero(area.mask))
-    number = max(min(lines.across.number, lines.down.number), 1)
-    contrast = min(lines.across.contrast, lines.down.contrast)
     error = min(max(lines.across.error, lines.down.error), 10.0) / min(grid.width, grid.height)
-    density = float(np.clip(area.evidence / pixels, -1, 3))
-    resized = not (grid.width.is_integer() and grid.height.is_integer())
     return np.array(
         [
             1.0,
             special.logit(np.clip(region.probability, 0.01, 0.999)),
-            np.log(max(area.evidence, 1.0)),
-            density,
-            contrast,
-            np.log(number),
-            _likeness(area, inside),
-            float(followed),
-            float(resembles),
+            np.clip(area.evidence / pixels, -1, 3),
+            # about how far the area's outline is from the region's, in pixels
+            min((1 - _likeness(area, inside)) * pixels / (2 * (w + h)), FARTHEST),
             max(-4.0, np.log(error + 1e-3)),
-            float(resized),
-            density * resized,
-            contrast * resized,
+            float(placed.resembles),
+            0.5 * np.log(grid.width * grid.height),
+            # joints between bricks go as far up as down again
+            np.clip((lines.across.sharpness + lines.down.sharpness) / 2, 0, SHARPEST),
         ]
     )
 
 
-WEIGHTS = np.array([-26.94, 0.502, -0.252, 4.052, 0.434, -0.468, 20.96, 0.087, 6.029, -1.013, 0.177, -4.379, 0.951])
+WEIGHTS = np.array([-14.966, 1.222, 2.446, -0.998, -1.006, 1.962, -0.167, 12.227])
 """Of what is measured: a logistic regression, printed by `benchmarks/confidence.py`."""
 
 
