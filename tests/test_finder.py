@@ -347,3 +347,14 @@ def test_a_large_lossy_picture_is_searched_where_its_mosaics_are():
     photo = np.asarray(Image.fromarray(skimage.data.coffee()).resize((1200, 800), Image.Resampling.LANCZOS))
     truth = [Mosaic.rectangle(240, 130, 540, 420, 90), Mosaic.rectangle(900, 600, 72, 60, 12)]
     assert_found(find(jpeg(pixelate(photo, truth), 92), lossy=True), *truth)
+
+
+def test_a_chequerboard_is_no_mosaic():
+    board = skimage.data.gravel().copy()
+    dark = (np.add.outer(np.arange(60) // 10, np.arange(150) // 10) % 2).astype(bool)
+    rng = np.random.default_rng(0)
+    shade = np.kron(rng.integers(-9, 9, (6, 15)), np.ones((10, 10), int))
+    board[100:160, 200:350] = np.where(dark, 40, 210) + shade
+    assert find(board, lossy=False) == []
+    board[100:160, 200:350] = np.kron(rng.integers(40, 210, (6, 15)), np.ones((10, 10), int))
+    assert_found(find(board, lossy=False), Mosaic.rectangle(200, 100, 150, 60, 10))

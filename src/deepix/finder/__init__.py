@@ -66,6 +66,8 @@ ALONE = 0.85
 """The share that one of them covers at least, and is covered of it, where it is sure that the area was resized."""
 TWICE = 2.0
 """How much more evidence is far more."""
+ALTERNATING = (0.1, 0.7)
+"""The share of a chequerboard's variance within its two colours at most; that of neighbours that differ, at least."""
 BLOCKS = 32
 """The largest cells that are taken for the blocks of a file, or some of them that are alike."""
 STEPPED = 0.5
@@ -185,7 +187,7 @@ def _with_network(
         near = any(regions.overlapping(one[1].moved(*by), other) for other in kept for by in BESIDE)
         if not near and _believed(one[1], maps.pixelated, stride):
             candidates.append(one)
-    return settle(candidates, TRIMMED)
+    return settle([c for c in candidates if not _chequered(plane, c[1])], TRIMMED)
 
 
 def _instead_of(one: tuple[float, Mosaic], unseen: Sequence[tuple[float, Mosaic]]) -> list[tuple[float, Mosaic]]:
@@ -209,9 +211,11 @@ def _instead_of(one: tuple[float, Mosaic], unseen: Sequence[tuple[float, Mosaic]
 def _believed(m: Mosaic, pixelated: NDArray[np.float32], stride: int) -> bool:
     """Whether a nearly intact mosaic is believed that lies where the network has located nothing."""
     looked = _looked(m, pixelated, stride)
+    if looked > SURE:
+        return True
     if _of_blocks(m) or (looked < UNLIKELY and _clear(m, stride)):
         return False
-    return looked > SURE or m.confidence >= (UNSEEN if looked < UNLIKELY else DOUBTFUL)
+    return m.confidence >= (UNSEEN if looked < UNLIKELY else DOUBTFUL)
 
 
 def _unexplained(
@@ -339,6 +343,21 @@ def _flat_shape(pixels: NDArray[Any], m: Mosaic, like: Mosaic) -> Mosaic | None:
     whole = np.zeros((height, width), bool)
     whole[box] = shape
     return Mosaic.from_mask(whole, like.grid, like.confidence)
+
+
+def _chequered(plane: NDArray[np.float32], m: Mosaic) -> bool:
+    """Whether cells are of two kinds, dark and bright, that take turns in both directions: a chequerboard's squares."""
+    means, there = m.cells.mean(plane[m.box]), m.cells.counts > 0
+    low, high = np.quantile(means[there], (0.1, 0.9))
+    if low == high:
+        return False
+    bright = means > (low + high) / 2
+    left = np.where(bright, means - means[bright & there].mean(), means - means[~bright & there].mean())
+    if left[there].var() > ALTERNATING[0] * means[there].var():
+        return False
+    turns = (np.diff(bright, axis=axis) for axis in (0, 1))
+    pairs = (there[1:] & there[:-1], there[:, 1:] & there[:, :-1])
+    return all(float(t[p].mean()) > ALTERNATING[1] for t, p in zip(turns, pairs, strict=True) if p.any())
 
 
 def _of_blocks(m: Mosaic) -> bool:
