@@ -83,8 +83,8 @@ SAME_SIZE, SAME_PLACE = 0.03, 0.15
 """By how much sizes and origins (these by half a pixel more) of two grids that may be one differ, in cells."""
 FARTHEST, SHARPEST = 10.0, 0.6
 """The largest values of two measurements: pixels between outlines, and sharpness, which tells no more from there on."""
-ALIKE = 0.9
-"""The share of each other that a region and a mosaic cover at least which are taken for the same."""
+COVERED = 0.9
+"""The share of a region that a mosaic covers at least which explains it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,10 +213,10 @@ def located(
     maps : `locator.Maps`
     stride : of the maps
     threads : that work side by side; None: as many as there are cores
-    known : mosaics of which one is sure; regions that look like one of them are left out
+    known : mosaics of which one is sure; regions that one of them covers are left out
     """
     height, width = luminance.shape
-    found = [r for r in regions(maps, stride, (height, width)) if not any(_alike(r, m) for m in known)]
+    found = [r for r in regions(maps, stride, (height, width)) if not any(_covers(m, r) for m in known)]
     if not found:
         return []
     quality = saved_quality(luminance)
@@ -290,12 +290,11 @@ def _region(maps: Any, stride: int, whole: Region, part: Mask) -> Region | None:
     return Region(whole.x + x, whole.y + y, inside, (cell[0], cell[1]), float(maps.pixelated[here][share > 0.5].mean()))
 
 
-def _alike(region: Region, m: Mosaic) -> bool:
-    """Whether a region and a mosaic cover each other, but for an outline that the network may be wrong about."""
+def _covers(m: Mosaic, region: Region) -> bool:
+    """Whether a mosaic covers a region, but for an outline that the network may be wrong about."""
     height, width = region.inside.shape
-    ours = Mosaic(region.x, region.y, width, height, m.grid, region.inside)
-    least = ALIKE * max(np.count_nonzero(ours.area), np.count_nonzero(m.area))
-    return bool(overlapping(ours, m) >= least)
+    theirs = Mosaic(region.x, region.y, width, height, m.grid, region.inside)
+    return bool(overlapping(theirs, m) >= COVERED * np.count_nonzero(region.inside))
 
 
 def saved_quality(luminance: NDArray[np.float32]) -> int:
