@@ -224,3 +224,9 @@ def test_overlaps_are_given_to_the_better_one():
     check([a, trimmed], (100, 100))
     assert regions.without(b, [a], 0.05) is None
     assert regions.without(b, [], 0.0) is b
+
+
+def test_masks_grow_and_lose_their_holes():
+    mask = ndimage.gaussian_filter(np.random.default_rng(0).random((60, 90)), 3) > 0.5
+    np.testing.assert_array_equal(areas.dilated(mask, 4), ndimage.binary_dilation(mask, np.ones((3, 3)), 4))
+    np.testing.assert_array_equal(areas.filled(mask), ndimage.binary_fill_holes(mask))

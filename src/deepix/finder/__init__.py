@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from deepix.finder import exact, lossy, regions
+from deepix.finder import areas, exact, lossy, regions
 from deepix.finder.evidence import Evidence, luminance
 from deepix.finder.grid import fit_grid
 from deepix.finder.noise import QUALITIES, SIDE
@@ -232,7 +232,7 @@ def _unexplained(
             left[
                 rows.start // stride : -(-rows.stop // stride), columns.start // stride : -(-columns.stop // stride)
             ] = 0
-    labels, _ = ndimage.label(ndimage.binary_dilation(left, np.ones((3, 3)), JOINED // stride))
+    labels, _ = ndimage.label(areas.dilated(left, JOINED // stride))
     boxes: list[tuple[float, Box]] = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
         seen = float(pixelated[left & (labels == number)].sum())
@@ -332,12 +332,12 @@ def _flat_shape(pixels: NDArray[Any], m: Mosaic, like: Mosaic) -> Mosaic | None:
         flat &= before | after
     seen = np.zeros_like(flat)
     seen[m.y - top : m.y - top + m.height, m.x - left : m.x - left + m.width] = m.area
-    flat &= ndimage.binary_dilation(seen, np.ones((3, 3)), AROUND)
+    flat &= areas.dilated(seen, AROUND)
     labels, number = ndimage.label(flat)
     sizes = np.bincount(labels[seen], minlength=number + 1)
     sizes[0] = 0
     # single equal neighbours in a photo are small
-    shape = np.asarray(ndimage.binary_fill_holes(np.isin(labels, np.flatnonzero(sizes >= FEW))))
+    shape = areas.filled(np.isin(labels, np.flatnonzero(sizes >= FEW)))
     if np.count_nonzero(shape & seen) < EQUAL * np.count_nonzero(seen):
         return None
     whole = np.zeros((height, width), bool)

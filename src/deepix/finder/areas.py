@@ -280,5 +280,15 @@ def _connected(m: NDArray[np.bool_], region: NDArray[np.bool_]) -> NDArray[np.bo
     common = np.bincount(labels[region], minlength=number + 1)[1:]
     if not common.any():
         return None
-    result: NDArray[np.bool_] = ndimage.binary_fill_holes(labels == 1 + int(common.argmax()))
-    return result
+    return filled(labels == 1 + int(common.argmax()))
+
+
+def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask, (H, W), without holes: `ndimage.binary_fill_holes`, in less than half the time."""
+    labels, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
+    return np.asarray(labels != labels[0, 0])[1:-1, 1:-1]
+
+
+def dilated(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """Return a mask, (H, W), grown by so many pixels in all directions, diagonals too."""
+    return np.asarray(ndimage.maximum_filter(mask, 2 * by + 1))

@@ -261,7 +261,7 @@ def _cut(maps: Any, stride: int, region: Region, m: Mosaic) -> list[Region]:
     rows, columns = (slice(max(v, 0), max(v + n, 0)) for v, n in ((y, m.height), (x, m.width)))
     part = m.area[rows.start - y :, columns.start - x :]
     covered[rows, columns] = part[: covered.shape[0] - rows.start, : covered.shape[1] - columns.start]
-    near = ndimage.binary_dilation(covered, np.ones((3, 3)), SPARE)[SPARE:-SPARE, SPARE:-SPARE]
+    near = areas.dilated(covered, SPARE)[SPARE:-SPARE, SPARE:-SPARE]
     rest = ndimage.binary_opening(region.inside & ~near, np.ones((THIN, THIN)))
     labels, number = ndimage.label(rest)
     masks = [labels == k for k in range(1, number + 1)]
@@ -442,7 +442,7 @@ def _shares(area: Area, inside: Mask) -> tuple[float, float]:
     if w <= 0 or h <= 0 or not own:
         return 0.0, 0.0
     box = slice(y, y + h), slice(x, x + w)
-    around = ndimage.binary_dilation(inside, np.ones((3, 3)), areas.UNSURE)
+    around = areas.dilated(inside, areas.UNSURE)
     shape = np.ones((h, w), bool) if area.mask is None else area.mask
     covered, near = (np.count_nonzero(a[box] & shape) for a in (inside, around))
     return covered / np.count_nonzero(inside), near / own
