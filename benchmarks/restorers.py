@@ -4,9 +4,10 @@
 
 Pictures are 64x64 with one random mosaic each (of challenge-val where it exists, else made from scikit-image's). Ours
 is `deepix.runtime.estimate_each`: everything from the pixelated picture to the restored one; "network alone" is the
-session's part of it. The winner's is DeePixV1 (5,5,6,6,7,7,8)(3,5) with random weights, which its speed does not depend
-on, given picture and mask. Each row is a process of its own; peak memory is its largest resident set, with Python and
-the libraries; what PyTorch needs to write the winner's file is not counted. Rates are the best of --runs.
+session's part of it; the smooth start's time is given as a share of the network's in the same calls. The winner's is
+DeePixV1 (5,5,6,6,7,7,8)(3,5) with random weights, which its speed does not depend on, given picture and mask. Each row
+is a process of its own; peak memory is its largest resident set, with Python and the libraries; what PyTorch needs to
+write the winner's file is not counted. Rates are the best of --runs.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def best_rate(restore: Callable[[int], Any], batch: int, runs: int) -> float:
     return batch / min(times)
 
 
-def measure(what: str, runs: int, threads: int) -> dict[str, float]:
+def measure(what: str, runs: int, threads: int) -> dict[str, Any]:
     """Return pictures per second at batch 1 and 64, and the peak memory in MiB; in a process of its own."""
     import onnxruntime
 
@@ -116,8 +117,35 @@ def measure(what: str, runs: int, threads: int) -> dict[str, float]:
             return runtime.estimate_each(pixelated[:n], mosaics[:n], "challenge", challenge.ROUNDING, threads)
 
     single, many = best_rate(restore, 1, 8 * runs), best_rate(restore, 64, runs)
+    shares = [start_share(restore, n) for n in (1, 64)] if what == "ours" else []
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"1": single, "64": many, "peak": peak / 2**20}
+    return {"1": single, "64": many, "peak": peak / 2**20, "shares": shares}
+
+
+def start_share(restore: Callable[[int], Any], n: int, calls: int = 25) -> float:
+    """Return the least time that the smooth start took in a call, over the network's least time."""
+    from deepix import runtime
+
+    seconds: dict[str, list[float]] = {"start": [], "network": []}
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            begun = time.perf_counter()
+            result = function(*arguments)
+            seconds[name].append(time.perf_counter() - begun)
+            return result
+
+        return call
+
+    watched: list[tuple[Any, str, str]] = [(runtime, "smooth_each", "start"), (runtime.Model, "__call__", "network")]
+    originals = [getattr(where, what) for where, what, _ in watched]
+    for (where, what, name), original in zip(watched, originals, strict=True):
+        setattr(where, what, timed(name, original))
+    for _ in range(calls):
+        restore(n)
+    for (where, what, _), original in zip(watched, originals, strict=True):
+        setattr(where, what, original)
+    return min(seconds["start"]) / min(seconds["network"])
 
 
 def main() -> None:
@@ -145,6 +173,8 @@ def main() -> None:
     for name, row in rows.items():
         times = f"{row['1'] / first['1']:.1f}, {row['64'] / first['64']:.1f}"
         print(f"| {name} | {row['1']:.1f} | {row['64']:.1f} | {row['peak']:.0f} MiB | {times} |")
+    single, many = rows["ours"]["shares"]
+    print(f"\nThe smooth start takes {100 * single:.0f} % of the network's time at batch 1, {100 * many:.0f} % at 64.")
 
 
 if __name__ == "__main__":

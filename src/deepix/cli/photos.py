@@ -230,7 +230,7 @@ def find(
     """Find the pixelated areas of pictures and the grids of their cells.
 
     The confidence, 0 to 1, is that of area and grid together: what is below 0.5 seems to be pixelated, but `deepix
-    restore` leaves it as it is unless told otherwise; what is below 0.25 is not reported.
+    restore` leaves it as it is unless told otherwise; what is below 0.4 is not reported.
 
     [bold]Examples[/]
 

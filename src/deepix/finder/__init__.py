@@ -27,7 +27,7 @@ __all__ = ["REPORTED", "SURE", "find", "fit_grid"]
 
 INTACT = 5.0
 """How much more evidence a mosaic of nearly equal pixels needs to replace one of equal pixels."""
-REPORTED = 0.25
+REPORTED = 0.4
 """The least confidence of a mosaic that is reported."""
 SURE = 0.5
 """The least confidence of area and grid with which a mosaic is restored without being told to."""
@@ -43,7 +43,7 @@ OUTSIDE = 256
 """Pixels around them."""
 FINE = min(QUALITIES)
 """The least quality of files for which `lossy` is made."""
-UNSEEN = 0.95
+UNSEEN = 0.985
 """The least confidence of a nearly intact mosaic, too small or too coarse for the network, of which it sees nothing."""
 DOUBTFUL = 0.8
 """… and of one that it sees, but not well enough, or otherwise."""
