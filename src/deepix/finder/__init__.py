@@ -31,6 +31,8 @@ REPORTED = 0.4
 """The least confidence of a mosaic that is reported."""
 SURE = 0.5
 """The least confidence of area and grid with which a mosaic is restored without being told to."""
+WEAK = 60.0
+"""Nats of evidence below which a mosaic is not reported without that: about twice what chance reaches in a photo."""
 SMALL = 400_000
 """Pixels up to which a picture is searched (`lossy`) for mosaics that the network may not see …"""
 UNEXPLAINED = 1_000_000
@@ -149,14 +151,14 @@ def _with_network(
     # in lossless files of these nothing can be made out better
     known = [m for evidence, m in intact if lossy is False and evidence >= exact.SURE]
     located = regions.located(plane, maps, locator.STRIDE, threads, known)
+    least = [REPORTED if f.evidence >= WEAK else SURE for f in located]
     seen = [(f.evidence * f.mosaic.confidence, f.mosaic) for f in located]
+    seen = [one for one, confidence in zip(seen, least, strict=True) if one[1].confidence >= confidence]
     stride = locator.STRIDE
     found = [m for m in settle(intact) if not _clear(m, stride) or _looked(m, maps.pixelated, stride) >= UNLIKELY]
     candidates = [(INTACT * evidence, m) for evidence, m in intact if m in found]
     taken = []
     for evidence, m in seen:
-        if m.confidence < REPORTED:
-            continue
         inner = [other for other in found if 2 * regions.overlapping(m, other) > int(other.area.sum())]
         if inner:
             better = _instead(pixels, m, inner)
