@@ -386,7 +386,8 @@ class _Axis:
         if self.pitch == 1:
             return np.asarray(values, np.float32)
         values = np.moveaxis(values, axis, 0)
-        edges = self.origin + self.pitch * np.arange(self.start, self.stop + 1) - self.pixels.start
+        # from the covered pixels on, so that it does not matter how much of a picture lies before them
+        edges = self.origin - self.pixels.start + self.pitch * np.arange(self.start, self.stop + 1)
         sums = np.zeros((len(values) + 1, *values.shape[1:]))
         np.cumsum(values, axis=0, out=sums[1:])
         whole = np.floor(edges).astype(np.int64).clip(0, len(values) - 1)
