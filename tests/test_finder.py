@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from deepix.finder import evidence, exact, find, fit_grid, lossy
 from deepix.finder.evidence import Evidence, best_span, luminance, starts
 from deepix.finder.grid import comb, steps
-from deepix.finder.noise import coefficients, quality_of
+from deepix.finder.noise import estimated_quality
 from deepix.finder.seeds import Seed
 from deepix.mosaic import Grid, Mosaic, check, pixelate
 
@@ -224,7 +224,7 @@ def test_comb_prefers_neither_half_nor_double_sizes():
 def test_quality_of_a_jpeg_file():
     for quality in (90, 92, 95):
         decoded = luminance(jpeg(PHOTO, quality, 2))
-        assert quality_of(coefficients(decoded)) == quality
+        assert estimated_quality(decoded) == quality
 
 
 def test_small_cells_in_a_jpeg_file():

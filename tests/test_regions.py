@@ -9,7 +9,7 @@ import skimage.data
 from PIL import Image
 from scipy import ndimage
 
-from deepix.finder import areas, regions
+from deepix.finder import areas, noise, regions
 from deepix.finder.evidence import Evidence, luminance
 from deepix.mosaic import Grid, Mosaic, check, pixelate, unknown
 
@@ -59,6 +59,11 @@ def same_cells(a, b):
     return (a.width, a.height) == (b.width, b.height) and (a.x - b.x) % a.width == 0 == (a.y - b.y) % a.height
 
 
+def located(pixels, seen):
+    plane = luminance(pixels)
+    return regions.located(plane, seen, STRIDE, noise.saved_quality(plane))
+
+
 FACE = Mosaic(180, 60, 97, 113, Grid(187, 65, 12, 9))
 FLAG = Mosaic(20, 230, 60, 48, Grid(20, 230, 5, 6))
 
@@ -67,7 +72,7 @@ FLAG = Mosaic(20, 230, 60, 48, Grid(20, 230, 5, 6))
 def test_rectangles_of_whole_pixels_come_out_exactly(quality):
     pixels = pixelate(PHOTO, [FACE, FLAG])
     pixels = jpeg(pixels, quality) if quality else pixels
-    found = regions.located(luminance(pixels), maps([FACE, FLAG], pixels.shape[:2]), STRIDE)
+    found = located(pixels, maps([FACE, FLAG], pixels.shape[:2]))
     assert len(found) == 2
     for true, f in zip((FACE, FLAG), found, strict=True):
         assert same_cells(f.mosaic.grid, true.grid)
@@ -83,7 +88,7 @@ def test_an_ellipse_that_cuts_tiles(quality):
     true = Mosaic.from_mask(((x - 225) / 70) ** 2 + ((y - 120) / 85) ** 2 < 1, Grid(3, 1, 10, 10))
     pixels = pixelate(PHOTO, [true])
     pixels = jpeg(pixels, quality) if quality else pixels
-    (found,) = regions.located(luminance(pixels), maps([true], pixels.shape[:2]), STRIDE)
+    (found,) = located(pixels, maps([true], pixels.shape[:2]))
     assert found.mosaic.mask is not None
     assert same_cells(found.mosaic.grid, true.grid)
     assert likeness(found.mosaic, true, pixels.shape) > 0.93
@@ -95,7 +100,7 @@ def test_a_resized_picture():
     box = [round(v * scale) for v in (FACE.x, FACE.y, FACE.x + FACE.width, FACE.y + FACE.height)]
     grid = Grid(*(v * scale for v in (FACE.grid.x, FACE.grid.y, 12, 9)))
     true = Mosaic(box[0], box[1], box[2] - box[0], box[3] - box[1], grid)
-    (found,) = regions.located(luminance(jpeg(pixels, 85)), maps([true], (420, 420)), STRIDE)
+    (found,) = located(jpeg(pixels, 85), maps([true], (420, 420)))
     assert found.mosaic.grid.width == pytest.approx(grid.width, rel=0.01)
     assert found.mosaic.grid.height == pytest.approx(grid.height, rel=0.01)
     assert likeness(found.mosaic, true, pixels.shape) > 0.93
@@ -104,7 +109,7 @@ def test_a_resized_picture():
 def test_touching_mosaics_are_set_apart():
     left, right = Mosaic.rectangle(150, 60, 72, 96, 12), Mosaic.rectangle(222, 60, 70, 100, 10)
     pixels = pixelate(PHOTO, [left, right])
-    found = regions.located(luminance(pixels), maps([left, right], pixels.shape[:2], guess=1.0), STRIDE)
+    found = located(pixels, maps([left, right], pixels.shape[:2], guess=1.0))
     assert len(found) == 2
     for true, f in zip((left, right), sorted(found, key=lambda f: f.mosaic.x), strict=True):
         assert same_cells(f.mosaic.grid, true.grid)
@@ -123,7 +128,7 @@ def test_mosaics_that_the_maps_show_as_one_are_cut_apart():
     seen.width[:], seen.height[:] = 11, 11
     (whole,) = regions.regions(seen, STRIDE, pixels.shape[:2])
     assert whole.inside.shape[1] > 200
-    found = regions.located(luminance(pixels), seen, STRIDE)
+    found = located(pixels, seen)
     for true in (left, right):
         assert any(same_cells(f.mosaic.grid, true.grid) and likeness(f.mosaic, true, pixels.shape) > 0.9 for f in found)
 
@@ -139,7 +144,7 @@ def test_small_resized_cells_inspire_confidence(scale):
     smaller = Mosaic(box[0], box[1], box[2] - box[0], box[3] - box[1], grid)
     seen = maps([smaller], (side, side))
     seen.pixelated[seen.pixelated > 0.8] = 0.97
-    (found,) = regions.located(luminance(pixels), seen, STRIDE)
+    (found,) = located(pixels, seen)
     assert found.mosaic.confidence > 0.5
     assert found.mosaic.grid.width == pytest.approx(grid.width, rel=0.02)
     assert likeness(found.mosaic, smaller, pixels.shape) > 0.85
@@ -154,19 +159,19 @@ def test_bricks_with_joints_inspire_no_confidence():
             wall[y : y + 23, x : x + 41] = np.array([130, 90, 80]) + rng.normal(0, 14, 3)
     pixels = jpeg(np.clip(np.rint(wall), 0, 255).astype(np.uint8), 93)
     whole = Mosaic(0, 0, 400, 300, Grid(0, 0, 44, 26))
-    found = regions.located(luminance(pixels), maps([whole], (300, 400)), STRIDE)
+    found = located(pixels, maps([whole], (300, 400)))
     assert all(f.mosaic.confidence < 0.25 for f in found)
 
 
 def test_a_region_of_a_photo_inspires_no_confidence():
-    found = regions.located(luminance(PHOTO), maps([FACE], PHOTO.shape[:2]), STRIDE)
+    found = located(PHOTO, maps([FACE], PHOTO.shape[:2]))
     assert all(f.mosaic.confidence < 0.25 for f in found)
 
 
 def test_empty_maps_have_no_regions():
     empty = maps([], (200, 300))
     empty.pixelated[:] = 0.1
-    assert regions.located(luminance(PHOTO[:200, :300]), empty, STRIDE) == []
+    assert located(PHOTO[:200, :300], empty) == []
 
 
 def test_maps_are_enlarged_between_the_middles_of_their_places():
@@ -178,7 +183,7 @@ def test_maps_are_enlarged_between_the_middles_of_their_places():
 
 @pytest.mark.parametrize(("quality", "saved"), [(55, 55), (68, 68), (83, 83), (95, 95)])
 def test_the_quality_of_coarse_files_too(quality, saved):
-    assert regions.saved_quality(luminance(jpeg(PHOTO, quality))) == saved
+    assert noise.saved_quality(luminance(jpeg(PHOTO, quality))) == saved
 
 
 def test_the_best_span_is_the_best_of_all():

@@ -18,7 +18,7 @@ from scipy import ndimage
 from deepix.finder import areas, exact, lossy, regions
 from deepix.finder.evidence import Evidence, luminance
 from deepix.finder.grid import fit_grid
-from deepix.finder.noise import QUALITIES, SIDE
+from deepix.finder.noise import QUALITIES, SIDE, saved_quality
 from deepix.finder.seeds import Seed
 from deepix.mosaic import Mosaic
 from deepix.windows import Box, around, grown
@@ -137,7 +137,7 @@ def _without_network(pixels: NDArray[Any], intact: Sequence[tuple[float, Mosaic]
         sure = found and max(evidence for evidence, _ in intact) >= exact.SURE
         if lossy is False or (sure and not _go_on(found, pixels)):
             return found
-    return settle([(INTACT * evidence, m) for evidence, m in intact] + lossy_mosaics(pixels))
+    return settle([(INTACT * evidence, m) for evidence, m in intact] + lossy_mosaics(luminance(pixels)))
 
 
 def _with_network(
@@ -147,10 +147,11 @@ def _with_network(
     from deepix.finder import locator
 
     plane = luminance(pixels)
-    maps = locator.maps(pixels, threads)
+    maps = locator.maps(plane, threads)
+    quality = saved_quality(plane)
     # in lossless files of these nothing can be made out better
     known = [m for evidence, m in intact if lossy is False and evidence >= exact.SURE]
-    located = regions.located(plane, maps, locator.STRIDE, threads, known)
+    located = regions.located(plane, maps, locator.STRIDE, quality, threads, known)
     least = [REPORTED if f.evidence >= WEAK else SURE for f in located]
     seen = [(f.evidence * f.mosaic.confidence, f.mosaic) for f in located]
     seen = [one for one, confidence in zip(seen, least, strict=True) if one[1].confidence >= confidence]
@@ -169,12 +170,12 @@ def _with_network(
             continue
         taken.append((evidence, m))
     unseen: list[tuple[float, Mosaic]] = []
-    if lossy is not False and regions.saved_quality(plane) >= FINE:
+    if lossy is not False and quality >= FINE:
         boxes: list[Box] = [(slice(0, plane.shape[0]), slice(0, plane.shape[1]))]
         if plane.size > SMALL:
             boxes = _unexplained(maps.pixelated, stride, [m for _, m in candidates + taken], plane.shape)
         for rows, columns in boxes:
-            for evidence, m in lossy_mosaics(pixels[rows, columns]):
+            for evidence, m in lossy_mosaics(plane[rows, columns], quality):
                 unseen.append((evidence * m.confidence, m.moved(columns.start, rows.start)))
     whole = sum(evidence for evidence, _ in unseen)
     resized = sum(evidence for evidence, m in candidates + taken if m.confidence >= SURE and not _whole(m)) > whole
@@ -380,9 +381,9 @@ def _off(a: Mosaic, b: Mosaic) -> bool:
     )
 
 
-def lossy_mosaics(pixels: NDArray[Any]) -> list[tuple[float, Mosaic]]:
+def lossy_mosaics(plane: NDArray[np.float32], quality: int | None = None) -> list[tuple[float, Mosaic]]:
     """Return the mosaics of tiles of nearly one colour, which do not overlap, with the evidence for each."""
-    return lossy.found(Evidence.of(luminance(pixels)))
+    return lossy.found(Evidence.of(plane, quality))
 
 
 def _go_on(found: Sequence[Mosaic], pixels: NDArray[Any]) -> bool:

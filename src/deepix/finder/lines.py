@@ -28,6 +28,8 @@ SPREAD = 0.22
 """How far guesses are off: the standard deviation of their logarithm."""
 REACH = 1.0
 """Pixels beside a line over which resizing spreads its step."""
+BINNED = 16
+"""Pixels of a cell's side for each pixel of the bins in which large cells are looked for first."""
 PHASES = 4
 """Phases that are tried for each pixel of a cell's side."""
 WINDOW = 24
@@ -214,17 +216,38 @@ def profile(p: NDArray[np.float32], inside: NDArray[np.bool_]) -> tuple[NDArray[
 
 
 def coarse(total: NDArray[np.float64], count: NDArray[np.float64], about: float) -> tuple[float, float]:
-    """Return the size and the origin (a line near the middle) of the comb that explains a profile best."""
+    """Return the size and the origin (a line near the middle) of the comb that explains a profile best.
+
+    For large cells first in bins of several pixels, then around what was found there.
+    """
+    bins = int(about / BINNED)
+    if bins < 2:
+        return _comb(total, count, about, (LEAST * about, MOST * about))
+    starts = np.arange(0, len(total), bins)
+    summed = [np.add.reduceat(v, starts) for v in (total, count)]
+    size, _ = _comb(summed[0], summed[1], about / bins, (LEAST * about / bins, MOST * about / bins))
+    off = 2 * _finer(WINDOW * about / bins) * size * bins
+    return _comb(total, count, about, (size * bins - off, size * bins + off))
+
+
+def _finer(extent: float) -> float:
+    """Return by how much, relatively, the next size is larger that is tried over so many pixels."""
+    return min(0.6 / max(extent, 2), 0.05)
+
+
+def _comb(
+    total: NDArray[np.float64], count: NDArray[np.float64], about: float, between: tuple[float, float]
+) -> tuple[float, float]:
+    """Return `coarse` of sizes between two."""
     weight = np.cumsum(count)
     middle = int(np.searchsorted(weight, weight[-1] / 2))
     reach = max(int(WINDOW * about / 2), 24)
     low, high = max(middle - reach, 0), min(middle + reach, len(total))
     total, count = total[low:high], count[low:high]
     at = np.arange(low, high) - float(middle)
-    extent = max(high - low, 2)
-    sizes = [max(LEAST * about, 2.0)]
-    while sizes[-1] < MOST * about:
-        sizes.append(sizes[-1] * (1 + min(0.6 / extent, 0.05)))
+    sizes = [max(between[0], 2.0)]
+    while sizes[-1] < between[1]:
+        sizes.append(sizes[-1] * (1 + _finer(high - low)))
     best = (-np.inf, about, 0.0)
     everything, pairs = float(total.sum()), float(count.sum())
     for size in sizes:

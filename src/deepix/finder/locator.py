@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepix import runtime
 from deepix.errors import DeepixError, InputError
-from deepix.finder.evidence import luminance
 from deepix.windows import tiles
 
 if TYPE_CHECKING:
@@ -56,28 +55,25 @@ class Maps:
     height: Floats
 
 
-def maps(pixels: NDArray[Any], threads: int | None = None) -> Maps:
+def maps(luminance: Floats, threads: int | None = None) -> Maps:
     """Return where a picture seems to be pixelated, and with which cells.
 
     Large pictures go through the network in tiles: memory grows with the maps only.
 
     Parameters
     ----------
-    pixels : uint8 or uint16 (H, W) or (H, W, C): gray, or colour with R, G, B first; not changed
+    luminance : float32 (H, W), 0 … 255, see `evidence.luminance`; not changed
     threads : of the processor; None: all
 
     Raises
     ------
-    ValueError : the array is no picture of these types
     DeepixError : the network is missing from the installation
     """
-    if pixels.ndim not in (2, 3) or pixels.dtype not in (np.uint8, np.uint16) or not pixels.size:
-        raise ValueError(f"a picture must be uint8 or uint16 (H, W) or (H, W, C), not {pixels.dtype} {pixels.shape}")
     session = _session(threads)
-    height, width = pixels.shape[:2]
+    height, width = luminance.shape
     result = np.empty((4, -(-height // STRIDE), -(-width // STRIDE)), np.float32)
     for part, seen, inside in tiles((height, width), TILE, OVERLAP, COARSEST):
-        given = prepare(pixels[seen])
+        given = prepare(luminance[seen])
         rows, columns = (slice(s.start // STRIDE, -(-s.stop // STRIDE)) for s in inside)
         to_rows, to_columns = (slice(s.start // STRIDE, -(-s.stop // STRIDE)) for s in part)
         result[:, to_rows, to_columns] = session.run([OUTPUT], {INPUT: given})[0][0, :, rows, columns]
@@ -87,12 +83,12 @@ def maps(pixels: NDArray[Any], threads: int | None = None) -> Maps:
     return Maps(*result)
 
 
-def prepare(pixels: NDArray[Any]) -> Floats:
+def prepare(luminance: Floats) -> Floats:
     """Return what the network sees of a picture: float32 (1, 1, H', W'), sides the next multiples of `COARSEST`.
 
     The luminance in whole levels, as its examples have it, mirrored beyond the picture's right and lower side.
     """
-    plane = np.rint(luminance(pixels))
+    plane = np.rint(luminance)
     height, width = plane.shape
     padding = ((0, -height % COARSEST), (0, -width % COARSEST))
     return np.pad(plane, padding, mode="symmetric")[None, None]

@@ -8,6 +8,7 @@ gather at, and each block's number of coefficients.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,12 @@ STEPS_AT_50 = np.array(
 )
 """The steps of luminance at quality 50: ITU-T T.81, table K.1, which most programs scale (libjpeg's rule)."""
 QUALITIES = range(70, 100)
+COARSE = range(8, 70)
+"""Qualities that only `saved_quality` thinks of."""
+BLOCKS = 3000
+"""How many blocks are looked at to find the quality, at most."""
+VALUES = 10_000
+"""How many of their coefficients are tried with coarse qualities."""
 LARGE = 1.5
 """The size from which on coefficients are looked at to find the quality."""
 SPREAD = 0.45
@@ -39,7 +46,7 @@ SPREAD = 0.45
 ANYWHERE = 0.05
 """The share of coefficients that clipping and the like have moved anywhere."""
 WEAK = (-0.1, 0.05)
-"""The fits (`_fit`) that a picture's coefficients need at least, and those that did not fit a coarser file's steps."""
+"""The fits that a picture's coefficients need at least, and those that did not fit a coarser file's steps."""
 USUAL = 92
 """The quality that is assumed where none can be made out."""
 ACTIVE = (1, 3, 6, 10, 15, 24, 36, 64)
@@ -68,45 +75,84 @@ def steps_of(quality: int) -> NDArray[np.float64]:
     return np.asarray(np.clip((STEPS_AT_50 * (200 - 2 * quality) + 50) // 100, 1, 255), np.float64)
 
 
-def quality_of(blocks: NDArray[np.float32], limit: int = 3000) -> int:
-    """Return the quality that a decoded picture was last saved with, as far as its coefficients tell.
+@dataclass(frozen=True, eq=False)
+class Coefficients:
+    """Some of a picture's cosine coefficients that are not small, (N,), with their places in a block, 1 … 63."""
 
-    At the right steps coefficients are multiples of them, but for the rounding of pixels. So are many at the steps of a
-    coarser file that the photo came from; but what does not fit those, as in mosaics, fits those of the last file.
+    value: NDArray[np.float32]
+    place: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, luminance: NDArray[np.float32]) -> Coefficients:
+        """Return those of at most `BLOCKS` random blocks of a picture, (H, W)."""
+        rows, columns = (side // SIDE for side in luminance.shape)
+        if not rows or not columns:
+            return cls(np.zeros(0, np.float32), np.zeros(0, np.int64))
+        blocks = luminance[: rows * SIDE, : columns * SIDE].reshape(rows, SIDE, columns, SIDE)
+        chosen = np.random.default_rng(0).permutation(rows * columns)[:BLOCKS]
+        row, column = np.divmod(chosen, columns)
+        values = coefficients(blocks[row, :, column].reshape(-1, SIDE)).reshape(-1, SIDE * SIDE)[:, 1:]
+        there = np.abs(values) > LARGE
+        return cls(values[there], np.nonzero(there)[1] + 1)
+
+    def __getitem__(self, which: Array | slice) -> Coefficients:
+        return Coefficients(self.value[which], self.place[which])
+
+    def rest(self, quality: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return how far the values are from multiples of the quality's steps, in units of `SPREAD`, and the steps."""
+        step = steps_of(quality).ravel().astype(np.float32)[self.place]
+        return np.abs(self.value - step * np.rint(self.value / step)) / np.float32(SPREAD), step
+
+    def fit(self, quality: int) -> float:
+        """Return the mean log-likelihood ratio of "multiples of the steps, or anything" to "anything", in nats."""
+        rest, step = self.rest(quality)
+        density = step / np.float32(np.sqrt(2 * np.pi) * SPREAD) * np.exp(np.float32(-0.5) * rest * rest)
+        return float(np.log((1 - ANYWHERE) * density + ANYWHERE).mean())
+
+    def odd(self, quality: int) -> NDArray[np.bool_]:
+        """Return which values are no multiples of the quality's steps."""
+        return self.rest(quality)[0] > 2.5
+
+    def quality(self) -> int:
+        """Return which of `QUALITIES` fits.
+
+        At the right steps coefficients are multiples of them, but for the rounding of pixels. So are many at the steps
+        of a coarser file that the photo came from; but what does not fit those, as in mosaics, fits those of the last.
+        """
+        left, result, qualities = self, USUAL, QUALITIES
+        while len(left.value) >= 50 and len(qualities):
+            fits = [left.fit(quality) for quality in qualities]
+            best = int(np.argmax(fits))
+            if fits[best] < WEAK[0 if qualities is QUALITIES else 1]:
+                break
+            result, qualities = qualities[best], qualities[best + 1 :]
+            left = left[left.odd(result)]
+        return result
+
+
+def estimated_quality(luminance: NDArray[np.float32]) -> int:
+    """Return which of `QUALITIES` a decoded picture was last saved with, as far as some of its blocks tell.
+
+    Parameters
+    ----------
+    luminance : (H, W) in levels, with the file's blocks beginning at its upper left corner
     """
-    values = blocks.reshape(-1, SIDE * SIDE)
-    if len(values) > limit:
-        values = values[np.random.default_rng(0).permutation(len(values))[:limit]]
-    _, place = np.nonzero(np.abs(values[:, 1:]) > LARGE)
-    values = values[:, 1:][np.abs(values[:, 1:]) > LARGE]
-    result, qualities = USUAL, QUALITIES
-    while len(values) >= 50 and len(qualities):
-        steps = [steps_of(quality).ravel()[1:].astype(np.float32)[place] for quality in qualities]
-        fits = [_fit(values, step) for step in steps]
-        best = int(np.argmax(fits))
-        if fits[best] < WEAK[0 if qualities is QUALITIES else 1]:
-            break
-        result, qualities = qualities[best], qualities[best + 1 :]
-        rest = np.abs(values - steps[best] * np.rint(values / steps[best]))
-        values, place = values[rest > 2.5 * SPREAD], place[rest > 2.5 * SPREAD]
-    return result
+    return Coefficients.of(luminance).quality()
 
 
-def _fit(values: NDArray[np.float32], step: NDArray[np.float32]) -> float:
-    """Return the mean log-likelihood ratio of "multiples of the step, or anything" to "anything", in nats."""
-    rest = values - step * np.rint(values / step)
-    density = step / np.float32(np.sqrt(2 * np.pi) * SPREAD) * np.exp(rest * rest * np.float32(-0.5 / SPREAD**2))
-    return float(np.log((1 - ANYWHERE) * density + ANYWHERE).mean())
-
-
-def estimated_quality(luminance: NDArray[np.float32], limit: int = 20_000) -> int:
-    """Return `quality_of` a picture's luminance, (H, W), from at most about `limit` of its blocks."""
-    rows = len(luminance) // SIDE
-    every = max(1, luminance.size // (SIDE * SIDE * limit))
-    if rows < 1 or luminance.shape[1] < SIDE:
-        return USUAL
-    strips = luminance[: rows * SIDE].reshape(rows, SIDE, -1)[::every]
-    return quality_of(coefficients(strips.reshape(-1, luminance.shape[1])))
+def saved_quality(luminance: NDArray[np.float32]) -> int:
+    """Return the quality that a decoded picture was last saved with: `estimated_quality`, or one of `COARSE`."""
+    some = Coefficients.of(luminance)
+    known = some.quality()
+    some = some[:VALUES]
+    if len(some.value) < 200:
+        return known
+    best = max(COARSE, key=some.fit)
+    if some.fit(best) <= max(some.fit(known), 0.0):
+        return known
+    # what does not fit a coarse file, as mosaics do not, fits the finer one that it was saved in later
+    left = some[some.odd(best)]
+    return known if len(left.value) >= 50 and left.fit(known) > WEAK[1] else best
 
 
 def noise(luminance: NDArray[np.float32], quality: int) -> tuple[Array, Array, Array]:

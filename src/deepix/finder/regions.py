@@ -26,16 +26,7 @@ from deepix.finder import areas, lossy
 from deepix.finder.areas import Area
 from deepix.finder.evidence import Evidence
 from deepix.finder.lines import Fit, fit
-from deepix.finder.noise import (
-    ANYWHERE,
-    LARGE,
-    SIDE,
-    SPREAD,
-    WEAK,
-    coefficients,
-    estimated_quality,
-    steps_of,
-)
+from deepix.finder.noise import SIDE
 from deepix.finder.seeds import Seed
 from deepix.mosaic import Grid, Mosaic
 
@@ -54,10 +45,6 @@ MARGIN = 16
 """Pixels around a region that are looked at, besides 1.5 cells."""
 FAINT = 0.03
 """The least confidence in a region's lines; without any it is nothing."""
-COARSE = range(8, 70)
-"""Qualities of files that `noise.estimated_quality` does not think of."""
-BLOCKS = 2000
-"""About how many blocks are looked at to find the quality."""
 POOLED = 3.0
 """The most that another region of the picture speaks for or against whole pixels, as log-odds."""
 RECTANGULAR = 0.86
@@ -203,7 +190,12 @@ class Located(NamedTuple):
 
 
 def located(
-    luminance: NDArray[np.float32], maps: Any, stride: int, threads: int | None = None, known: Sequence[Mosaic] = ()
+    luminance: NDArray[np.float32],
+    maps: Any,
+    stride: int,
+    quality: int,
+    threads: int | None = None,
+    known: Sequence[Mosaic] = (),
 ) -> list[Located]:
     """Return the mosaics of a picture's regions; they may overlap a little.
 
@@ -212,6 +204,7 @@ def located(
     luminance : float32 (H, W), 0 … 255
     maps : `locator.Maps`
     stride : of the maps
+    quality : that the file was saved with, see `noise.saved_quality`
     threads : that work side by side; None: as many as there are cores
     known : mosaics of which one is sure; regions that one of them covers are left out
     """
@@ -219,7 +212,6 @@ def located(
     found = [r for r in regions(maps, stride, (height, width)) if not any(_covers(m, r) for m in known)]
     if not found:
         return []
-    quality = saved_quality(luminance)
 
     def lines_of(region: Region) -> Fit:
         h, w = region.inside.shape
@@ -295,37 +287,6 @@ def _covers(m: Mosaic, region: Region) -> bool:
     height, width = region.inside.shape
     theirs = Mosaic(region.x, region.y, width, height, m.grid, region.inside)
     return bool(overlapping(theirs, m) >= COVERED * np.count_nonzero(region.inside))
-
-
-def saved_quality(luminance: NDArray[np.float32]) -> int:
-    """Return the quality that a decoded picture was last saved with: `noise.estimated_quality`, or a coarser one."""
-    known = estimated_quality(luminance)
-    rows = len(luminance) // SIDE
-    every = max(1, luminance.size // (SIDE * SIDE * BLOCKS))
-    if rows < 1 or luminance.shape[1] < SIDE:
-        return known
-    strips = luminance[: rows * SIDE].reshape(rows, SIDE, -1)[::every].reshape(-1, luminance.shape[1])
-    values = coefficients(strips).reshape(-1, SIDE * SIDE)[:, 1:]
-    _, place = np.nonzero(np.abs(values) > LARGE)
-    values = values[np.abs(values) > LARGE]
-    if len(values) < BLOCKS // 10:
-        return known
-
-    def rests(quality: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        steps = steps_of(quality).ravel()[1:][place]
-        return np.abs(values - steps * np.rint(values / steps)) / SPREAD, steps
-
-    def fits(quality: int, which: Array | slice = slice(None)) -> float:
-        rest, steps = (a[which] for a in rests(quality))
-        density = steps / SPREAD / np.sqrt(2 * np.pi) * np.exp(-0.5 * rest**2)
-        return float(np.log((1 - ANYWHERE) * density + ANYWHERE).mean())
-
-    best = max(COARSE, key=fits)
-    if fits(best) <= max(fits(known), 0.0):
-        return known
-    # what does not fit a coarse file, as mosaics do not, fits the finer one that it was saved in later
-    left = np.flatnonzero(rests(best)[0] > 2.5)
-    return known if len(left) >= 50 and fits(known, left) > WEAK[1] else best
 
 
 def _mosaic(

@@ -40,10 +40,11 @@ class Ranges:
     cell : width of a cell, in pixels; its height too if `square`, else drawn apart
     count : mosaics in a picture; 0 is allowed
     corner : True: the cells start at the area's top left corner; False: anywhere, so that cells are cut at all sides
+    shaped : share of the areas that are no rectangles, see `shaped`; `draw` itself draws their bounding boxes
 
     Raises
     ------
-    ValueError : a range is empty or begins below 1 (`count`: below 0)
+    ValueError : a range is empty or begins below 1 (`count`: below 0), or `shaped` is no share
     """
 
     width: tuple[int, int] = challenge.AREA
@@ -52,12 +53,15 @@ class Ranges:
     count: tuple[int, int] = (1, 1)
     square: bool = True
     corner: bool = True
+    shaped: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (("width", 1), ("height", 1), ("cell", 1), ("count", 0)):
             low, high = getattr(self, name)
             if not least <= low <= high:
                 raise ValueError(f"the range of {name} must be {least} ≤ lowest ≤ highest, not {low} … {high}")
+        if not 0 <= self.shaped <= 1:
+            raise ValueError(f"the share of areas that are no rectangles must be 0 … 1, not {self.shaped}")
 
 
 CHALLENGE = Ranges()
@@ -306,7 +310,41 @@ def random(
 
     The same generator state gives the same mosaics on every device, since they are drawn on the generator's.
     """
-    return from_rectangles(draw(batch, height, width, ranges, generator), height, width, device)
+    rectangles = draw(batch, height, width, ranges, generator)
+    mosaics = from_rectangles(rectangles, height, width, device)
+    return shaped(mosaics, rectangles, ranges.shaped, generator) if ranges.shaped else mosaics
+
+
+def shaped(mosaics: Mosaics, rectangles: Tensor, share: float, generator: torch.Generator | None = None) -> Mosaics:
+    """Cut a share of the areas to shapes that touch all sides of their bounding boxes: ellipses, rounded, lopsided …
+
+    Each quadrant of an area is one of |x|^p + |y|^p ≤ 1, with a p of its own between 1 (a triangle) and 8 (nearly the
+    rectangle), log-uniform.
+
+    Parameters
+    ----------
+    mosaics : of the rectangles
+    rectangles : int64 (B, M, 8), as `draw` returns them
+    share : of the areas, chosen at random
+    generator : of the random numbers; default: PyTorch's on the CPU
+    """
+    device = mosaics.cell.device
+    draws = torch.rand(5, *rectangles.shape[:2], generator=generator, device=rectangles.device).to(device)
+    x, y, w, h = rectangles[..., :4, None].to(device).unbind(2)
+    height, width = mosaics.cell.shape[1:]
+    # from −1 to 1 in the box
+    across = (2 * (torch.arange(width, device=device) - x) + 1) / w.clamp(min=1) - 1
+    down = (2 * (torch.arange(height, device=device) - y) + 1) / h.clamp(min=1) - 1
+    across, down = across[:, :, None, :], down[..., None]
+    power = (8**draws)[..., None, None]
+    upper, lower = (torch.where(across < 0, power[k], power[k + 1]) for k in (1, 3))
+    p = torch.where(down < 0, upper, lower)
+    outside = (across.abs() ** p + down.abs() ** p > 1) & (draws[0] < share)[..., None, None]
+    outside &= (across.abs() < 1) & (down.abs() < 1) & (w > 0)[..., None]
+    cell = mosaics.cell.masked_fill(outside.any(dim=1), 0)
+    counts = torch.zeros_like(mosaics.counts).scatter_add_(1, cell.flatten(1), torch.ones_like(cell).flatten(1))
+    counts[:, 0] = 0
+    return Mosaics(cell, mosaics.boxes, counts)
 
 
 def from_numpy(mosaics: Sequence[Sequence[Mosaic]], height: int, width: int) -> Mosaics:
