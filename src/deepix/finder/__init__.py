@@ -174,8 +174,10 @@ def _with_network(
         boxes: list[Box] = [(slice(0, plane.shape[0]), slice(0, plane.shape[1]))]
         if plane.size > SMALL:
             boxes = _unexplained(maps.pixelated, stride, [m for _, m in candidates + taken], plane.shape)
+        nothing = ~areas.dilated(maps.pixelated >= UNLIKELY, 2)
         for rows, columns in boxes:
-            for evidence, m in lossy_mosaics(plane[rows, columns], quality):
+            unlikely = nothing.repeat(stride, axis=0)[rows].repeat(stride, axis=1)[:, columns]
+            for evidence, m in lossy_mosaics(plane[rows, columns], quality, unlikely):
                 unseen.append((evidence * m.confidence, m.moved(columns.start, rows.start)))
     whole = sum(evidence for evidence, _ in unseen)
     resized = sum(evidence for evidence, m in candidates + taken if m.confidence >= SURE and not _whole(m)) > whole
@@ -381,9 +383,11 @@ def _off(a: Mosaic, b: Mosaic) -> bool:
     )
 
 
-def lossy_mosaics(plane: NDArray[np.float32], quality: int | None = None) -> list[tuple[float, Mosaic]]:
-    """Return the mosaics of tiles of nearly one colour, which do not overlap, with the evidence for each."""
-    return lossy.found(Evidence.of(plane, quality))
+def lossy_mosaics(
+    plane: NDArray[np.float32], quality: int | None = None, unlikely: NDArray[np.bool_] | None = None
+) -> list[tuple[float, Mosaic]]:
+    """Return `lossy.found` of a picture's luminance, saved with a quality (None: as its pixels tell)."""
+    return lossy.found(Evidence.of(plane, quality), unlikely)
 
 
 def _go_on(found: Sequence[Mosaic], pixels: NDArray[Any]) -> bool:

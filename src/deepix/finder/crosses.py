@@ -17,11 +17,9 @@ from deepix.finder.seeds import Seed
 
 Array = NDArray[Any]
 
-SIDES = (3, 4, 5, 6, 8, 11, 16)
-"""The widths and heights of the tiles that are tried, where neither is more than twice the other."""
-LARGE = 4_000_000
-"""Pixels from which on only `COARSE` tiles are tried, to stay within seconds."""
-COARSE = (4, 8, 16)
+SIDES = (3, 5, 9, 16)
+"""The widths and heights of the tiles that are tried, where neither is more than twice the other. Seven sides, of which
+each is a third more than the last, led to 1 more of 289 mosaics in training photos, in three times the time."""
 APART = 24
 """At most one corner of each size is taken from a square of this many pixels."""
 LEAST = 15.0
@@ -34,7 +32,7 @@ WEIGHTS = np.array(
 """Of 1 and the `measurements`: a logistic regression, printed by `benchmarks/judging.py`."""
 
 
-def corners(evidence: Evidence, sides: tuple[int, ...] = SIDES) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def corners(evidence: Evidence) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the most likely corners: int64 (n, 4) of x, y, width, height, and what is measured there.
 
     Pixel (x, y) is the first one right of and below the corner; the tiles around it are of width x height.
@@ -48,10 +46,10 @@ def corners(evidence: Evidence, sides: tuple[int, ...] = SIDES) -> tuple[NDArray
     weights = np.pad(u.cumsum(axis=0), ((1, 0), (0, 0)))
     firsts = np.pad(up.cumsum(axis=0), ((1, 0), (0, 0)))
     places, measured = [np.zeros((0, 4), np.int64)], [np.zeros((0, 14))]
-    for h in (s for s in sides if 2 * s <= height):
+    for h in (s for s in SIDES if 2 * s <= height):
         weight_rows = np.pad((weights[h:] - weights[:-h]).cumsum(axis=1), ((0, 0), (1, 0)))
         first_rows = np.pad((firsts[h:] - firsts[:-h]).cumsum(axis=1), ((0, 0), (1, 0)))
-        for w in (s for s in sides if 2 * s <= width and s <= 2 * h and h <= 2 * s):
+        for w in (s for s in SIDES if 2 * s <= width and s <= 2 * h and h <= 2 * s):
             weight = (weight_rows[:, w:] - weight_rows[:, :-w]).astype(np.float32)
             mean = (first_rows[:, w:] - first_rows[:, :-w]).astype(np.float32)
             tile = mean * mean
@@ -109,10 +107,9 @@ def _measurements(
 def ranked(evidence: Evidence) -> list[tuple[float, Seed]]:
     """Return log-odds and seeds, the most promising first, of all that are worth following up."""
     height = len(evidence.gain)
-    sides = COARSE if evidence.gain.size > LARGE else SIDES
 
     def of_stripe(top: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        places, measured = corners(evidence[top : top + STRIPE + 2 * max(sides), :], sides)
+        places, measured = corners(evidence[top : top + STRIPE + 2 * max(SIDES), :])
         places[:, 1] += top
         return places, WEIGHTS[0] + measured @ WEIGHTS[1:]
 

@@ -28,6 +28,8 @@ FOLLOWED = 32
 """Proposals that are followed up in one picture, at most."""
 RING = 8
 """Pixels around an area that are looked at, too."""
+UNLIKELY = 4
+"""Of these, proposals where a network sees nothing: in training photos the third was the last to lead anywhere."""
 AGAIN = 2
 """How often corners that do not lie on its grid are followed in an area that was found."""
 SIZES = 2
@@ -183,12 +185,13 @@ def chance(evidence: Evidence) -> float:
     return float(2 * np.log(evidence.gain.size / 2 * (LARGEST - SMALLEST + 1)))
 
 
-def candidates(evidence: Evidence) -> list[tuple[float, float, Seed]]:
+def candidates(evidence: Evidence, unlikely: NDArray[np.bool_] | None = None) -> list[tuple[float, float, Seed]]:
     """Return the areas that the best proposals lead to, of at least 1.5 x 1.5 cells: evidence, log-odds and area.
 
     Of each path its last area, or the last one that is believed: the ascent may have gone on into flat surroundings, or
     to a part of the cells' size. In an area that is believed, or at its border, corners are followed again only `AGAIN`
-    times, and only those that do not lie on its grid: the search may have ended in a local maximum.
+    times, and only those that do not lie on its grid: the search may have ended in a local maximum. Of corners that are
+    `unlikely`, (H, W), only `UNLIKELY` are followed.
     """
     result: list[tuple[float, float, Seed]] = []
     believed: list[Seed] = []
@@ -197,6 +200,7 @@ def candidates(evidence: Evidence) -> list[tuple[float, float, Seed]]:
     judged: set[Seed] = set()
     least = chance(evidence) + LEAST
     tried: Counter[tuple[int, int]] = Counter()
+    left = UNLIKELY
     for _, seed in crosses.ranked(evidence):
         if tried.total() >= FOLLOWED:
             break
@@ -206,6 +210,10 @@ def candidates(evidence: Evidence) -> list[tuple[float, float, Seed]]:
             near and (again[near[0]] >= AGAIN or any(_on_grid(believed[i], seed.origin) for i in near))
         ):
             continue
+        if unlikely is not None and unlikely[seed.origin[::-1]]:
+            if not left:
+                continue
+            left -= 1
         if near:
             again[near[0]] += 1
         tried[seed.origin] += 1
@@ -256,11 +264,14 @@ def _on_grid(area: Seed, corner: tuple[int, int]) -> bool:
     return all((c - o) % size == 0 for c, o, size in zip(corner, area.origin, area.cell, strict=True))
 
 
-def found(evidence: Evidence) -> list[tuple[float, Mosaic]]:
-    """Return the mosaics of a lossy picture, which do not overlap, each with the evidence for it and its confidence."""
+def found(evidence: Evidence, unlikely: NDArray[np.bool_] | None = None) -> list[tuple[float, Mosaic]]:
+    """Return the mosaics of a lossy picture, which do not overlap, each with the evidence for it and its confidence.
+
+    `unlikely`: bool (H, W), where a network sees nothing, see `candidates`.
+    """
     result: list[tuple[float, Mosaic]] = []
     taken: list[Seed] = []
-    for value, odds, area in sorted(candidates(evidence), key=lambda c: -c[0]):
+    for value, odds, area in sorted(candidates(evidence, unlikely), key=lambda c: -c[0]):
         if odds > BELIEVED and not any(shared(area.box, other.box) for other in taken):
             taken.append(area)
             grid = Grid(*area.origin, *area.cell)
