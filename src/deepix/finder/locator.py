@@ -28,10 +28,12 @@ STRIDE = 4
 """Pixels of the picture to one of the maps, along each axis."""
 COARSEST = 32
 """The network's scales: tiles begin at multiples of it, and their sides are."""
-TILE = 1536
+TILE = 2048
 """About the side of the network's tiles, in pixels: bounds memory."""
 OVERLAP = 256
 """By how much a tile sees more than it says, in pixels: what lies further changes probabilities by less than 1e-3."""
+COARSE = 64
+"""Pixels of a cell's longer side from which on maps of the picture at half its size are asked, too."""
 NAME = "locator"
 INPUT, OUTPUT = "luminance", "maps"
 LARGEST = 8.0
@@ -58,7 +60,8 @@ class Maps:
 def maps(luminance: Floats, threads: int | None = None) -> Maps:
     """Return where a picture seems to be pixelated, and with which cells.
 
-    Large pictures go through the network in tiles: memory grows with the maps only.
+    Cells that are larger than those that the network has learned from are looked for at half the size. Large pictures
+    go through the network in tiles: memory grows with the maps only.
 
     Parameters
     ----------
@@ -70,6 +73,27 @@ def maps(luminance: Floats, threads: int | None = None) -> Maps:
     DeepixError : the network is missing from the installation
     """
     session = _session(threads)
+    result = _at_one_size(luminance, session)
+    if min(luminance.shape) >= 4 * COARSE:
+        even = np.pad(luminance, [(0, side % 2) for side in luminance.shape], mode="edge")
+        half = even.reshape(len(even) // 2, 2, -1, 2).mean(axis=(1, 3))
+        result = _with_coarse(result, _at_one_size(half, session))
+    return Maps(*result)
+
+
+def _with_coarse(maps: Floats, half: Floats) -> Floats:
+    """Return maps with those of the picture at half its size, where these show large cells and the others do not.
+
+    All are (4, …) of pixelated, border, width and height.
+    """
+    half = half.repeat(2, axis=1)[:, : maps.shape[1]].repeat(2, axis=2)[:, :, : maps.shape[2]]
+    half[2:] *= 2
+    better = (half[0] > maps[0]) & (half[2:].max(axis=0) > COARSE)
+    return np.where(better, half, maps)
+
+
+def _at_one_size(luminance: Floats, session: InferenceSession) -> Floats:
+    """Return pixelated, border, width and height of a picture, float32 (4, ⌈H/4⌉, ⌈W/4⌉)."""
     height, width = luminance.shape
     result = np.empty((4, -(-height // STRIDE), -(-width // STRIDE)), np.float32)
     for part, seen, inside in tiles((height, width), TILE, OVERLAP, COARSEST):
@@ -80,7 +104,7 @@ def maps(luminance: Floats, threads: int | None = None) -> Maps:
     with np.errstate(over="ignore"):  # e^88 is infinite in float32, and its inverse 0, which is meant
         result[:2] = 1 / (1 + np.exp(-result[:2]))
     result[2:] = np.exp2(result[2:].clip(0, LARGEST))
-    return Maps(*result)
+    return result
 
 
 def prepare(luminance: Floats) -> Floats:
