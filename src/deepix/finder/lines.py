@@ -30,6 +30,8 @@ REACH = 1.0
 """Pixels beside a line over which resizing spreads its step."""
 BINNED = 16
 """Pixels of a cell's side for each pixel of the bins in which large cells are looked for first."""
+TOGETHER = 50_000
+"""Sizes times pixels that are worked on at a time, for the processor's cache."""
 PHASES = 4
 """Phases that are tried for each pixel of a cell's side."""
 WINDOW = 24
@@ -249,35 +251,49 @@ def _comb(
     while sizes[-1] < between[1]:
         sizes.append(sizes[-1] * (1 + _finer(high - low)))
     best = (-np.inf, about, 0.0)
-    everything, pairs = float(total.sum()), float(count.sum())
-    for size in sizes:
-        ratio, phase = _best_phase(at, total, count, everything, pairs, size)
-        value = ratio - 0.5 * (np.log(size / about) / SPREAD) ** 2 * (1 + 0.05 * max(best[0], 0))
-        if value > best[0]:
-            best = (value, size, phase)
+    for some in np.array_split(sizes, -(-len(sizes) * len(at) // TOGETHER)):
+        for size, ratio, phase in zip(some, *_best_phases(at, total, count, some), strict=True):
+            value = ratio - 0.5 * (np.log(size / about) / SPREAD) ** 2 * (1 + 0.05 * max(best[0], 0))
+            if value > best[0]:
+                best = (float(value), float(size), float(phase))
     return best[1], middle + best[2]
 
 
-def _best_phase(
-    at: Array, total: Array, count: Array, everything: float, pairs: float, size: float
-) -> tuple[float, float]:
-    number = max(round(PHASES * size), 2)
-    place = (at / size) % 1.0 * number
-    first = np.floor(place).astype(np.int64)
+def _best_phases(
+    at: Array, total: Array, count: Array, sizes: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return for each size how well its best comb explains a profile (`_ratio`), and where that begins."""
+    everything, pairs = float(total.sum()), float(count.sum())
+    numbers = np.maximum(np.rint(PHASES * sizes), 2).astype(np.int64)
+    starts = np.cumsum(numbers) - numbers
+    place = (at / sizes[:, None]) % 1.0 * numbers[:, None]
+    first = place.astype(np.int64)
     share = place - first
-    first %= number
-    after = (first + 1) % number
-    on, on_pairs = (
-        np.bincount(first, v * (1 - share), number) + np.bincount(after, v * share, number) for v in (total, count)
-    )
+    first %= numbers[:, None]
+    after = first + 1
+    after[after == numbers[:, None]] = 0
+    first += starts[:, None]
+    after += starts[:, None]
+    profiles = [
+        np.bincount(first.ravel(), (v * (1 - share)).ravel(), numbers.sum())
+        + np.bincount(after.ravel(), (v * share).ravel(), numbers.sum())
+        for v in (total, count)
+    ]
     # each phase's line takes what lies within REACH of it, the less the farther
-    reach = int(np.ceil(REACH * number / size))
-    kernel = np.maximum(1 - np.abs(np.arange(-reach, reach + 1)) * size / number / REACH, 0)
-    index = (np.arange(number)[:, None] + np.arange(-reach, reach + 1)) % number
-    on, on_pairs = on[index] @ kernel, on_pairs[index] @ kernel
-    ratio = _ratio(on, on_pairs, everything, pairs)
-    k = int(ratio.argmax())
-    return float(ratio[k]), k * size / number
+    number, start = np.repeat(numbers, numbers), np.repeat(starts, numbers)
+    phase = np.arange(len(number)) - start
+    apart = np.repeat(sizes / numbers, numbers) / REACH
+    on, on_pairs = np.zeros(len(number)), np.zeros(len(number))
+    for step in range(-int(np.ceil(1 / apart.min())), int(np.ceil(1 / apart.min())) + 1):
+        weight = np.maximum(1 - abs(step) * apart, 0)
+        index = start + (phase + step) % number
+        on += weight * profiles[0][index]
+        on_pairs += weight * profiles[1][index]
+    ratios = _ratio(on, on_pairs, everything, pairs)
+    best = np.maximum.reduceat(ratios, starts)
+    chosen = np.flatnonzero(ratios == np.repeat(best, numbers))
+    first_of = chosen[np.searchsorted(chosen, starts)]
+    return best, (first_of - starts) * sizes / numbers
 
 
 def _ratio(on: Array, on_pairs: Array, everything: float, pairs: float) -> NDArray[np.float64]:
