@@ -63,14 +63,17 @@ WEIGHTS = np.array([
 """Of the products of the `measurements`: a logistic regression that `benchmarks/judging.py` goes on with."""
 
 
-def follow(evidence: Evidence, seed: Seed) -> tuple[float, Seed] | None:
-    """Return the area and grid that a seed leads to, with the evidence for it; None where it leads to nothing."""
-    areas = path(evidence, seed, set())
+def follow(evidence: Evidence, seed: Seed, most: int = LARGEST) -> tuple[float, Seed] | None:
+    """Return the area and grid that a seed leads to, with the evidence for it; None where it leads to nothing.
+
+    Its cells are at most `most` pixels wide and high.
+    """
+    areas = path(evidence, seed, set(), most)
     value = evidence.value(areas[-1]) if areas else 0.0
     return (value, areas[-1]) if value >= LEAST else None
 
 
-def path(evidence: Evidence, seed: Seed, seen: set[tuple[bool, bool, Seed]]) -> list[Seed]:
+def path(evidence: Evidence, seed: Seed, seen: set[tuple[bool, bool, Seed]], most: int = LARGEST) -> list[Seed]:
     """Return the areas with grids that a seed leads to, step by step; none where it leads to nothing.
 
     The first turns look at whole cells of the other direction only, which are the same whether the area's ends are
@@ -85,9 +88,9 @@ def path(evidence: Evidence, seed: Seed, seen: set[tuple[bool, bool, Seed]]) -> 
         seen.add((turn % 2 == 0, whole, seed))
         (x, y, w, h), (width, height), (left, top) = seed.box, seed.cell, seed.origin
         if turn % 2 == 0:
-            found = _columns(evidence, (x, x + w), _core((y, y + h), height, top, whole), height, top, width)
+            found = _columns(evidence, (x, x + w), _core((y, y + h), height, top, whole), height, top, width, most)
         else:
-            found = _columns(turned, (y, y + h), _core((x, x + w), width, left, whole), width, left, height)
+            found = _columns(turned, (y, y + h), _core((x, x + w), width, left, whole), width, left, height, most)
         if found is None:
             return []
         (a, b), size, line = found
@@ -110,7 +113,7 @@ def _core(span: tuple[int, int], size: int, origin: int, whole: bool) -> tuple[i
 
 
 def _columns(
-    evidence: Evidence, span: tuple[int, int], rows: tuple[int, int], height: int, top: int, width: int
+    evidence: Evidence, span: tuple[int, int], rows: tuple[int, int], height: int, top: int, width: int, most: int
 ) -> tuple[tuple[int, int], int, int] | None:
     """Return `best_span` in a window around the present span that widens while the span touches it."""
     total = evidence.gain.shape[1]
@@ -118,7 +121,7 @@ def _columns(
     low, high = max(span[0] - reach, 0), min(span[1] + reach, total)
     cells = starts(*rows, height, top)
     while True:
-        value, (a, b), size, line = best_span(evidence, (low, high), rows, cells)
+        value, (a, b), size, line = best_span(evidence, (low, high), rows, cells, most)
         if value < LEAST:
             return None
         more = (high - low) // 2
