@@ -43,6 +43,8 @@ LARGE = 4_000_000
 """Pixels from which on a lossless picture with intact tiles is searched around these only, for the time it takes."""
 OUTSIDE = 256
 """Pixels around them."""
+SETTLED = 0.9
+"""The least confidence of a rectangle in whole pixels that the network sees, with which it is not searched again."""
 FINE = min(QUALITIES)
 """The least quality of files for which `lossy` is made."""
 UNSEEN = 0.985
@@ -174,12 +176,14 @@ def _with_network(
         boxes: list[Box] = [(slice(0, plane.shape[0]), slice(0, plane.shape[1]))]
         if plane.size > SMALL:
             boxes = _unexplained(maps.pixelated, stride, [m for _, m in candidates + taken], plane.shape)
+        settled = [m for _, m in taken if m.confidence >= SETTLED and m.mask is None and _whole(m)]
         nothing = ~areas.dilated(maps.pixelated >= UNLIKELY, 2)
         for rows, columns in boxes:
             unlikely = nothing.repeat(stride, axis=0)[rows].repeat(stride, axis=1)[:, columns]
-            for evidence, m in lossy_mosaics(plane[rows, columns], quality, unlikely):
+            known = [m.moved(-columns.start, -rows.start) for m in settled]
+            for evidence, m in lossy_mosaics(plane[rows, columns], quality, unlikely, known):
                 unseen.append((evidence * m.confidence, m.moved(columns.start, rows.start)))
-    whole = sum(evidence for evidence, _ in unseen)
+    whole = sum(evidence for evidence, m in unseen + taken if _whole(m))
     resized = sum(evidence for evidence, m in candidates + taken if m.confidence >= SURE and not _whole(m)) > whole
     kept = []
     for one in taken:
@@ -384,10 +388,13 @@ def _off(a: Mosaic, b: Mosaic) -> bool:
 
 
 def lossy_mosaics(
-    plane: NDArray[np.float32], quality: int | None = None, unlikely: NDArray[np.bool_] | None = None
+    plane: NDArray[np.float32],
+    quality: int | None = None,
+    unlikely: NDArray[np.bool_] | None = None,
+    known: Sequence[Mosaic] = (),
 ) -> list[tuple[float, Mosaic]]:
     """Return `lossy.found` of a picture's luminance, saved with a quality (None: as its pixels tell)."""
-    return lossy.found(Evidence.of(plane, quality), unlikely)
+    return lossy.found(Evidence.of(plane, quality), unlikely, [Seed.of(m) for m in known])
 
 
 def _go_on(found: Sequence[Mosaic], pixels: NDArray[Any]) -> bool:
@@ -399,9 +406,7 @@ def _go_on(found: Sequence[Mosaic], pixels: NDArray[Any]) -> bool:
         left, top = (max(v - reach, 0) // SIDE * SIDE for v in (m.x, m.y))
         window = pixels[top : min(m.y + m.height + reach, height), left : min(m.x + m.width + reach, width)]
         moved = m.moved(-left, -top)
-        g = moved.grid
-        seed = Seed((moved.x, moved.y, m.width, m.height), (int(g.width), int(g.height)), (int(g.x), int(g.y)))
-        result = lossy.follow(Evidence.of(luminance(window)), seed)
+        result = lossy.follow(Evidence.of(luminance(window)), Seed.of(moved))
         ours += m.width * m.height
         theirs += min(result[1].box[2] * result[1].box[3], 2 * m.width * m.height) if result else 0
     return theirs > 1.15 * ours

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -188,17 +189,19 @@ def chance(evidence: Evidence) -> float:
     return float(2 * np.log(evidence.gain.size / 2 * (LARGEST - SMALLEST + 1)))
 
 
-def candidates(evidence: Evidence, unlikely: NDArray[np.bool_] | None = None) -> list[tuple[float, float, Seed]]:
+def candidates(
+    evidence: Evidence, unlikely: NDArray[np.bool_] | None = None, known: Sequence[Seed] = ()
+) -> list[tuple[float, float, Seed]]:
     """Return the areas that the best proposals lead to, of at least 1.5 x 1.5 cells: evidence, log-odds and area.
 
     Of each path its last area, or the last one that is believed: the ascent may have gone on into flat surroundings, or
     to a part of the cells' size. In an area that is believed, or at its border, corners are followed again only `AGAIN`
     times, and only those that do not lie on its grid: the search may have ended in a local maximum. Of corners that are
-    `unlikely`, (H, W), only `UNLIKELY` are followed.
+    `unlikely`, (H, W), only `UNLIKELY` are followed; of those in areas that are `known`, none.
     """
     result: list[tuple[float, float, Seed]] = []
-    believed: list[Seed] = []
-    again: list[int] = []
+    believed = list(known)
+    again = [AGAIN] * len(known)
     seen: set[tuple[bool, bool, Seed]] = set()
     judged: set[Seed] = set()
     least = chance(evidence) + LEAST
@@ -267,14 +270,16 @@ def _on_grid(area: Seed, corner: tuple[int, int]) -> bool:
     return all((c - o) % size == 0 for c, o, size in zip(corner, area.origin, area.cell, strict=True))
 
 
-def found(evidence: Evidence, unlikely: NDArray[np.bool_] | None = None) -> list[tuple[float, Mosaic]]:
+def found(
+    evidence: Evidence, unlikely: NDArray[np.bool_] | None = None, known: Sequence[Seed] = ()
+) -> list[tuple[float, Mosaic]]:
     """Return the mosaics of a lossy picture, which do not overlap, each with the evidence for it and its confidence.
 
-    `unlikely`: bool (H, W), where a network sees nothing, see `candidates`.
+    `unlikely`: bool (H, W), where a network sees nothing; `known`: areas with grids that are known already.
     """
     result: list[tuple[float, Mosaic]] = []
     taken: list[Seed] = []
-    for value, odds, area in sorted(candidates(evidence, unlikely), key=lambda c: -c[0]):
+    for value, odds, area in sorted(candidates(evidence, unlikely, known), key=lambda c: -c[0]):
         if odds > BELIEVED and not any(shared(area.box, other.box) for other in taken):
             taken.append(area)
             grid = Grid(*area.origin, *area.cell)

@@ -19,6 +19,12 @@ class Seed:
     cell: tuple[int, int]
     origin: tuple[int, int]
 
+    @classmethod
+    def of(cls, m: Mosaic) -> Seed:
+        """Return a mosaic's box with its grid, in whole pixels."""
+        g = m.grid
+        return cls((m.x, m.y, m.width, m.height), (int(g.width), int(g.height)), (int(g.x), int(g.y)))
+
     @property
     def mosaic(self) -> Mosaic:
         """The same as a mosaic."""
