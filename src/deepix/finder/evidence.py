@@ -141,8 +141,13 @@ def luminance(pixels: Array) -> NDArray[np.float32]:
         plane = pixels if pixels.ndim == 2 else pixels[..., 0]
         return np.asarray(plane.astype(np.float32) * scale, np.float32)
     result = np.zeros(pixels.shape[:2], np.float32)
-    for c, share in enumerate((0.299, 0.587, 0.114)):
-        result += pixels[..., c] * (np.float32(share) * scale)
+
+    def fill(start: int) -> None:
+        rows = slice(start, start + STRIPE)
+        for c, share in enumerate((0.299, 0.587, 0.114)):
+            result[rows] += pixels[rows, :, c] * (np.float32(share) * scale)
+
+    in_stripes(fill, len(result))
     return result
 
 
