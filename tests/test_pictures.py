@@ -309,7 +309,7 @@ def test_places_of_crops() -> None:
     share = width * height / (640 * 480)
     assert share.min() > 0.19
     assert share.max() < 0.61
-    assert 0.3 < np.exp(np.log(share).mean()) < 0.35  # flat crops of a large share do not fit
+    assert 0.35 < share.mean() < 0.42  # flat crops of a large share do not fit, so a little below the middle
     assert (width / height).min() < 0.55
     assert (width / height).max() > 1.9
     free = x[width < 300] / (640 - width[width < 300])

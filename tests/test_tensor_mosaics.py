@@ -304,6 +304,45 @@ def test_wrong_ranges_are_refused(ranges: dict[str, tuple[int, int]]) -> None:
         Ranges(**ranges)
 
 
+def test_shares_are_shares() -> None:
+    with pytest.raises(ValueError, match=r"must be 0 … 1, not 1\.5"):
+        Ranges(shaped=1.5)
+
+
+def test_areas_of_other_shapes_touch_the_sides_of_their_boxes() -> None:
+    ranges = Ranges(width=(9, 30), height=(9, 30), cell=(2, 9), count=(1, 3), square=False, corner=False)
+    rectangles = tensors.draw(200, 48, 64, ranges, seeded(3))
+    whole = tensors.from_rectangles(rectangles, 48, 64)
+    cut = tensors.shaped(whole, rectangles, 1.0, seeded(4))
+    assert torch.equal(cut.boxes, whole.boxes)
+    shares = []
+    for cells, before, ours in zip(cut.cell, whole.cell, rectangles.tolist(), strict=True):
+        assert torch.equal(cells[cells > 0], before[cells > 0])
+        for x, y, w, h, *_ in ours:
+            if w:
+                inside = cells[y : y + h, x : x + w] > 0
+                shares.append(float(inside.float().mean()))
+                assert all(bool(side.any()) for side in (inside[0], inside[-1], inside[:, 0], inside[:, -1]))
+    assert min(shares) > 0.4
+    assert max(shares) > 0.9
+    # a triangle in each quadrant is half of it, the roundest one nearly all
+    assert 0.7 < sum(shares) / len(shares) < 0.9
+    counts = torch.zeros_like(cut.counts).scatter_add_(1, cut.cell.flatten(1), torch.ones_like(cut.cell).flatten(1))
+    assert torch.equal(cut.counts[:, 1:], counts[:, 1:])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_only_a_share_of_the_areas_is_cut(share: float) -> None:
+    ranges = Ranges(width=(20, 20), height=(20, 20), shaped=share)
+    mosaics = tensors.random(500, 40, 40, ranges, seeded(1))
+    cut = (mosaics.counts[:, 1:].sum(dim=1) < 400).float().mean()
+    assert float(cut) == pytest.approx(share, abs=0.06)
+    x = pictures(0, 500, 1, 40, 40)
+    once = tensors.pixelate(x, mosaics, truncate=False)
+    torch.testing.assert_close(tensors.pixelate(once, mosaics, truncate=False), once)
+    assert torch.equal(torch.where(mosaics.known, x, 0), torch.where(mosaics.known, once, 0))
+
+
 def test_another_device_holds_the_same() -> None:
     ours = any_mosaics(1)
     assert ours.to("meta").cell.device.type == "meta"

@@ -70,7 +70,7 @@ def read(path: str | Path) -> Source:
 class Crops:
     """Random resized crops: parts of a picture, each brought to the same size.
 
-    The share of the picture's area and width : height are log-uniform; the place is uniform. Crops
+    A crop's area is a uniform share of the picture's and its width : height log-uniform; its place is uniform. Crops
     that do not fit, or would be enlarged more than allowed, are drawn anew, and after 10 draws a square takes their
     place whose side is uniform between the smallest allowed and the picture's shorter side.
 
@@ -143,7 +143,7 @@ def crop(image: Image.Image, crops: Crops, rng: np.random.Generator) -> Bytes:
 def _place(width: int, height: int, crops: Crops, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """Return x, y, width and height of a random crop of a picture of width x height pixels."""
     for _ in range(_ATTEMPTS):
-        area = math.exp(rng.uniform(*np.log(crops.scale))) * width * height
+        area = rng.uniform(*crops.scale) * width * height
         ratio = math.exp(rng.uniform(*np.log(crops.ratio)))
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if crops.smallest <= w <= width and crops.smallest <= h <= height:
