@@ -21,6 +21,7 @@ from deepix.cli import app
 from deepix.errors import DeepixError, InputError
 from deepix.finder import locator as finder
 from deepix.finder.evidence import luminance
+from deepix.mosaic import Mosaic, pixelate
 from deepix.training import export, locator, locator_export, networks, recipes, weights
 from deepix.training.locator import KINDS, MOST, Batch, Cache
 from deepix.training.networks.locator import Locator
@@ -292,6 +293,24 @@ def test_the_shipped_locator_sees_a_mosaic_and_its_cells() -> None:
     assert np.median(maps.width[area]) == pytest.approx(8, rel=0.2)
     assert np.median(maps.height[area]) == pytest.approx(8, rel=0.2)
     assert maps.border[20, 32:68].mean() > 0.4 > maps.border[28:36, 40:60].mean()
+
+
+@pytest.mark.parametrize("odd", [0, 1])
+def test_larger_cells_than_those_learned_from_show_at_half_the_size(odd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = np.asarray(Image.fromarray(data.astronaut()).resize((1024 + odd, 768 + odd), Image.Resampling.BICUBIC))
+    hidden = pixelate(photo, [Mosaic.rectangle(200, 100, 480, 384, 96)])
+    buffer = BytesIO()
+    Image.fromarray(hidden).save(buffer, "JPEG", quality=80)
+    plane = luminance(np.asarray(Image.open(buffer)))
+    area = np.zeros((-(-len(plane) // 4), -(-plane.shape[1] // 4)), bool)
+    area[25:121, 50:170] = True
+    maps = finder.maps(plane, threads=1)
+    said = maps.pixelated > 0.5
+    assert said.shape == area.shape
+    assert (said & area).sum() / (said | area).sum() > 0.85
+    assert np.median(maps.width[said]) == pytest.approx(96, rel=0.2)
+    monkeypatch.setattr(finder, "COARSE", 10_000)
+    assert (finder.maps(plane, threads=1).pixelated > 0.5)[area].mean() < said[area].mean()
 
 
 # ── from photos to the shipped model ─────────────────────────────────────────────────────────────
