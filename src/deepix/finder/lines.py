@@ -93,8 +93,10 @@ class Line:
         result = 0.0
         for off, error in ((self.size - size, self.error), (self.origin - origin, self.place)):
             error = float(np.hypot(error, LEAST_ERROR))
-            # a normal density around whole numbers, against an even one
-            result -= 0.5 * (off / error) ** 2 + max(float(np.log(error * np.sqrt(2 * np.pi))), -EVEN)
+            if error < 1:  # else it may be anywhere between two whole numbers
+                # a normal density around whole numbers, against an even one
+                near = np.exp(-0.5 * ((off + np.arange(-3, 4)) / error) ** 2).sum() / (error * np.sqrt(2 * np.pi))
+                result += min(float(np.log(max(near, 1e-30))), EVEN)
         return max(result, -UNLIKELY)
 
     def with_ends(self, start: float, stop: float) -> Line:
