@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# how long an example takes depends on what else the machine does
+settings.register_profile("deepix", deadline=None)
+settings.load_profile("deepix")
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def assert_true_labels(e, settings):
 
 
 @given(seed=SEEDS, gray=st.booleans())
-@hypothesis_settings(deadline=None, max_examples=40, derandomize=True)
+@hypothesis_settings(max_examples=40, derandomize=True)
 def test_labels_and_mosaics_say_the_same_whatever_happened(seed, gray):
     settings = replace(Settings(), side=(64, 300), resize=0.7, crop=0.6)
     e = example(GRAY if gray else PHOTO, np.random.default_rng(seed), settings)
@@ -70,7 +70,7 @@ def test_labels_and_mosaics_say_the_same_whatever_happened(seed, gray):
 
 
 @given(seed=SEEDS, crop=st.booleans())
-@hypothesis_settings(deadline=None, max_examples=60, derandomize=True)
+@hypothesis_settings(max_examples=60, derandomize=True)
 def test_tiles_of_every_kind_are_flat_on_the_grid_and_the_rest_is_untouched(seed, crop):
     e = example(PHOTO, np.random.default_rng(seed), replace(UNSPOILT, crop=float(crop)))
     assert_flat(e)

@@ -60,7 +60,7 @@ def test_truncated_cells():
     assert_found(find(pixelate(GRAY, [FACE], "truncate")), FACE)
 
 
-@settings(deadline=None, max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_intact_tiles_of_any_size_are_found_exactly(data):
     gravel = skimage.data.gravel()  # textured everywhere, so that every border can be seen
@@ -248,7 +248,7 @@ def test_a_wrong_seed_leads_to_area_and_grid():
     assert value > maps.value(Seed((150, 40, 157, 163), (18, 15), (153, 45)))
 
 
-@settings(deadline=None, max_examples=20, derandomize=True)
+@settings(max_examples=20, derandomize=True)
 @given(data=st.data())
 def test_no_span_is_better_than_the_best(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))

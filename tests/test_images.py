@@ -99,7 +99,7 @@ def test_gray_is_widened_for_formats_without_it(tmp_path: Path, suffix: str, mod
     assert after.alpha is None if mode == "L" else np.array_equal(after.alpha, gray[..., 1])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     hnp.arrays(
         st.sampled_from([np.uint8, np.uint16]),
@@ -715,7 +715,7 @@ def test_a_file_cut_off_anywhere_is_refused_or_whole(tmp_path: Path, suffix: str
     assert all(re.fullmatch(rf"{re.escape(str(path))}: [^\n]+", text) for text in texts)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(["png", "jpg", "webp", "gif", "bmp", "tif", "tga", "jp2"]), st.data())
 def test_damaged_files_raise_nothing_but_an_input_error(suffix: str, draw: st.DataObject) -> None:
     buffer = BytesIO()

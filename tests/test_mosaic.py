@@ -112,7 +112,6 @@ def slow_pixelate(truth, mosaics, rounding):
 
 
 @given(cases())
-@settings(deadline=None)
 def test_pixelate_is_the_mean_of_every_cell(case):
     truth, _, mosaics, rounding = case
     before = truth.copy()
@@ -125,7 +124,6 @@ def test_pixelate_is_the_mean_of_every_cell(case):
 
 
 @given(cases())
-@settings(deadline=None)
 def test_pixelating_twice_changes_nothing(case):
     truth, _, mosaics, rounding = case
     once = pixelate(truth, mosaics, rounding)
@@ -135,7 +133,6 @@ def test_pixelating_twice_changes_nothing(case):
 
 
 @given(cases())
-@settings(deadline=None)
 def test_known_pixels_come_back_bit_for_bit(case):
     truth, estimate, mosaics, rounding = case
     pixelated = pixelate(truth, mosaics, rounding)
@@ -148,7 +145,6 @@ def test_known_pixels_come_back_bit_for_bit(case):
 
 
 @given(cases(dtypes=[np.float64]), st.booleans())
-@settings(deadline=None)
 def test_projection_never_moves_away_from_the_truth_and_is_idempotent(case, bounded):
     truth, estimate, mosaics, _ = case
     bounds = (0.0, 1.0) if bounded else None
@@ -166,7 +162,6 @@ def test_projection_never_moves_away_from_the_truth_and_is_idempotent(case, boun
 
 
 @given(cases(dtypes=[np.float64]))
-@settings(deadline=None)
 def test_projection_is_orthogonal(case):
     truth, estimate, mosaics, _ = case
     pixelated = pixelate(truth, mosaics)
@@ -177,7 +172,7 @@ def test_projection_is_orthogonal(case):
 
 
 @given(cases(dtypes=[np.uint8, np.uint16]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_repixelating_a_restoration_returns_the_input(case):
     truth, estimate, mosaics, rounding = case
     pixelated = pixelate(truth, mosaics, rounding)
@@ -189,7 +184,6 @@ def test_repixelating_a_restoration_returns_the_input(case):
 
 
 @given(cases(dtypes=[np.uint8]))
-@settings(deadline=None)
 def test_a_lossy_input_is_kept_to_within_its_rounding(case):
     observed, estimate, mosaics, rounding = case  # not pixelated at all: as noisy as can be
     restored = quantize(estimate, observed, mosaics, rounding)
@@ -200,7 +194,6 @@ def test_a_lossy_input_is_kept_to_within_its_rounding(case):
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_a_mosaic_survives_json(data):
     for m in data.draw(mosaics_of(30, 30)):
         for one in (m, *blended([m])):
@@ -208,7 +201,6 @@ def test_a_mosaic_survives_json(data):
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_labels_and_coordinates_describe_the_cells(data):
     for m in data.draw(mosaics_of(20, 20)):
         labels = m.labels()
@@ -224,7 +216,6 @@ def test_labels_and_coordinates_describe_the_cells(data):
 
 
 @given(cases(dtypes=[np.float64]))
-@settings(deadline=None)
 def test_pixels_that_straddle_cells_count_by_their_shares(case):
     truth, _, mosaics, _ = case
     for m in blended(mosaics):
@@ -243,7 +234,6 @@ def test_pixels_that_straddle_cells_count_by_their_shares(case):
 
 
 @given(cases(dtypes=[np.float32, np.float64]))
-@settings(deadline=None)
 def test_laws_of_projecting_where_cells_share_pixels(case):
     truth, estimate, mosaics, _ = case
     mosaics = blended(mosaics)
@@ -264,7 +254,6 @@ def test_laws_of_projecting_where_cells_share_pixels(case):
 
 
 @given(cases(dtypes=[np.float64]))
-@settings(deadline=None)
 def test_bounds_are_kept_where_cells_share_pixels(case):
     truth, estimate, mosaics, _ = case
     mosaics = blended(mosaics)
@@ -282,7 +271,6 @@ def test_bounds_are_kept_where_cells_share_pixels(case):
 
 
 @given(cases(dtypes=[np.uint8, np.uint16]))
-@settings(deadline=None)
 def test_integers_where_cells_share_pixels(case):
     truth, estimate, mosaics, rounding = case
     top = np.iinfo(truth.dtype).max
@@ -304,7 +292,6 @@ def test_integers_where_cells_share_pixels(case):
 
 
 @given(cases())
-@settings(deadline=None)
 def test_blending_changes_nothing_where_lines_fall_between_pixels(case):
     truth, estimate, mosaics, rounding = case
     sharp = [
@@ -425,7 +412,6 @@ def test_wrong_arguments_are_refused():
 
 
 @given(st.integers(16, 80), st.integers(16, 80), st.integers(1, 6), st.integers(0, 99))
-@settings(deadline=None)
 def test_random_mosaics_do_not_touch_and_repeat_with_their_seed(height, width, count, seed):
     mosaics = random_mosaics((height, width), count, np.random.default_rng(seed))
     assert 1 <= len(mosaics) <= count

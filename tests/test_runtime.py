@@ -132,7 +132,7 @@ def cases(draw):
 
 
 @given(cases())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_restoration_agrees_with_the_input(model, case):
     image, mosaics, rounding = case
     pixelated = pixelate(image, mosaics, rounding)

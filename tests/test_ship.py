@@ -158,7 +158,7 @@ def shipped(recipe: Recipe) -> Recipe:
 def test_only_a_better_model_is_shipped(shipped: Recipe) -> None:
     good = (shipped.run / weights.BEST).read_bytes()
     first = contents()
-    spoil(shipped.run, 0.3)
+    spoil(shipped.run, 0.1)
     assert not ship.ship(shipped, **folders(), say=[].append)
     assert contents() == first
     # ship the worse one by force, then the better one improves on it

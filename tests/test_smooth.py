@@ -46,7 +46,7 @@ def cases(draw):
 
 
 @given(cases())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_restoration_agrees_with_the_input(case):
     image, mosaics, rounding = case
     pixelated = pixelate(image, mosaics, rounding)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -57,7 +57,6 @@ batches = st.lists(picture_mosaics(), min_size=1, max_size=3)
 # ── the same as mosaic.py ────────────────────────────────────────────────────────────────────────
 
 
-@settings(deadline=None)
 @given(batches)
 def test_cells_and_coordinates_are_those_of_mosaic_py(batch: list[list[Mosaic]]) -> None:
     ours = tensors.from_numpy(batch, HEIGHT, WIDTH)
@@ -82,7 +81,6 @@ def test_cells_and_coordinates_are_those_of_mosaic_py(batch: list[list[Mosaic]])
         np.testing.assert_allclose(coordinates[b], places, atol=5e-7)
 
 
-@settings(deadline=None)
 @given(batches, seeds, st.sampled_from([1, 3]))
 def test_pixelate_and_project_are_those_of_mosaic_py(batch: list[list[Mosaic]], seed: int, channels: int) -> None:
     ours = tensors.from_numpy(batch, HEIGHT, WIDTH)
@@ -99,7 +97,6 @@ def test_pixelate_and_project_are_those_of_mosaic_py(batch: list[list[Mosaic]], 
         np.testing.assert_allclose(to_image(projected[b]) * 255, estimate, atol=1e-4)
 
 
-@settings(deadline=None)
 @given(seeds, st.integers(1, 4))
 def test_random_mosaics_have_the_cells_of_the_same_mosaics_in_numpy(seed: int, batch: int) -> None:
     drawn = tensors.draw(batch, HEIGHT, WIDTH, ANY, seeded(seed))
@@ -131,7 +128,6 @@ def any_mosaics(seed: int, batch: int = 3) -> Mosaics:
     return tensors.random(batch, HEIGHT, WIDTH, ANY, seeded(seed))
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_mean_and_spread_are_adjoint_up_to_the_cells_sizes(seed: int) -> None:
     ours = any_mosaics(seed)
@@ -142,7 +138,6 @@ def test_mean_and_spread_are_adjoint_up_to_the_cells_sizes(seed: int) -> None:
     torch.testing.assert_close(in_cells, on_pixels)
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_pixelating_is_a_projection_that_keeps_known_pixels(seed: int) -> None:
     ours = any_mosaics(seed)
@@ -153,7 +148,6 @@ def test_pixelating_is_a_projection_that_keeps_known_pixels(seed: int) -> None:
         assert torch.equal(torch.where(ours.known, once, 0), torch.where(ours.known, x, 0))
 
 
-@settings(deadline=None)
 @given(seeds)
 def test_projecting_agrees_with_the_input_and_never_moves_away_from_the_truth(seed: int) -> None:
     ours = any_mosaics(seed)
