@@ -24,7 +24,6 @@ from PIL import Image
 
 from deepix.finder import locator, regions
 from deepix.finder.evidence import luminance
-from deepix.finder.noise import saved_quality
 from deepix.mosaic import Mosaic
 from deepix.training.examples import CLASSES
 from deepix.training.negatives import NEGATIVES, negative
@@ -32,7 +31,7 @@ from deepix.training.negatives import NEGATIVES, negative
 
 def located(pixels: Array) -> list[regions.Located]:
     plane = luminance(pixels)
-    return regions.located(plane, locator.maps(plane, 1), locator.STRIDE, saved_quality(plane), 1)
+    return regions.located(plane, locator.maps(plane, 1), locator.STRIDE, threads=1)
 
 
 class Rows(NamedTuple):

@@ -60,8 +60,7 @@ def same_cells(a, b):
 
 
 def located(pixels, seen):
-    plane = luminance(pixels)
-    return regions.located(plane, seen, STRIDE, noise.saved_quality(plane))
+    return regions.located(luminance(pixels), seen, STRIDE)
 
 
 FACE = Mosaic(180, 60, 97, 113, Grid(187, 65, 12, 9))

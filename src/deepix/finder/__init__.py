@@ -152,7 +152,7 @@ def _with_network(
 
     plane = luminance(pixels)
     maps = locator.maps(plane, threads)
-    quality = saved_quality(plane)
+    quality = None if lossy is False else saved_quality(plane)
     # in lossless files of these nothing can be made out better
     known = [m for evidence, m in intact if lossy is False and evidence >= exact.SURE]
     located = regions.located(plane, maps, locator.STRIDE, quality, threads, known)
@@ -174,7 +174,7 @@ def _with_network(
             continue
         taken.append((evidence, m))
     unseen: list[tuple[float, Mosaic]] = []
-    if lossy is not False and quality >= FINE:
+    if quality is not None and quality >= FINE:
         boxes: list[Box] = [(slice(0, plane.shape[0]), slice(0, plane.shape[1]))]
         if plane.size > SMALL:
             boxes = _unexplained(maps.pixelated, stride, [m for _, m in candidates + taken], plane.shape)

@@ -27,7 +27,7 @@ from deepix.finder.areas import Area
 from deepix.finder.evidence import Evidence
 from deepix.finder.grid import LARGEST
 from deepix.finder.lines import Fit, fit
-from deepix.finder.noise import SIDE
+from deepix.finder.noise import SIDE, saved_quality
 from deepix.finder.seeds import Seed
 from deepix.mosaic import Grid, Mosaic
 
@@ -203,7 +203,7 @@ def located(
     luminance: NDArray[np.float32],
     maps: Any,
     stride: int,
-    quality: int,
+    quality: int | None = None,
     threads: int | None = None,
     known: Sequence[Mosaic] = (),
 ) -> list[Located]:
@@ -214,7 +214,7 @@ def located(
     luminance : float32 (H, W), 0 … 255
     maps : `locator.Maps`
     stride : of the maps
-    quality : that the file was saved with, see `noise.saved_quality`
+    quality : that the file was saved with; None: `noise.saved_quality`
     threads : that work side by side; None: as many as there are cores
     known : mosaics of which one is sure; regions that one of them covers are left out
     """
@@ -222,6 +222,7 @@ def located(
     found = [r for r in regions(maps, stride, (height, width)) if not any(_covers(m, r) for m in known)]
     if not found:
         return []
+    saved = saved_quality(luminance) if quality is None else quality
 
     def lines_of(region: Region) -> Fit:
         h, w = region.inside.shape
@@ -230,7 +231,7 @@ def located(
     def mosaics_of(region: Region, lines: Fit, others: float, cuts: int) -> list[Located]:
         if lines.confidence < FAINT or _promise(region, lines) < UNPROMISING:
             return []
-        one = _mosaic(luminance, maps.pixelated, stride, quality, region, lines, others)
+        one = _mosaic(luminance, maps.pixelated, stride, saved, region, lines, others)
         parts = _cut(maps, stride, region, one.mosaic) if cuts else []
         (first, *rest) = [mosaics_of(part, lines_of(part), others, cuts - 1) for part in parts] or [[]]
         if not first:
