@@ -113,10 +113,12 @@ def prepare(luminance: Floats) -> Floats:
 
     The luminance in whole levels, as its examples have it, mirrored beyond the picture's right and lower side.
     """
-    plane = np.rint(luminance)
-    height, width = plane.shape
+    height, width = luminance.shape
+    if height % COARSEST == 0 == width % COARSEST:
+        return np.rint(luminance)[None, None]
     padding = ((0, -height % COARSEST), (0, -width % COARSEST))
-    return np.pad(plane, padding, mode="symmetric")[None, None]
+    padded = np.pad(luminance, padding, mode="symmetric")
+    return np.rint(padded, out=padded)[None, None]
 
 
 @lru_cache(maxsize=2)

@@ -69,22 +69,25 @@ WEIGHTS = np.array([
 def follow(evidence: Evidence, seed: Seed, most: int = LARGEST) -> tuple[float, Seed] | None:
     """Return the area and grid that a seed leads to, with the evidence for it; None where it leads to nothing.
 
-    Its cells are at most `most` pixels wide and high.
+    Its cells are at most `most` pixels wide and high. The seed is one whose area is known but for some pixels.
     """
-    areas = path(evidence, seed, set(), most)
+    areas = path(evidence, seed, set(), most, 2)
     value = evidence.value(areas[-1]) if areas else 0.0
     return (value, areas[-1]) if value >= LEAST else None
 
 
-def path(evidence: Evidence, seed: Seed, seen: set[tuple[bool, bool, Seed]], most: int = LARGEST) -> list[Seed]:
+def path(
+    evidence: Evidence, seed: Seed, seen: set[tuple[bool, bool, Seed]], most: int = LARGEST, begin: int = 0
+) -> list[Seed]:
     """Return the areas with grids that a seed leads to, step by step; none where it leads to nothing.
 
     The first turns look at whole cells of the other direction only, which are the same whether the area's ends are
-    right already or not. The path ends where another one, which has left its steps in `seen`, was before.
+    right already or not: the first four, less `begin`. The path ends where another one, which has left its steps in
+    `seen`, was before.
     """
     turned = evidence.turned
     result: list[Seed] = []
-    for turn in range(ROUNDS):
+    for turn in range(begin, ROUNDS):
         whole = turn < 4
         if (turn % 2 == 0, whole, seed) in seen:
             break
@@ -103,7 +106,7 @@ def path(evidence: Evidence, seed: Seed, seen: set[tuple[bool, bool, Seed]], mos
             seed = Seed((x, a, w, b - a), (width, size), (left, line))
         if turn > 4 and seed == result[-1]:
             break
-        if turn:
+        if turn > begin:
             result = [area for area in result if area != seed] + [seed]
     return result
 

@@ -8,6 +8,7 @@ gather at, and each block's number of coefficients.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,8 @@ BLOCKS = 3000
 """How many blocks are looked at to find the quality, at most."""
 VALUES = 10_000
 """How many of their coefficients are tried with coarse qualities."""
+FIRST, BEST = 2_000, 4
+"""How many are tried with all qualities; how many of these, the best, are tried with all coefficients."""
 LARGE = 1.5
 """The size from which on coefficients are looked at to find the quality."""
 SPREAD = 0.45
@@ -121,13 +124,17 @@ class Coefficients:
         """
         left, result, qualities = self, USUAL, QUALITIES
         while len(left.value) >= 50 and len(qualities):
-            fits = [left.fit(quality) for quality in qualities]
-            best = int(np.argmax(fits))
-            if fits[best] < WEAK[0 if qualities is QUALITIES else 1]:
+            best = left.best(qualities)
+            if left.fit(best) < WEAK[0 if qualities is QUALITIES else 1]:
                 break
-            result, qualities = qualities[best], qualities[best + 1 :]
+            result, qualities = best, range(best + 1, qualities.stop)
             left = left[left.odd(result)]
         return result
+
+    def best(self, qualities: Iterable[int]) -> int:
+        """Return which quality fits best."""
+        likely = sorted(qualities, key=self[:FIRST].fit)[-BEST:]
+        return max(likely, key=self.fit)
 
 
 def estimated_quality(luminance: NDArray[np.float32]) -> int:
@@ -147,7 +154,7 @@ def saved_quality(luminance: NDArray[np.float32]) -> int:
     some = some[:VALUES]
     if len(some.value) < 200:
         return known
-    best = max(COARSE, key=some.fit)
+    best = some.best(COARSE)
     if some.fit(best) <= max(some.fit(known), 0.0):
         return known
     # what does not fit a coarse file, as mosaics do not, fits the finer one that it was saved in later

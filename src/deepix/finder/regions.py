@@ -272,7 +272,7 @@ def _cut(maps: Any, stride: int, region: Region, m: Mosaic) -> list[Region]:
     part = m.area[rows.start - y :, columns.start - x :]
     covered[rows, columns] = part[: covered.shape[0] - rows.start, : covered.shape[1] - columns.start]
     near = areas.dilated(covered, SPARE)[SPARE:-SPARE, SPARE:-SPARE]
-    rest = ndimage.binary_opening(region.inside & ~near, np.ones((THIN, THIN)))
+    rest = areas.opened(region.inside & ~near, THIN)
     labels, number = ndimage.label(rest)
     masks = [labels == k for k in range(1, number + 1)]
     found = [r for r in (_region(maps, stride, region, part) for part in masks) if r is not None]
