@@ -316,13 +316,31 @@ def test_tiles_do_not_depend_on_stripes(monkeypatch):
 
 def test_merged_cells_are_no_mosaics_of_their_own():
     mosaic = Seed((100, 50, 200, 200), (25, 10), (100, 50))
-    assert exact._of_merged_cells(Seed((150, 60, 100, 20), (50, 20), (150, 60)), [mosaic])
+    assert exact._of_cells(Seed((150, 60, 100, 20), (50, 20), (150, 60)), [mosaic])
     for box, cell, origin in (
         ((150, 60, 100, 20), (50, 25), (150, 60)),  # no multiple
         ((155, 60, 100, 20), (50, 20), (155, 60)),  # beside the lines
         ((250, 60, 100, 20), (50, 20), (250, 60)),  # goes on beyond
     ):
-        assert not exact._of_merged_cells(Seed(box, cell, origin), [mosaic])
+        assert not exact._of_cells(Seed(box, cell, origin), [mosaic])
+
+
+def test_cells_that_a_border_cuts_are_no_mosaics_of_their_own():
+    mosaic = Seed((100, 50, 210, 203), (25, 10), (115, 50))  # cut to 15 on the left, to 20 on the right, to 3 below
+    for box, cell in (
+        ((100, 60, 15, 40), (15, 10)),
+        ((290, 60, 20, 40), (20, 10)),
+        ((140, 250, 50, 3), (25, 3)),
+        ((290, 250, 20, 3), (20, 3)),
+        ((290, 60, 20, 40), (20, 20)),  # two and two of them equal
+    ):
+        assert exact._of_cells(Seed(box, cell, box[:2]), [mosaic])
+    for box, cell in (
+        ((265, 60, 20, 40), (20, 10)),  # not at the border
+        ((285, 60, 25, 40), (25, 10)),  # not what is left of a cell
+        ((290, 60, 20, 40), (10, 10)),  # two cells
+    ):
+        assert not exact._of_cells(Seed(box, cell, box[:2]), [mosaic])
 
 
 def test_cells_are_not_halved():

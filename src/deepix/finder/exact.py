@@ -57,7 +57,7 @@ def candidates(pixels: Array) -> list[tuple[float, Mosaic]]:
     done: list[Seed] = []
     sure: list[Seed] = []
     for seed in seeds(tiles):
-        if inside_one(seed, done) or _of_merged_cells(seed, sure):
+        if inside_one(seed, done) or _of_cells(seed, sure):
             continue
         fit = grow(across, down, seed)
         if fit is None:
@@ -75,21 +75,28 @@ def candidates(pixels: Array) -> list[tuple[float, Mosaic]]:
     return result
 
 
-def _of_merged_cells(seed: Seed, others: Sequence[Seed]) -> bool:
-    """Whether a seed lies in one of the others, and its tiles on that one's lines: cells beside equal cells."""
-    left, top, w, h = seed.box
+def _of_cells(seed: Seed, others: Sequence[Seed]) -> bool:
+    """Whether a seed's tiles are cells of one of the others that lie beside equal ones, or are cut by its border."""
     return any(
-        x <= left
-        and y <= top
-        and left + w <= x + width
-        and top + h <= y + height
-        and all(
-            size % own == 0 and (a - b) % own == 0
-            for size, own, a, b in zip(seed.cell, other.cell, seed.origin, other.origin, strict=True)
+        all(
+            _along((seed.box[axis], seed.box[axis + 2]), seed.cell[axis], seed.origin[axis], other, axis)
+            for axis in (0, 1)
         )
         for other in others
-        for x, y, width, height in (other.box,)
     )
+
+
+def _along(span: tuple[int, int], size: int, origin: int, other: Seed, axis: int) -> bool:
+    """Whether a seed's tiles, along one axis, are several of an area's cells each, or all that is left of one."""
+    start, stop = span[0], span[0] + span[1]
+    first, last = other.box[axis], other.box[axis] + other.box[axis + 2]
+    if start < first or stop > last:
+        return False
+    own, line = other.cell[axis], other.origin[axis]
+    if size % own == 0:
+        return (origin - line) % own == 0
+    cut = (start == first and (stop - line) % own == 0) or (stop == last and (start - line) % own == 0)
+    return cut and span[1] == size < own
 
 
 def _steps(pixels: Array) -> tuple[Steps, Steps]:
@@ -216,7 +223,7 @@ def grow(across: Steps, down: Steps, seed: Seed) -> Seed | None:
     """Return the rectangle that the seed's grid explains best, or None.
 
     Starting with the seed's rows, the best interval of columns, then of rows, and so on until nothing changes
-    (coordinate ascent), in a window that widens while the rectangle touches it.
+    (coordinate ascent), in a window whose sides give way while the rectangle touches them.
 
     Parameters
     ----------
@@ -226,11 +233,12 @@ def grow(across: Steps, down: Steps, seed: Seed) -> Seed | None:
     height, width = across.shape
     x, y, w, h = seed.box
     x0, y0, x1, y1 = x, y, x + w, y + h  # the window
-    margin_x, margin_y = max(2 * seed.cell[0], 24), max(2 * seed.cell[1], 24)
+    left = right = max(2 * seed.cell[0], 24)
+    up = below = max(2 * seed.cell[1], 24)
     rows = (y, y + h)
     while True:
-        x0, y0 = max(x0 - margin_x, 0), max(y0 - margin_y, 0)
-        x1, y1 = min(x1 + margin_x, width), min(y1 + margin_y, height)
+        x0, y0 = max(x0 - left, 0), max(y0 - up, 0)
+        x1, y1 = min(x1 + right, width), min(y1 + below, height)
         window = (slice(y0, y1), slice(x0, x1))
         phase = ((seed.origin[0] - x0) % seed.cell[0], (seed.origin[1] - y0) % seed.cell[1])
         horizontal = _evidence(across[window], seed.cell, phase[0], 1)
@@ -240,12 +248,14 @@ def grow(across: Steps, down: Steps, seed: Seed) -> Seed | None:
             return None
         (a, b), (c, d), score = best
         rows = (y0 + c, y0 + d)
-        if not ((a == 0 < x0) or (c == 0 < y0) or (x0 + b == x1 < width) or (y0 + d == y1 < height)):
+        more_x, more_y = (x1 - x0) // 2, (y1 - y0) // 2
+        left, right = more_x * (a == 0 < x0), more_x * (x0 + b == x1 < width)
+        up, below = more_y * (c == 0 < y0), more_y * (y0 + d == y1 < height)
+        if not (left or right or up or below):
             box = (x0 + a, y0 + c, b - a, d - c)
             if score < 10 or b - a < 1.1 * seed.cell[0] or d - c < 1.1 * seed.cell[1]:
                 return None
             return Seed(box, seed.cell, seed.origin)
-        margin_x, margin_y = (x1 - x0) // 2, (y1 - y0) // 2
 
 
 def _evidence(g: Steps, cell: tuple[int, int], phase: int, axis: int) -> NDArray[np.float32]:
