@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -271,6 +272,14 @@ def test_the_program_itself(folder):
     good = subprocess.run([*command, "find", folder / "a.png"], capture_output=True, text=True, env=environment)
     assert good.returncode == 0
     assert "96 x 80" in good.stdout
+    full = Path("/dev/full")
+    if full.exists():
+        with full.open("w") as nowhere:
+            done = subprocess.run(
+                [*command, "find", folder / "a.png"], stdout=nowhere, stderr=subprocess.PIPE, text=True, env=environment
+            )
+        assert done.returncode == 1
+        assert done.stderr.strip() == "error: the output: No space left on device"
 
 
 def test_help_and_import_load_nothing_heavy():

@@ -40,6 +40,9 @@ WHOLE = 3
 """Isolated tiles of a cell's size that an area holds at least: in clean pictures are pairs of them, side by side …"""
 PAIRS = 2000.0
 """… unless there is so much evidence, in nats: cells may be as their neighbours are."""
+FAILED = 60
+"""Seeds in a row, the next one never larger, that lead to nothing, after which no more are tried: in training photos
+at most 8 lay before one that did lead to a mosaic; large ones have hundreds of pairs of equal tiles by chance."""
 BIAS = 0.02
 """What each pixel of an area costs, in nats, so that it does not grow over what says nothing."""
 
@@ -56,9 +59,13 @@ def candidates(pixels: Array) -> list[tuple[float, Mosaic]]:
     result: list[tuple[float, Mosaic]] = []
     done: list[Seed] = []
     sure: list[Seed] = []
+    failed = 0
     for seed in seeds(tiles):
+        if failed >= FAILED:
+            break
         if inside_one(seed, done) or _of_cells(seed, sure):
             continue
+        failed += 1
         fit = grow(across, down, seed)
         if fit is None:
             continue
@@ -70,6 +77,7 @@ def candidates(pixels: Array) -> list[tuple[float, Mosaic]]:
             continue
         if not _of_blocks(across, down, fit, evidence):
             result.append((evidence, Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)))
+            failed = 0
             if evidence >= SURE:
                 sure.append(fit)
     return result
