@@ -18,8 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from deepix.finder.evidence import STRIPE, in_stripes
 from deepix.finder.grid import FLOOR, LARGEST, ROOTS, SMALLEST, Steps, comb_ratio, steps
@@ -197,8 +195,7 @@ def seeds(tiles: NDArray[np.int64], limit: int = 300) -> list[Seed]:
     a, b = np.concatenate(pairs, axis=1)
     if not a.size:
         return []
-    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(len(code), len(code)))
-    _, label = connected_components(graph, directed=False)
+    label = _connected(a, b, len(code))
     order = np.argsort(label, kind="stable")
     label, tiles = label[order], tiles[order]
     first = np.flatnonzero(np.diff(label, prepend=-1))
@@ -217,6 +214,21 @@ def seeds(tiles: NDArray[np.int64], limit: int = 300) -> list[Seed]:
         )
         for i in chosen
     ]
+
+
+def _connected(a: NDArray[np.int64], b: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+    """Return for each of some things the least that it is connected with, by pairs (a, b) of them.
+
+    What `scipy.sparse.csgraph.connected_components` does, which takes a tenth of a second to import.
+    """
+    label = np.arange(number)
+    while True:
+        before = label.copy()
+        for one, other in ((a, b), (b, a)):
+            np.minimum.at(label, one, before[other])
+        label = label[label]
+        if np.array_equal(label, before):
+            return label
 
 
 def _held(tiles: NDArray[np.int64], area: Seed) -> int:
