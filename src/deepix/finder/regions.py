@@ -59,7 +59,7 @@ COVERS, STAYS = 0.7, 0.8
 """The share of a region that its area covers at least, and that of the area which lies at most a few pixels beyond."""
 NEAR = 0.3
 """By how much a cell that `lossy.follow` found may differ from the one that was looked for, at most (a logarithm)."""
-LARGER = 2
+LARGER = 1.5
 """How often the cell that was looked for fits into the largest cell that is followed."""
 SIMPLER = 0.9
 """The share of a mask's evidence with which a rectangle, which is much simpler, is preferred to it."""
@@ -449,7 +449,7 @@ def _grid(x: float, y: float, width: float, height: float) -> Grid:
 def _followed(evidence: Evidence, grid: Grid, outer: areas.Box, inside: Mask) -> tuple[float, Seed] | None:
     """Return where `lossy.follow` ends, if that is a mosaic like the one that it began with."""
     cell = max(3, int(grid.width)), max(3, int(grid.height))
-    result = lossy.follow(evidence, Seed(outer, cell, (int(grid.x), int(grid.y))), min(LARGER * max(cell), LARGEST))
+    result = lossy.follow(evidence, Seed(outer, cell, (int(grid.x), int(grid.y))), min(int(LARGER * max(cell)), LARGEST))
     result = _doubled(evidence, *result) if result else None
     if result is None:
         return None
