@@ -10,11 +10,15 @@ import skimage.data
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+from scipy.fft import dctn
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from deepix.finder import evidence, exact, find, fit_grid, lossy
+from deepix.finder import areas, evidence, exact, find, fit_grid, lossy
 from deepix.finder.evidence import Evidence, best_span, luminance, starts
 from deepix.finder.grid import comb, steps
-from deepix.finder.noise import estimated_quality
+from deepix.finder.noise import coefficients, estimated_quality
 from deepix.finder.seeds import Seed
 from deepix.mosaic import Grid, Mosaic, check, pixelate
 
@@ -341,6 +345,30 @@ def test_cells_that_a_border_cuts_are_no_mosaics_of_their_own():
         ((290, 60, 20, 40), (10, 10)),  # two cells
     ):
         assert not exact._of_cells(Seed(box, cell, box[:2]), [mosaic])
+
+
+def test_what_is_connected_has_one_label():
+    rng = np.random.default_rng(1)
+    for pairs in (1, 60, 150):
+        a, b = rng.integers(0, 100, (2, pairs))
+        ours = exact._connected(a, b, 100)
+        _, theirs = connected_components(coo_array((np.ones(pairs), (a, b)), shape=(100, 100)), directed=False)
+        assert len(set(zip(ours, theirs, strict=True))) == len(set(ours)) == len(set(theirs))
+        assert all(ours[label] == label for label in ours)
+
+
+def test_cosines_are_those_of_scipy():
+    blocks = np.random.default_rng(2).uniform(0, 255, (16, 24)).astype(np.float32)
+    theirs = dctn(blocks.reshape(2, 8, 3, 8).swapaxes(1, 2) - 128, axes=(2, 3), norm="ortho")
+    np.testing.assert_allclose(coefficients(blocks), theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize("side", [3, 10])
+def test_opened_masks_are_those_of_scipy(side):
+    mask = ndimage.gaussian_filter(np.random.default_rng(side).normal(size=(90, 70)), 4) > 0
+    opened = areas.opened(mask, side)
+    assert opened.any()
+    np.testing.assert_array_equal(opened, ndimage.binary_opening(mask, np.ones((side, side))))
 
 
 def test_cells_are_not_halved():

@@ -449,7 +449,9 @@ def _grid(x: float, y: float, width: float, height: float) -> Grid:
 def _followed(evidence: Evidence, grid: Grid, outer: areas.Box, inside: Mask) -> tuple[float, Seed] | None:
     """Return where `lossy.follow` ends, if that is a mosaic like the one that it began with."""
     cell = max(3, int(grid.width)), max(3, int(grid.height))
-    result = lossy.follow(evidence, Seed(outer, cell, (int(grid.x), int(grid.y))), min(int(LARGER * max(cell)), LARGEST))
+    result = lossy.follow(
+        evidence, Seed(outer, cell, (int(grid.x), int(grid.y))), min(int(LARGER * max(cell)), LARGEST)
+    )
     result = _doubled(evidence, *result) if result else None
     if result is None:
         return None
