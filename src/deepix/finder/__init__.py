@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -151,8 +152,10 @@ def _with_network(
     from deepix.finder import locator
 
     plane = luminance(pixels)
-    maps = locator.maps(plane, threads)
-    quality = None if lossy is False else saved_quality(plane)
+    with ThreadPoolExecutor(1) as pool:  # the network leaves a core idle at times
+        saved = None if lossy is False else pool.submit(saved_quality, plane)
+        maps = locator.maps(plane, threads)
+        quality = saved.result() if saved else None
     # in lossless files of these nothing can be made out better
     known = [m for evidence, m in intact if lossy is False and evidence >= exact.SURE]
     located = regions.located(plane, maps, locator.STRIDE, quality, threads, known)
