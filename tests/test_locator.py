@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
 from skimage import data
@@ -277,15 +278,19 @@ def test_a_missing_model_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         finder.maps(np.zeros((8, 8), np.float32))
 
 
+def jpeg(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
+    return np.asarray(Image.open(buffer))
+
+
 def test_the_shipped_locator_sees_a_mosaic_and_its_cells() -> None:
     photo = data.astronaut()[:320, :480].copy()
     clean = finder.maps(luminance(photo), threads=1)
     assert clean.pixelated.mean() < 0.02
     part = photo[80:176, 120:280].reshape(12, 8, 20, 8, 3).mean(axis=(1, 3)).round().astype(np.uint8)
     photo[80:176, 120:280] = part.repeat(8, axis=0).repeat(8, axis=1)
-    buffer = BytesIO()
-    Image.fromarray(photo).save(buffer, "JPEG", quality=80)
-    maps = finder.maps(luminance(np.asarray(Image.open(buffer))), threads=1)
+    maps = finder.maps(luminance(jpeg(photo)), threads=1)
     area = np.zeros(maps.pixelated.shape, bool)
     area[20:44, 30:70] = True
     said = maps.pixelated > 0.5
@@ -299,9 +304,7 @@ def test_the_shipped_locator_sees_a_mosaic_and_its_cells() -> None:
 def test_larger_cells_than_those_learned_from_show_at_half_the_size(odd: int, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = np.asarray(Image.fromarray(data.astronaut()).resize((1024 + odd, 768 + odd), Image.Resampling.BICUBIC))
     hidden = pixelate(photo, [Mosaic.rectangle(200, 100, 480, 384, 96)])
-    buffer = BytesIO()
-    Image.fromarray(hidden).save(buffer, "JPEG", quality=80)
-    plane = luminance(np.asarray(Image.open(buffer)))
+    plane = luminance(jpeg(hidden))
     area = np.zeros((-(-len(plane) // 4), -(-plane.shape[1] // 4)), bool)
     area[25:121, 50:170] = True
     maps = finder.maps(plane, threads=1)

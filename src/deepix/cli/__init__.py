@@ -16,7 +16,7 @@ import deepix
 from deepix.cli import challenge, data, photos, training, weights
 from deepix.cli.common import fail
 from deepix.cli.summary import summary
-from deepix.errors import DeepixError
+from deepix.errors import DeepixError, reason
 
 app = typer.Typer(
     help="Restore the pixelated parts of a picture.",
@@ -58,7 +58,7 @@ def main() -> None:
         fail(str(error))
         _leave(1)
     except OSError as error:  # of what is written to no file of ours, on a full disk
-        fail(f"{error.filename or 'the output'}: {error.strerror or error}")
+        fail(f"{error.filename or 'the output'}: {reason(error)}")
         _leave(1)
     except KeyboardInterrupt:
         fail("interrupted")

@@ -185,8 +185,8 @@ def _with_network(
         nothing = ~areas.dilated(maps.pixelated >= UNLIKELY, 2)
         for rows, columns in boxes:
             unlikely = nothing.repeat(stride, axis=0)[rows].repeat(stride, axis=1)[:, columns]
-            known = [m.moved(-columns.start, -rows.start) for m in settled]
-            for evidence, m in lossy_mosaics(plane[rows, columns], quality, unlikely, known):
+            there = [m.moved(-columns.start, -rows.start) for m in settled]
+            for evidence, m in lossy_mosaics(plane[rows, columns], quality, unlikely, there):
                 unseen.append((evidence * m.confidence, m.moved(columns.start, rows.start)))
     whole = sum(evidence for evidence, m in unseen + taken if _whole(m))
     resized = sum(evidence for evidence, m in candidates + taken if m.confidence >= SURE and not _whole(m)) > whole

@@ -298,4 +298,4 @@ def opened(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     """Return what squares of so many pixels cover that fit into a mask: `ndimage.binary_opening`, in less time."""
     # the second filter's squares reach as far back as the first one's reach ahead
     fit = ndimage.minimum_filter(mask, side, mode="constant", cval=0)
-    return np.asarray(ndimage.maximum_filter(fit, side, mode="constant", cval=0, origin=-1 if side % 2 == 0 else 0))
+    return np.asarray(ndimage.maximum_filter(fit, side, mode="constant", cval=0, origin=side % 2 - 1))

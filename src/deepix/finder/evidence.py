@@ -226,7 +226,7 @@ def best_span(
     span : the first and the last but one of the columns that the span may have
     rows : the same of the area's rows
     cells : where the rows of cells start, counted from the first row: the first is 0
-    most : the largest width of a cell
+    most : the largest width of a cell; never above `LARGEST`
 
     Returns
     -------
@@ -254,7 +254,7 @@ def best_span(
         column -= BORDER * evidence.tilt[top - 1, low:high]
     np.cumsum(column, out=fixed[1:])
     edge = BORDER * here.tilt.sum(axis=0, dtype=np.float64)
-    longest = min(most, width)
+    longest = min(most, LARGEST, width)
     shape = (longest + 1, width + longest + 1)  # room for a last line beyond the window
     begun, right, left = (np.full(shape, NEVER) for _ in range(3))  # [n, a]: the cell of columns a … a + n − 1, and
     _fill_cells(begun[:, : width + 1], weight, first, fixed)  # [n, line]: a cut cell of n columns beside a line

@@ -83,26 +83,20 @@ def candidates(pixels: Array) -> list[tuple[float, Mosaic]]:
 
 def _of_cells(seed: Seed, others: Sequence[Seed]) -> bool:
     """Whether a seed's tiles are cells of one of the others that lie beside equal ones, or are cut by its border."""
-    return any(
-        all(
-            _along((seed.box[axis], seed.box[axis + 2]), seed.cell[axis], seed.origin[axis], other, axis)
-            for axis in (0, 1)
-        )
-        for other in others
-    )
+    return any(all(_along(seed, other, axis) for axis in (0, 1)) for other in others)
 
 
-def _along(span: tuple[int, int], size: int, origin: int, other: Seed, axis: int) -> bool:
+def _along(seed: Seed, other: Seed, axis: int) -> bool:
     """Whether a seed's tiles, along one axis, are several of an area's cells each, or all that is left of one."""
-    start, stop = span[0], span[0] + span[1]
-    first, last = other.box[axis], other.box[axis] + other.box[axis + 2]
+    start, first = seed.box[axis], other.box[axis]
+    stop, last = start + seed.box[axis + 2], first + other.box[axis + 2]
     if start < first or stop > last:
         return False
-    own, line = other.cell[axis], other.origin[axis]
+    size, own, line = seed.cell[axis], other.cell[axis], other.origin[axis]
     if size % own == 0:
-        return (origin - line) % own == 0
+        return (seed.origin[axis] - line) % own == 0
     cut = (start == first and (stop - line) % own == 0) or (stop == last and (start - line) % own == 0)
-    return cut and span[1] == size < own
+    return cut and stop - start == size < own
 
 
 def _steps(pixels: Array) -> tuple[Steps, Steps]:

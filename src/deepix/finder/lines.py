@@ -286,7 +286,8 @@ def _best_phases(
     phase = np.arange(len(number)) - start
     apart = np.repeat(sizes / numbers, numbers) / REACH
     on, on_pairs = np.zeros(len(number)), np.zeros(len(number))
-    for step in range(-int(np.ceil(1 / apart.min())), int(np.ceil(1 / apart.min())) + 1):
+    reach = int(np.ceil(1 / apart.min()))
+    for step in range(-reach, reach + 1):
         weight = np.maximum(1 - abs(step) * apart, 0)
         index = start + (phase + step) % number
         on += weight * profiles[0][index]

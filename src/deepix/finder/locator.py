@@ -113,11 +113,7 @@ def prepare(luminance: Floats) -> Floats:
 
     The luminance in whole levels, as its examples have it, mirrored beyond the picture's right and lower side.
     """
-    height, width = luminance.shape
-    if height % COARSEST == 0 == width % COARSEST:
-        return np.rint(luminance)[None, None]
-    padding = ((0, -height % COARSEST), (0, -width % COARSEST))
-    padded = np.pad(luminance, padding, mode="symmetric")
+    padded = np.pad(luminance, [(0, -side % COARSEST) for side in luminance.shape], mode="symmetric")
     return np.rint(padded, out=padded)[None, None]
 
 

@@ -71,7 +71,7 @@ def follow(evidence: Evidence, seed: Seed, most: int = LARGEST) -> tuple[float, 
 
     Its cells are at most `most` pixels wide and high. The seed is one whose area is known but for some pixels.
     """
-    areas = path(evidence, seed, set(), most, 2)
+    areas = path(evidence, seed, set(), most, begin=2)
     value = evidence.value(areas[-1]) if areas else 0.0
     return (value, areas[-1]) if value >= LEAST else None
 
@@ -228,7 +228,7 @@ def candidates(
         if near:
             again[near[0]] += 1
         tried[seed.origin] += 1
-        for area in reversed(path(evidence, seed, seen, min(max(GROWING * max(seed.cell), GROWN), LARGEST))):
+        for area in reversed(path(evidence, seed, seen, max(GROWING * max(seed.cell), GROWN))):
             small = any(side < 1.5 * size for side, size in zip(area.box[2:], area.cell, strict=True))
             value = NEVER if small or area in judged else evidence.value(area)
             judged.add(area)

@@ -132,17 +132,17 @@ class Coefficients:
         """
         left, result, qualities = self, USUAL, QUALITIES
         while len(left.value) >= 50 and len(qualities):
-            best = left.best(qualities)
-            if left.fit(best) < WEAK[0 if qualities is QUALITIES else 1]:
+            fit, best = left.best(qualities)
+            if fit < WEAK[0 if qualities is QUALITIES else 1]:
                 break
             result, qualities = best, range(best + 1, qualities.stop)
             left = left[left.odd(result)]
         return result
 
-    def best(self, qualities: Iterable[int]) -> int:
-        """Return which quality fits best."""
-        likely = sorted(qualities, key=self[:FIRST].fit)[-BEST:]
-        return max(likely, key=self.fit)
+    def best(self, qualities: Iterable[int]) -> tuple[float, int]:
+        """Return how well the quality fits that fits best, and that; of equally good ones the least."""
+        likely = sorted(qualities, key=self[:FIRST].fit, reverse=True)[:BEST]
+        return max(((self.fit(quality), quality) for quality in likely), key=lambda b: (b[0], -b[1]))
 
 
 def estimated_quality(luminance: NDArray[np.float32]) -> int:
@@ -162,8 +162,8 @@ def saved_quality(luminance: NDArray[np.float32]) -> int:
     some = some[:VALUES]
     if len(some.value) < 200:
         return known
-    best = some.best(COARSE)
-    if some.fit(best) <= max(some.fit(known), 0.0):
+    fit, best = some.best(COARSE)
+    if fit <= max(some.fit(known), 0.0):
         return known
     # what does not fit a coarse file, as mosaics do not, fits the finer one that it was saved in later
     left = some[some.odd(best)]

@@ -25,7 +25,6 @@ from scipy import ndimage, special
 from deepix.finder import areas, lossy
 from deepix.finder.areas import Area
 from deepix.finder.evidence import Evidence
-from deepix.finder.grid import LARGEST
 from deepix.finder.lines import Fit, fit
 from deepix.finder.noise import SIDE, saved_quality
 from deepix.finder.seeds import Seed
@@ -251,7 +250,7 @@ def located(
         order = np.argsort(-promises, kind="stable")
         spent = np.cumsum([found[i].inside.size * (promises[i] < PROMISING) for i in order])
         looked = [(found[i], fits[i], float(others[i]), CUTS) for i in sorted(order[spent <= SPENT])]
-        return [one for ones in pool.map(mosaics_of, *zip(*looked, strict=True)) for one in ones] if looked else []
+        return [one for ones in pool.map(lambda given: mosaics_of(*given), looked) for one in ones]
 
 
 def _same_grid(a: Located, b: Located) -> bool:
@@ -449,9 +448,7 @@ def _grid(x: float, y: float, width: float, height: float) -> Grid:
 def _followed(evidence: Evidence, grid: Grid, outer: areas.Box, inside: Mask) -> tuple[float, Seed] | None:
     """Return where `lossy.follow` ends, if that is a mosaic like the one that it began with."""
     cell = max(3, int(grid.width)), max(3, int(grid.height))
-    result = lossy.follow(
-        evidence, Seed(outer, cell, (int(grid.x), int(grid.y))), min(int(LARGER * max(cell)), LARGEST)
-    )
+    result = lossy.follow(evidence, Seed(outer, cell, (int(grid.x), int(grid.y))), int(LARGER * max(cell)))
     result = _doubled(evidence, *result) if result else None
     if result is None:
         return None

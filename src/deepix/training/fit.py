@@ -159,7 +159,7 @@ def _guarded(settings: Settings, checkpoint: Path | None, say: Say, bar: bool) -
         refusals = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EFBIG)
         if error.errno not in refusals:
             raise
-        failed = f"{error.filename or settings.run}: {error.strerror}"
+        failed = f"{error.filename or settings.run}: {reason(error)}"
         cause: Exception = error
     except OutputError as error:
         failed, cause = str(error), error
