@@ -68,7 +68,8 @@ def train(
             "--recipe",
             metavar="FILE.toml",
             show_default=False,
-            help="Go on with a shipped model as its recipe says, in runs/ of this folder, for so many --minutes more.",
+            help="Go on with a shipped model as its recipe says, in runs/ of this folder, for so many --minutes "
+            "more or up to --steps in all.",
         ),
     ] = None,
     minutes: Annotated[
@@ -291,13 +292,15 @@ def train(
     elif recipe is not None:
         from deepix.training import recipes, ship
 
-        _only(context, {"recipe", "data", "minutes", "quiet"}, "a recipe says all else: --data and --minutes")
-        if data is None or minutes is None:
-            raise typer.BadParameter("give --data and --minutes too", param_hint="--recipe")
+        _only(context, {"recipe", "data", "minutes", "steps", "quiet"}, "a recipe says all else: --data and a budget")
+        if data is None or (minutes is None) == (steps is None):
+            raise typer.BadParameter("give --data and --minutes or --steps too", param_hint="--recipe")
         chosen = recipes.read(recipe)
         if chosen.side is not None:
+            if minutes is None:
+                raise typer.BadParameter("a locator is trained for --minutes", param_hint="--steps")
             return _train_locator(chosen, minutes, data, say, bar)
-        result = recipes.train(chosen, minutes, data, ship.SHIPPED, say, bar)
+        result = recipes.train(chosen, minutes, data, ship.SHIPPED, say, bar, steps)
     else:
         for value, name in ((network, "NETWORK"), (data, "--data"), (run, "--output")):
             if value is None:

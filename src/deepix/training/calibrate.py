@@ -99,6 +99,7 @@ def assess(network: Restorer, validation: Validation, settings: Settings) -> Ass
         sample = task.fixed(*batch)
         assert sample.truth is not None
         estimate = network.estimate(sample)
+        assert estimate.deviation is not None
         picture = estimate.picture.float().clamp(0, 1)
         unknown = ~sample.mosaics.known
         levels = ((picture * 255).round() - sample.truth * 255).square() * unknown

@@ -244,6 +244,7 @@ def compare(model: bytes, network: Restorer) -> float:
                 theirs = network.estimate(Sample(None, pixelated, there))
             ours = restore(session, network, pixelated[0, 0].numpy(), maths.to_numpy(rectangles)[0])
             for a, b in zip(ours, theirs, strict=True):
+                assert b is not None
                 # Python's max would pass over what is not a number; how far values are beyond all range does not matter
                 difference = float(np.abs(a.clip(-1, 2) - b[0, 0].numpy().clip(-1, 2)).max())
                 if not difference <= TOLERANCE:

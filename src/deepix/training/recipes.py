@@ -157,20 +157,22 @@ def suited(recipe: Recipe) -> dict[str, Any]:
 
 def train(
     recipe: Recipe,
-    minutes: float,
+    minutes: float | None,
     folder: Path,
     shipped: Path,
     say: Say = print,
     bar: bool = False,
+    steps: int | None = None,
 ) -> fit.Result:
-    """Train a recipe's model so many minutes more: go on with its run, or begin one.
+    """Train a recipe's model so many minutes more, or up to so many steps: go on with its run, or begin one.
 
     A new run starts from the model's shipped weights if there are any, else from the recipe's network.
 
     Parameters
     ----------
     recipe : which
-    minutes : added to those that the run has used
+    minutes : added to those that the run has used, which stretches the schedule of the learning rate
+    steps : in the place of minutes: of the run in all. The schedule is the same however often the run is interrupted
     folder : of the pictures
     shipped : folder of the shipped models
     say, bar : see `fit.fit`
@@ -183,7 +185,7 @@ def train(
     if (recipe.run / LAST).exists():
         used = fit.minutes_used(recipe.run)
         say(f"going on with {recipe.run} after {used:.1f} minutes")
-        return fit.resume(recipe.run, say, bar, minutes=used + minutes)
+        return fit.resume(recipe.run, say, bar, minutes=None if minutes is None else used + minutes, steps=steps)
     given = suited(recipe)
     ours = shipped / f"{recipe.name}{weights.SUFFIX}"
     if ours.exists():
@@ -195,6 +197,8 @@ def train(
     files_of = [s.file for s in recipe.sources for _ in range(int(s.times))]
     data = _packed(recipe.data, files_of, recipe.crops, folder, say)
     validate = validation_file(recipe, folder, say)
-    settings = Settings(**given, data=str(data), run=str(recipe.run), validate=str(validate), minutes=minutes)
+    settings = Settings(
+        **given, data=str(data), run=str(recipe.run), validate=str(validate), minutes=minutes, steps=steps
+    )
     say(f"beginning {recipe.run} from {settings.network}")
     return fit.fit(settings, say, bar)

@@ -15,7 +15,7 @@ RUN = "run.json"
 
 Optimizer = Literal["adam", "adamw", "muon"]
 Schedule = Literal["cosine", "step", "constant"]
-Loss = Literal["unknown", "whole"]
+Loss = Literal["unknown", "whole", "weighted"]
 Augment = Literal["none", "flips", "rotations"]
 
 
@@ -42,7 +42,8 @@ class Settings:
     schedule : see `rate`
     warmup : share of the budget in which the rate rises ("cosine")
     drop_every : epochs after which the rate falls to a tenth ("step")
-    loss : mean squared error over the "unknown" pixels or the "whole" picture
+    loss : mean squared error over the "unknown" pixels or the "whole" picture; or over the unknown ones, each
+        "weighted" by the inverse of the variance that the network predicts of its error
     ema : decay of the weights' exponential moving average, which is what is validated and kept; 0: none
     clip : largest norm of the gradient; 0: any
     patience : validations without a new best after which training stops; None: never

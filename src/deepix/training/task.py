@@ -12,25 +12,51 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deepix.errors import DeepixError
 from deepix.training import mosaics, networks
 from deepix.training.batches import as_pictures, augmented, patches, ranges, seed_of
 from deepix.training.mosaics import Sample
-from deepix.training.networks.restorer import Restorer
+from deepix.training.muon import Muon
+from deepix.training.networks.base import Estimate
 from deepix.training.settings import Loss, Optimizer, Settings
 
 
-def unknown_loss(prediction: Tensor, sample: Sample) -> Tensor:
+def unknown_loss(estimate: Estimate, sample: Sample) -> Tensor:
     """Return the mean squared error over the unknown pixels, all of the batch (of this process) weighing the same."""
-    assert sample.truth is not None
-    unknown = ~sample.mosaics.known
-    squares = (prediction - sample.truth).square() * unknown
-    return squares.sum() / (unknown.sum() * prediction.shape[1]).clamp(min=1)
+    return _mean(_squares(estimate, sample), ~sample.mosaics.known)
 
 
-def whole_loss(prediction: Tensor, sample: Sample) -> Tensor:
+def whole_loss(estimate: Estimate, sample: Sample) -> Tensor:
     """Return the mean squared error over the whole pictures, as the ancestor does."""
+    return _squares(estimate, sample).mean()
+
+
+def weighted_loss(estimate: Estimate, sample: Sample) -> Tensor:
+    """Return the mean over the unknown pixels of squared errors, each times the inverse of its predicted variance.
+
+    Any positive weight that depends on the input alone has the same minimiser, the conditional mean; the inverse
+    variance is the most efficient one (weighted least squares, Aitken 1936). The deviations are taken as they are: no
+    gradient passes through the weights. Weights have a mean of 1, and the loss is scaled to the size of
+    `unknown_loss`, so that rates and clipping suit both.
+    """
+    if estimate.deviation is None:
+        raise DeepixError("the loss 'weighted' is for networks that predict the deviations of their errors")
+    unknown = ~sample.mosaics.known
+    squares = _squares(estimate, sample)
+    weights = (estimate.deviation.detach().float() + STABILISER).square().reciprocal()
+    weighted = _mean(squares * weights / _mean(weights, unknown).clamp(min=1e-12), unknown)
+    scale = _mean(squares.detach(), unknown) / weighted.detach().clamp(min=1e-12)
+    return weighted * scale
+
+
+def _squares(estimate: Estimate, sample: Sample) -> Tensor:
     assert sample.truth is not None
-    return (prediction - sample.truth).square().mean()
+    return (estimate.picture.float() - sample.truth).square()
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    """Return the mean of (B, C, H, W) over the pixels (B, 1, H, W) where it is wanted; 0 if that is nowhere."""
+    return (values * where).sum() / (where.sum() * values.shape[1]).clamp(min=1)
 
 
 LEVEL = 1 / 255
@@ -39,22 +65,28 @@ LEVEL = 1 / 255
 DEVIATION_WEIGHT = 0.01
 """Of `deviation_loss`, which would else be most of the gradient whose norm is clipped."""
 
-LOSSES: dict[Loss, Callable[[Tensor, Sample], Tensor]] = {"unknown": unknown_loss, "whole": whole_loss}
-"""Functions of (prediction, sample); a prediction is what `network.restore(sample)` returns."""
+STABILISER = 2 / 255
+"""Added to predicted deviations before errors are weighted by them: two levels, so that no pixel outweighs the rest."""
+
+LOSSES: dict[Loss, Callable[[Estimate, Sample], Tensor]] = {
+    "unknown": unknown_loss,
+    "whole": whole_loss,
+    "weighted": weighted_loss,
+}
+"""Functions of (estimate, sample); an estimate is what `network.estimate(sample)` returns."""
 
 
-def deviation_loss(prediction: Tensor, deviation: Tensor, sample: Sample) -> Tensor:
+def deviation_loss(estimate: Estimate, sample: Sample) -> Tensor:
     """Return the mean score of the deviations over the unknown pixels: −log of the Gaussian density of the errors.
 
-    A proper scoring rule (Gneiting and Raftery 2007), less its constant; the prediction learns nothing from it. Errors
-    below a level of 1/255, which no file can hold, count as one.
+    A proper scoring rule (Gneiting and Raftery 2007), less its constant; the restoration learns nothing from it. Errors
+    below a level of 1/255, which no file can hold, count as one. 0 where there are no deviations.
     """
-    assert sample.truth is not None
-    unknown = ~sample.mosaics.known
-    squares = (prediction.detach() - sample.truth).square() + LEVEL**2
-    deviation = deviation.clamp(min=LEVEL)
-    scores = (deviation.log() + squares / (2 * deviation.square())) * unknown
-    return scores.sum() / (unknown.sum() * prediction.shape[1]).clamp(min=1)
+    if estimate.deviation is None:
+        return torch.zeros((), device=estimate.picture.device)
+    squares = _squares(estimate, sample).detach() + LEVEL**2
+    deviation = estimate.deviation.clamp(min=LEVEL)
+    return _mean(deviation.log() + squares / (2 * deviation.square()), ~sample.mosaics.known)
 
 
 class Score(NamedTuple):
@@ -80,14 +112,10 @@ class Task(pl.LightningModule):
         truth = augmented(as_pictures(pixels), self.settings.augment, generator)
         truth = patches(truth, self.settings.patch, generator)
         sample = mosaics.sample(truth, ranges(self.settings), generator, self.settings.truncate, self.settings.noise)
-        if isinstance(self.network, Restorer):
-            estimate = self.network.estimate(sample)
-            prediction, extra = estimate.picture.float(), deviation_loss(*estimate, sample)
-        else:
-            prediction = self.network.restore(sample).float()
-            extra = torch.zeros((), device=self.device)
-        loss = LOSSES[self.settings.loss](prediction, sample)
-        error = loss if self.settings.loss == "unknown" else unknown_loss(prediction, sample)
+        estimate = self.network.estimate(sample)
+        loss = LOSSES[self.settings.loss](estimate, sample)
+        error = loss if self.settings.loss == "unknown" else unknown_loss(estimate, sample)
+        extra = deviation_loss(estimate, sample)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(pixels))
         return {"loss": loss + DEVIATION_WEIGHT * extra, "scored": loss.detach(), "error": error.detach()}
 
@@ -137,59 +165,3 @@ def optimizer_of(network: nn.Module, settings: Settings) -> torch.optim.Optimize
     makers: dict[Optimizer, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}
     optimizer: torch.optim.Optimizer = makers[settings.optimizer](groups, lr=settings.lr)
     return optimizer
-
-
-class Muon(torch.optim.Optimizer):
-    """PyTorch's Muon for kernels, each as a matrix (outputs, the rest), and AdamW for biases and norms, in one.
-
-    Lightning wants one optimizer, and PyTorch's takes matrices only, so the two inside work on views of the parameters.
-    Steps are scaled as "Muon is Scalable for LLM Training" (2025) has it, so that rates and decays suit both.
-
-    Parameters
-    ----------
-    groups : with `params` and `weight_decay`; parameters on the device on which they stay
-    lr : learning rate
-    """
-
-    def __init__(self, groups: list[dict[str, Any]], lr: float) -> None:
-        super().__init__(groups, {"lr": lr})
-        self._views: list[tuple[nn.Parameter, nn.Parameter]] = []
-        self._inner: list[torch.optim.Optimizer] = []
-        for group in self.param_groups:
-            decay = {"lr": lr, "weight_decay": group["weight_decay"]}
-            if group["params"][0].ndim > 1:
-                views = [nn.Parameter(_as_matrix(p.data)) for p in group["params"]]
-                self._views += zip(group["params"], views, strict=True)
-                self._inner.append(torch.optim.Muon(views, **decay, adjust_lr_fn="match_rms_adamw"))
-            else:
-                self._inner.append(torch.optim.AdamW(group["params"], **decay))
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take a step with the groups' rates."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for parameter, view in self._views:
-            grad = parameter.grad
-            view.grad = None if grad is None else _as_matrix(grad, like=parameter)
-        for group, inner in zip(self.param_groups, self._inner, strict=True):
-            inner.param_groups[0]["lr"] = group["lr"]
-            inner.step()
-        return loss
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the states of the two inside."""
-        return {"inner": [inner.state_dict() for inner in self._inner]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Set them."""
-        for inner, state in zip(self._inner, state_dict["inner"], strict=True):
-            inner.load_state_dict(state)
-
-
-def _as_matrix(tensor: Tensor, like: Tensor | None = None) -> Tensor:
-    """Return a kernel as a matrix with its outputs as rows: a view, if it lies as `like` in memory."""
-    like = tensor if like is None else like
-    return (tensor if like.is_contiguous() else tensor.permute(0, 2, 3, 1)).flatten(1)

@@ -77,13 +77,13 @@ class Ancestor(Network):
 
     composite = True
 
-    def estimate(self, x: Tensor) -> Tensor:
+    def estimate_channels(self, x: Tensor) -> Tensor:
         """Map (B, 2, H, W) to the network's own estimate of all pixels (B, 1, H, W)."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 2, H, W) = [picture, known] to the flattened picture (B, 1, H·W)."""
-        estimate = self.estimate(x)
+        estimate = self.estimate_channels(x)
         if self.composite:
             estimate = torch.where(x[:, 1:] == 0, estimate, x[:, :1])
         return estimate.flatten(-2)
@@ -107,7 +107,7 @@ class Chain(Ancestor):
             self.add_module(name, layer)
         self._chain = tuple(layers)
 
-    def estimate(self, x: Tensor) -> Tensor:
+    def estimate_channels(self, x: Tensor) -> Tensor:
         """Apply the layers in their order."""
         for name in self._chain:
             x = self.get_submodule(name)(x)
@@ -160,9 +160,9 @@ class DepixCNN(SimpleCNN):
         self.skip_connection = _conv(OUTPUTS + INPUTS, OUTPUTS, skip_kernel)
         self.skip_normalization = _norm(OUTPUTS, batch_norm)
 
-    def estimate(self, x: Tensor) -> Tensor:
+    def estimate_channels(self, x: Tensor) -> Tensor:
         """Join SimpleCNN's estimate with the input."""
-        joined = torch.cat([super().estimate(x), x], dim=1)
+        joined = torch.cat([super().estimate_channels(x), x], dim=1)
         return functional.relu(self.skip_normalization(self.skip_connection(joined)))
 
 
@@ -261,7 +261,7 @@ class SimpleDeepixCNN(Ancestor):
         self.basic_blocks = _basic_blocks(blocks, kernels, batch_norm)
         self.skip_block = SkipBlock(2 * INPUTS, OUTPUTS, first, batch_norm)
 
-    def estimate(self, x: Tensor) -> Tensor:
+    def estimate_channels(self, x: Tensor) -> Tensor:
         """Apply the blocks and join their result with the input."""
         result: Tensor = self.skip_block(x, self.basic_blocks(x))
         return result

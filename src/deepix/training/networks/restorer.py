@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ from torch.nn import functional
 from deepix.runtime import CONTEXT, FLOOR, KNOWN, ROUNDS, WINDOW
 from deepix.training import mosaics as maths
 from deepix.training.mosaics import Sample
-from deepix.training.networks.base import Network
+from deepix.training.networks.base import Estimate, Network
 from deepix.training.smooth import blur, smooth
 
 SLOPE = 0.1
@@ -153,13 +152,6 @@ class UShape(nn.Module):
             x = decoder(functional.pixel_shuffle(up(x), 2) + skips.pop())
         deviation = self.deviation(x.detach())
         return functional.pixel_shuffle(self.head(x), self.down), functional.pixel_shuffle(deviation, self.down)
-
-
-class Estimate(NamedTuple):
-    """Restorations and the standard deviations of their errors, both float32 (B, 1, H, W)."""
-
-    picture: Tensor
-    deviation: Tensor
 
 
 class Restorer(Network):
