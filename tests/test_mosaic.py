@@ -24,7 +24,7 @@ from deepix.mosaic import (
     random_mosaics,
     unknown,
 )
-from deepix.smooth import smooth
+from deepix.restorer.smooth import smooth
 
 
 @st.composite
