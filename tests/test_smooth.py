@@ -8,9 +8,10 @@ from PIL import Image
 from skimage import data
 
 from deepix import challenge
-from deepix import smooth as module
 from deepix.mosaic import Grid, Mosaic, consistency, pixelate, project, quantize, unknown
-from deepix.smooth import smooth
+from deepix.restorer import parallel, rectangles
+from deepix.restorer import smooth as module
+from deepix.restorer.smooth import smooth
 
 
 def rmse(estimate, truth, mosaics):
@@ -88,7 +89,7 @@ def test_an_edge_is_sharper_than_the_membrane_makes_it(angle, monkeypatch):
     mosaics = [Mosaic.rectangle(16, 17, 32, 30, 8)]
     pixelated = pixelate(image, mosaics)
     ours = rmse(smooth(pixelated, mosaics), image, mosaics)
-    monkeypatch.setattr(module, "COARSE_ROUNDS", (50,))
+    monkeypatch.setattr(module, "COARSEST_STEPS", (50,))
     membrane = rmse(smooth(pixelated, mosaics), image, mosaics)
     assert ours < 0.75 * membrane < 0.75 * rmse(pixelated, image, mosaics)
 
@@ -157,9 +158,9 @@ def test_many_pictures_at_once_are_restored_as_each_alone():
     image = challenge.prepare(data.coffee()).astype(np.float32)
     mosaics = [challenge.random_mosaic(rng) for _ in range(6)]
     pixelated = np.stack([pixelate(image, [m]) for m in mosaics])
-    rounds = module.COARSE_ROUNDS
-    alone = [module.smooth_at_one_size(p[..., None], [m], rounds) for p, m in zip(pixelated, mosaics, strict=True)]
-    together = module.smooth_each(pixelated, mosaics, rounds)
+    steps = module.COARSEST_STEPS
+    alone = [module.smooth_at_one_size(p[..., None], [m], steps) for p, m in zip(pixelated, mosaics, strict=True)]
+    together = rectangles.smooth_each(pixelated, mosaics, steps)
     np.testing.assert_allclose(together, np.stack(alone)[..., 0], atol=0.02)
 
 
@@ -170,19 +171,19 @@ def test_large_pictures_come_out_the_same_side_by_side_and_in_one_piece(monkeypa
     disc = np.hypot(y - 280, x - 320) < 130  # its box lies in the ring's
     mosaics = [Mosaic.from_mask(ring, Grid(3, 5, 9, 8)), Mosaic.from_mask(disc, Grid(0, 0, 10.5, 11))]
     pixelated = pixelate(image, mosaics)
-    monkeypatch.setattr(module, "STRIP", 1 << 12)
-    assert len(module.bands(mosaics[0])) == module.BANDS
+    monkeypatch.setattr(parallel, "STRIP", 1 << 12)
+    assert len(parallel.bands(mosaics[0])) == parallel.BANDS
     parts = module.smooth_at_one_size(pixelated, mosaics, (2, 2))
-    monkeypatch.setattr(module, "STRIP", 1 << 30)
+    monkeypatch.setattr(parallel, "STRIP", 1 << 30)
     np.testing.assert_allclose(parts, module.smooth_at_one_size(pixelated, mosaics, (2, 2)), atol=1e-3)
 
 
 def test_bands_are_the_mosaic_cut_between_cells(monkeypatch):
-    monkeypatch.setattr(module, "STRIP", 0)
+    monkeypatch.setattr(parallel, "STRIP", 0)
     area = np.zeros((100, 40), bool)
     area[5:20, 3:30] = area[70:97, 10:40] = True  # nothing between them
     for m in (Mosaic.from_mask(area, Grid(1, 2, 6.5, 3.25)), Mosaic.rectangle(4, 7, 30, 90, 4)):
-        parts = module.bands(m)
+        parts = parallel.bands(m)
         assert len(parts) > 2
         np.testing.assert_array_equal(sum(unknown([p], (100, 40)).astype(int) for p in parts), unknown([m], (100, 40)))
         assert sum(int((p.cells.counts > 0).sum()) for p in parts) == int((m.cells.counts > 0).sum())
