@@ -1,6 +1,7 @@
 """Networks at work: the same as in training, on pictures and cells of any size."""
 
 import json
+import threading
 
 import numpy as np
 import onnx
@@ -9,16 +10,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import small_network, write_model
+from PIL import Image
 from skimage import data
+from typer.testing import CliRunner
 
 import deepix
-from deepix import challenge
+from deepix import challenge, threads
+from deepix.cli import app
 from deepix.inference import models
 from deepix.inference.models import Models, default
 from deepix.mosaic import Grid, Mosaic, consistency, pixelate, project, quantize, unknown
 from deepix.restorer import parts
 from deepix.restorer.colour import from_planes, to_planes
-from deepix.restorer.lattice import Axis
+from deepix.restorer.lattice import Axis, on_lattice
 from deepix.restorer.network import SHIPPED, Restorer, estimate, estimate_each, load
 from deepix.restorer.smooth import smooth
 from deepix.training import mosaics as maths
@@ -202,6 +206,59 @@ def test_the_lattice_takes_means_and_gives_them_back():
     np.testing.assert_allclose(axis.enlarged(axis.reduced(line, 0), 0)[inner], line[inner], atol=0.02)
 
 
+@pytest.mark.parametrize("cell", [400, 2000, 16384])
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (90, 110)])
+def test_cells_far_larger_than_their_area_are_restored(cell, size, model):
+    image = data.camera()[:120, :140]
+    mosaics = [Mosaic.rectangle(9, 7, *size, cell)]
+    pixelated = pixelate(image, mosaics)
+    restored, deviation = estimate(pixelated, mosaics, model)
+    assert np.isfinite(restored).all()
+    assert np.isfinite(deviation).all()
+    assert consistency(quantize(restored, pixelated, mosaics), pixelated, mosaics) == 0
+
+
+def test_areas_on_a_lattice_are_unknown_where_its_pixels_are():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        axes = [Axis.over(slice(0, n), n, rng.uniform(-9, 9), rng.choice([1.0, rng.uniform(1, 9)])) for n in (90, 70)]
+        rows, columns = axes
+        mask = np.zeros((rows.pixels.stop - rows.pixels.start, columns.pixels.stop - columns.pixels.start), bool)
+        y, x = rng.integers(60), rng.integers(50)
+        mask[y : y + rng.integers(1, 40), x : x + rng.integers(1, 40)] = True
+        mask &= rng.random(mask.shape) < 0.5
+        if not mask.any():
+            continue
+        share = columns.reduced(rows.reduced(mask.astype(np.float32), 0), 1)
+        (m,) = on_lattice([Mosaic.from_mask(mask, Grid(0, 0, 40, 40))], rows, columns, share.shape)
+        np.testing.assert_array_equal(unknown([m], share.shape), share > 1e-3)
+
+
+def test_a_mask_of_specks_is_restored(model):
+    image = data.coffee()[:80, :100]
+    places = np.random.default_rng(0).choice(40 * 50, 60, replace=False)
+    for cell in (8, 60):
+        specks = [Mosaic(int(k % 50) * 2, int(k // 50) * 2, 1, 1, Grid(0, 0, cell, cell)) for k in places]
+        restored, _ = estimate(image, specks, model)  # cells of one pixel: their value is known
+        np.testing.assert_allclose(restored, image, atol=0.01)
+
+
+def test_one_thread_means_one(model, monkeypatch):
+    image = data.astronaut()[:200, :220]
+    mosaics = [Mosaic.rectangle(20, 10, 180, 160, 24)]
+    pixelated = pixelate(image, mosaics)
+    expected, _ = estimate(pixelated, mosaics, model)
+    started, numbers = [], []
+    real, opened = threading.Thread.start, models.open_session
+    monkeypatch.setattr(threading.Thread, "start", lambda self: started.append(self) or real(self))
+    monkeypatch.setattr(models, "open_session", lambda *a: numbers.append(a[2]) or opened(*a))
+    with threads.limit(1):
+        restored, _ = estimate(pixelated, mosaics, model)
+    assert not started
+    assert numbers == [1]
+    np.testing.assert_allclose(restored, expected, atol=0.01)
+
+
 # ── windows and tiles ────────────────────────────────────────────────────────────────────────────
 
 
@@ -309,6 +366,42 @@ def test_a_model_that_is_none_is_refused_in_one_line(model, tmp_path):
             load(tmp_path / name)
         assert str(caught.value).startswith(str(tmp_path / name))
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("operation", ["Log", "Reciprocal"])
+def test_a_network_of_numbers_that_are_not_finite_is_an_error_and_nothing_is_written(operation, model, tmp_path):
+    content = onnx.load(model)
+    for output in content.graph.output:  # what comes out goes through one operation more: its result is infinite at 0
+        for node in content.graph.node:
+            node.output[:] = [f"{name}_before" if name == output.name else name for name in node.output]
+        before, clipped = f"{output.name}_before", f"{output.name}_at_least_0"
+        content.graph.node.append(onnx.helper.make_node("Relu", [before], [clipped]))
+        content.graph.node.append(onnx.helper.make_node(operation, [clipped], [output.name]))
+    onnx.save(content, tmp_path / "broken.onnx")
+    image = data.camera()[:80, :80]
+    mosaics = [Mosaic.rectangle(20, 20, 32, 32, 8)]
+    pixelated = pixelate(image, mosaics)
+    for restore in (
+        lambda: estimate(pixelated, mosaics, tmp_path / "broken.onnx"),
+        lambda: estimate_each(pixelated[None], mosaics, tmp_path / "broken.onnx"),
+        lambda: deepix.restore(pixelated, mosaics, model=tmp_path / "broken.onnx"),
+    ):
+        with pytest.raises(deepix.DeepixError, match="is not finite") as caught:
+            restore()
+        assert str(caught.value).startswith(str(tmp_path / "broken.onnx"))
+        assert "\n" not in str(caught.value)
+    Image.fromarray(pixelated).save(tmp_path / "a.png")
+    command = ["restore", tmp_path / "a.png", "--area", "20,20,32,32,8", "--model", tmp_path / "broken.onnx"]
+    result = CliRunner().invoke(app, [*map(str, command), "-o", str(tmp_path / "out.png")])
+    assert result.exit_code != 0
+    assert "broken.onnx" in result.output
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_the_shipped_restorers_are_the_shipped_models_that_say_so():
+    assert {name for name in models.shipped() if default().open(name).about.get("kind") != "locator"} == set(SHIPPED)
+    with pytest.raises(deepix.InputError, match="not a restorer"):
+        load("locator")
 
 
 def test_a_shipped_model_that_is_missing_says_so(monkeypatch, tmp_path):

