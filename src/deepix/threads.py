@@ -4,7 +4,9 @@
 ...     count()
 2
 
-The number holds for the thread that sets it, and for the work that this thread hands to a `pool`.
+The number holds for the thread that sets it, and for the work that this thread hands to a `pool`. Models that are
+opened where it holds run with as many threads. It does not reach NumPy's own products of matrices: where these must not
+use more than one core either, the environment says so (OPENBLAS_NUM_THREADS=1) before Python starts.
 """
 
 from __future__ import annotations

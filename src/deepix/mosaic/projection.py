@@ -46,11 +46,21 @@ def pixelate(image: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "near
 
 
 def cell_values(pixelated: Array, m: Mosaic, rounding: Rounding = "nearest") -> NDArray[np.float64]:
-    """Return y: what the input says of each cell's true mean, float64 (rows, columns[, C]), in the input's unit.
+    """Return y: what the input says of each cell's true mean.
 
     It is the mean of the cell's pixels (all equal in an intact mosaic, so that a lossy file's noise averages
     out), or the fit to them where cells share pixels; integers that were cut off get ½ added, the middle of what they
     may have been.
+
+    Parameters
+    ----------
+    pixelated : (H, W) or (H, W, C), integers or floats of any unit; not changed
+    m : in it
+    rounding : how integer cells came about
+
+    Returns
+    -------
+    float64 (rows, columns[, C]) of the cells, in the input's unit; 0 (or ½) where the area leaves a cell empty
     """
     values = m.cells.fit(pixelated[m.box])
     return values + 0.5 if rounding == "truncate" and pixelated.dtype.kind != "f" else values

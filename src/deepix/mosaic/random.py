@@ -14,6 +14,17 @@ def random_mosaics(
 
     Cell sizes are drawn log-uniformly between the two of `cells` (at most an eighth of the picture's shorter side),
     areas of 2 to 12 cells a side (at most half of the picture's), places uniformly.
+
+    Parameters
+    ----------
+    shape : of the picture: (H, W, …)
+    count : mosaics at most
+    rng : the same state gives the same mosaics
+    cells : least and greatest size of the cells, in pixels
+
+    Raises
+    ------
+    ValueError : the picture's shorter side has less than four of the smallest cells
     """
     height, width = shape[:2]
     least, most = cells[0], max(cells[0], min(cells[1], min(height, width) // 8))

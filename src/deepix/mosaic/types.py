@@ -199,11 +199,16 @@ def _position_in_band(index: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def check(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> None:
-    """Check that the mosaics lie in a picture of this shape and do not overlap.
+    """Check that the mosaics lie in a picture and do not overlap.
+
+    Parameters
+    ----------
+    mosaics : any number of them; thousands take no longer than their boxes ask for
+    shape : of the picture: (H, W, …)
 
     Raises
     ------
-    ValueError : naming the mosaic that does not
+    ValueError : a mosaic lies outside the picture, or two overlap; they are named
     """
     height, width = shape[:2]
     for m in mosaics:
@@ -240,7 +245,14 @@ def unknown(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> NDArray[np.boo
 
 
 def paste(picture: Array, m: Mosaic, values: Array) -> None:
-    """Put values of a mosaic's box into a picture, where the area is."""
+    """Put values into a picture where a mosaic's area is.
+
+    Parameters
+    ----------
+    picture : (H, W[, C]); changed
+    m : in it
+    values : of the mosaic's box: (height, width[, C])
+    """
     if m.mask is None:
         picture[m.box] = values
     else:

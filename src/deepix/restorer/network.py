@@ -13,7 +13,7 @@ colour the network restores the luminance (see `deepix.restorer.colour`).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 
 import numpy as np
@@ -86,16 +86,7 @@ def estimate(
     others = [*small, *_shown_by_others(groups, restorer)]
     result = smooth(pixelated, others, rounding) if others else painted
     offset = 0.5 / level if rounding == "truncate" and pixelated.dtype.kind in "iu" else 0.0
-    parts = []
-    for members in groups:
-        down, across = pitch(members[0].grid, restorer.cells[1])
-        margin = math.ceil(MARGIN * down), math.ceil(MARGIN * across)
-        for window, moved in windows(members, pixelated.shape, margin):
-            inside = [m.moved(window[1].start, window[0].start) for m in moved]
-            grid = max(inside, key=lambda m: m.width * m.height).grid
-            rows = Axis.over(window[0], pixelated.shape[0], grid.y, down)
-            columns = Axis.over(window[1], pixelated.shape[1], grid.x, across)
-            parts.append(Part.of(inside, members, (rows, columns), painted, result, level, restorer))
+    parts = [part for group in groups for part in _parts(group, painted, result, level, restorer)]
     run(restorer, (job for part in parts for job in part.jobs(offset)))
     for part in parts:
         planes, deviations = part.restored(level)
@@ -113,6 +104,20 @@ def _by_lattice(mosaics: set[Mosaic], restorer: Restorer) -> list[list[Mosaic]]:
         down, across = pitch(m.grid, restorer.cells[1])
         groups.setdefault((round(10 * math.log(down)), round(10 * math.log(across))), []).append(m)
     return list(groups.values())
+
+
+def _parts(
+    group: Sequence[Mosaic], painted: Floats, others: Floats, level: float, restorer: Restorer
+) -> Iterator[Part]:
+    """Yield the parts of a picture with some mosaics that share a lattice; arguments as `Part.of` takes them."""
+    down, across = pitch(group[0].grid, restorer.cells[1])
+    margin = math.ceil(MARGIN * down), math.ceil(MARGIN * across)
+    for window, moved in windows(group, painted.shape, margin):
+        inside = [m.moved(window[1].start, window[0].start) for m in moved]
+        grid = max(inside, key=lambda m: m.width * m.height).grid
+        rows = Axis.over(window[0], painted.shape[0], grid.y, down)
+        columns = Axis.over(window[1], painted.shape[1], grid.x, across)
+        yield Part.of(inside, group, (rows, columns), painted, others, level, restorer)
 
 
 def _shown_by_others(groups: Sequence[Sequence[Mosaic]], restorer: Restorer) -> list[Mosaic]:
