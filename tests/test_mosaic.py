@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
+from deepix.errors import DeepixError
 from deepix.mosaic import (
     BlendedCells,
     Grid,
     Mosaic,
     cell_values,
+    check,
     consistency,
     fit_blending,
     noise,
@@ -24,7 +27,7 @@ from deepix.mosaic import (
     random_mosaics,
     unknown,
 )
-from deepix.smooth import smooth
+from deepix.restorer.smooth import smooth
 
 
 @st.composite
@@ -391,6 +394,60 @@ def test_impossible_mosaics_are_refused(mosaics, message):
     ):
         with pytest.raises(ValueError, match=message):
             action()
+
+
+@pytest.mark.parametrize("size", [0, 0.5, -3, 16385, 1e21, float("inf"), float("nan")])
+def test_cells_of_impossible_sizes_are_refused_in_one_line(size):
+    for width, height in ((size, 8), (8, size)):
+        with pytest.raises(ValueError, match=r"cells must be at (least|most)") as caught:
+            Grid(0, 0, width, height)
+        assert isinstance(caught.value, DeepixError)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(DeepixError, match="cells must be"):
+        Mosaic.rectangle(0, 0, 30, 20, size)
+
+
+@pytest.mark.parametrize("place", [1e10, -1e300, float("inf"), float("nan")])
+def test_grids_that_begin_nowhere_are_refused(place):
+    for x, y in ((place, 0), (0, place)):
+        with pytest.raises(DeepixError, match="origin must lie within"):
+            Grid(x, y, 8, 8)
+
+
+def test_the_largest_cells_are_cells():
+    image = np.random.default_rng(0).integers(0, 256, (30, 40), dtype=np.uint8)
+    m = Mosaic(5, 3, 20, 20, Grid(-9000, -3.5, 16384, 16384))
+    assert len(np.unique(pixelate(image, [m])[m.box])) == 1
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(1, 6)] * 2, st.integers(0, 99)), max_size=8))
+def test_overlaps_are_found_wherever_they_are(places):
+    mosaics = []
+    for x, y, width, height, seed in places:
+        mask = np.random.default_rng(seed).random((height, width)) < 0.4
+        mask[0, 0] = True
+        mosaics.append(Mosaic(x, y, width, height, Grid(0, 0, 3, 3), mask))
+    planes = [unknown([m], (20, 20)) for m in mosaics]
+    if any((a & b).any() for a, b in combinations(planes, 2)):
+        with pytest.raises(ValueError, match="overlap"):
+            check(mosaics, (20, 20))
+    else:
+        check(mosaics, (20, 20))
+
+
+@given(st.data())
+def test_a_part_of_a_mask_says_as_much_as_the_whole(data):
+    for m in data.draw(mosaics_of(20, 20)):
+        whole = unknown([m], (20, 20))
+        part = whole[m.y :, m.x :]
+        assert Mosaic.from_mask(part, m.grid, x=m.x, y=m.y) == Mosaic.from_mask(whole, m.grid)
+
+
+def test_a_description_whose_mask_does_not_fit_is_refused_before_memory_is_taken():
+    described = Mosaic.from_mask(np.eye(4, dtype=bool), Grid(0, 0, 2, 2)).to_dict()
+    described["mask"][-1] += 10**15
+    with pytest.raises(ValueError, match="runs hold"):
+        Mosaic.from_dict(described)
 
 
 def test_wrong_arguments_are_refused():

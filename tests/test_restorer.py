@@ -5,8 +5,9 @@ import pytest
 import torch
 from skimage import data, transform
 
-from deepix import runtime
-from deepix.smooth import smooth_at_one_size
+from deepix.restorer.features import features
+from deepix.restorer.model import START_STEPS
+from deepix.restorer.smooth import smooth_at_one_size
 from deepix.training import mosaics as maths
 from deepix.training import networks, smooth, weights
 from deepix.training.mosaics import Ranges, Sample
@@ -36,23 +37,23 @@ def rmse(estimate, sample):
 def test_untrained_it_is_the_smooth_start(sample):
     net = networks.create("restorer:small")
     estimate = net.restore(sample)
-    start = smooth.smooth(sample.pixelated, sample.mosaics, maths.TRUNCATED, runtime.ROUNDS)
+    start = smooth.smooth(sample.pixelated, sample.mosaics, maths.TRUNCATED, START_STEPS)
     assert rmse(start, sample) < 0.85 * rmse(sample.pixelated, sample)
     # a window shows a little less of the surroundings
     assert rmse(estimate, sample) == pytest.approx(rmse(start, sample), rel=0.01)
 
 
 def test_the_start_and_the_features_are_those_of_numpy(sample):
-    start = smooth.smooth(sample.pixelated, sample.mosaics, maths.TRUNCATED, runtime.ROUNDS)
+    start = smooth.smooth(sample.pixelated, sample.mosaics, maths.TRUNCATED, START_STEPS)
     planes, contrast = restorer.features(start, sample.pixelated, sample.mosaics, sample.mosaics.coordinates())
     drawn = maths.draw(len(start), 64, 64, generator=torch.Generator().manual_seed(0))
     for i, ours in enumerate(maths.to_numpy(drawn)):
         pixelated = sample.pixelated[i, 0].numpy()
         levels = pixelated.copy()
         levels[ours[0].box] += maths.TRUNCATED
-        theirs = smooth_at_one_size(levels[..., None], ours, runtime.ROUNDS)[..., 0]
+        theirs = smooth_at_one_size(levels[..., None], ours, START_STEPS)[..., 0]
         np.testing.assert_allclose(start[i, 0], theirs, atol=0.1 / 255)
-        their_planes, their_contrast = runtime.features(start[i, 0].numpy(), pixelated, ours)
+        their_planes, their_contrast = features(start[i, 0].numpy(), pixelated, ours)
         np.testing.assert_allclose(planes[i], their_planes, atol=1e-4)
         np.testing.assert_allclose(contrast[i, 0], their_contrast, atol=1e-5)
 

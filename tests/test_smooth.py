@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,10 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
-from deepix import challenge
-from deepix import smooth as module
+from deepix import challenge, threads
 from deepix.mosaic import Grid, Mosaic, consistency, pixelate, project, quantize, unknown
-from deepix.smooth import smooth
+from deepix.restorer import parallel, rectangles
+from deepix.restorer import smooth as module
+from deepix.restorer.smooth import smooth
 
 
 def rmse(estimate, truth, mosaics):
@@ -88,7 +92,7 @@ def test_an_edge_is_sharper_than_the_membrane_makes_it(angle, monkeypatch):
     mosaics = [Mosaic.rectangle(16, 17, 32, 30, 8)]
     pixelated = pixelate(image, mosaics)
     ours = rmse(smooth(pixelated, mosaics), image, mosaics)
-    monkeypatch.setattr(module, "COARSE_ROUNDS", (50,))
+    monkeypatch.setattr(module, "COARSEST_STEPS", (50,))
     membrane = rmse(smooth(pixelated, mosaics), image, mosaics)
     assert ours < 0.75 * membrane < 0.75 * rmse(pixelated, image, mosaics)
 
@@ -157,9 +161,9 @@ def test_many_pictures_at_once_are_restored_as_each_alone():
     image = challenge.prepare(data.coffee()).astype(np.float32)
     mosaics = [challenge.random_mosaic(rng) for _ in range(6)]
     pixelated = np.stack([pixelate(image, [m]) for m in mosaics])
-    rounds = module.COARSE_ROUNDS
-    alone = [module.smooth_at_one_size(p[..., None], [m], rounds) for p, m in zip(pixelated, mosaics, strict=True)]
-    together = module.smooth_each(pixelated, mosaics, rounds)
+    steps = module.COARSEST_STEPS
+    alone = [module.smooth_at_one_size(p[..., None], [m], steps) for p, m in zip(pixelated, mosaics, strict=True)]
+    together = rectangles.smooth_each(pixelated, mosaics, steps)
     np.testing.assert_allclose(together, np.stack(alone)[..., 0], atol=0.02)
 
 
@@ -170,19 +174,19 @@ def test_large_pictures_come_out_the_same_side_by_side_and_in_one_piece(monkeypa
     disc = np.hypot(y - 280, x - 320) < 130  # its box lies in the ring's
     mosaics = [Mosaic.from_mask(ring, Grid(3, 5, 9, 8)), Mosaic.from_mask(disc, Grid(0, 0, 10.5, 11))]
     pixelated = pixelate(image, mosaics)
-    monkeypatch.setattr(module, "STRIP", 1 << 12)
-    assert len(module.bands(mosaics[0])) == module.BANDS
+    monkeypatch.setattr(parallel, "STRIP", 1 << 12)
+    assert len(parallel.bands(mosaics[0])) == parallel.BANDS
     parts = module.smooth_at_one_size(pixelated, mosaics, (2, 2))
-    monkeypatch.setattr(module, "STRIP", 1 << 30)
+    monkeypatch.setattr(parallel, "STRIP", 1 << 30)
     np.testing.assert_allclose(parts, module.smooth_at_one_size(pixelated, mosaics, (2, 2)), atol=1e-3)
 
 
 def test_bands_are_the_mosaic_cut_between_cells(monkeypatch):
-    monkeypatch.setattr(module, "STRIP", 0)
+    monkeypatch.setattr(parallel, "STRIP", 0)
     area = np.zeros((100, 40), bool)
     area[5:20, 3:30] = area[70:97, 10:40] = True  # nothing between them
     for m in (Mosaic.from_mask(area, Grid(1, 2, 6.5, 3.25)), Mosaic.rectangle(4, 7, 30, 90, 4)):
-        parts = module.bands(m)
+        parts = parallel.bands(m)
         assert len(parts) > 2
         np.testing.assert_array_equal(sum(unknown([p], (100, 40)).astype(int) for p in parts), unknown([m], (100, 40)))
         assert sum(int((p.cells.counts > 0).sum()) for p in parts) == int((m.cells.counts > 0).sum())
@@ -260,6 +264,70 @@ def test_the_smallest_pictures(shape, cell):
     restored = smooth(pixelated, mosaics)
     assert np.isfinite(restored).all()
     assert consistency(quantize(restored, pixelated, mosaics), pixelated, mosaics) == 0
+
+
+@given(st.integers(2, 90), st.integers(2, 90), st.integers(0, 2**32 - 1))
+def test_at_half_the_size_what_is_partly_unknown_is_unknown(height, width, seed):
+    rng = np.random.default_rng(seed)
+    taken, mosaics = np.zeros((height, width), bool), []
+    for _ in range(rng.integers(1, 5)):
+        y, x = rng.integers(height), rng.integers(width)
+        mask = np.zeros((height, width), bool)
+        mask[y : y + rng.integers(1, 50), x : x + rng.integers(1, 50)] = True
+        mask &= (rng.random((height, width)) < rng.choice([0.3, 2])) & ~taken
+        taken |= mask
+        if mask.any():
+            mosaics.append(Mosaic.from_mask(mask, Grid(*rng.uniform(-5, 5, 2), *rng.uniform(12, 40, 2))))
+    picture = rng.random((height, width, 1)).astype(np.float32)
+    half, halved = module._halve(picture, mosaics)
+    known, expected = np.ones(half.shape[:2], bool), []
+    for m in mosaics:  # as Pillow halves a picture of the area
+        area = Image.fromarray(unknown([m], (height, width)).astype(np.float32))
+        mask = (np.asarray(area.resize(half.shape[1::-1], Image.Resampling.BOX)) > 0) & known
+        known &= ~mask
+        if mask.any():
+            expected.append(mask)
+    assert [m.area.sum() for m in halved] == [mask.sum() for mask in expected]
+    for m, mask in zip(halved, expected, strict=True):
+        np.testing.assert_array_equal(unknown([m], half.shape), mask)
+
+
+def test_specks_cost_no_more_than_their_pixels():
+    rng = np.random.default_rng(0)
+    places = rng.choice(500 * 500, 300, replace=False)
+    specks = [Mosaic(int(k % 500) * 4, int(k // 500) * 4, 1, 1, Grid(0, 0, 30, 30)) for k in places]
+    picture = np.zeros((2000, 2000, 1), np.float32)
+    tracemalloc.start()
+    half, halved = module._halve(picture, specks)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(halved) == 300
+    assert peak < 4 * half.nbytes  # the picture's own
+
+
+def test_a_mask_of_specks_is_restored():
+    image = data.coffee()[:100, :120]
+    rng = np.random.default_rng(0)
+    places = rng.choice(50 * 60, 120, replace=False)
+    specks = [Mosaic(int(k % 60) * 2, int(k // 60) * 2, 1, 1, Grid(0, 0, 16, 16)) for k in places]
+    restored = smooth(image, specks)  # cells of one pixel: their value is known
+    np.testing.assert_allclose(restored, image, atol=1e-3)
+
+
+def test_one_thread_means_one(monkeypatch):
+    image = np.asarray(Image.fromarray(data.astronaut()).resize((700, 600)), np.float32)
+    mosaics = [Mosaic.rectangle(20, 10, 640, 560, 14)]
+    pixelated = pixelate(image, mosaics)
+    started = []
+    real = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", lambda self: started.append(self) or real(self))
+    with threads.limit(1):
+        alone = smooth(pixelated, mosaics)
+    assert not started
+    with threads.limit(3):
+        together = smooth(pixelated, mosaics)
+    assert started  # it is large enough to be worked on side by side
+    np.testing.assert_array_equal(alone, together)
 
 
 def test_it_refuses_areas_outside_and_overlapping():
