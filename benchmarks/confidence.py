@@ -1,4 +1,4 @@
-"""Fit the confidence of located mosaics: `deepix.finder.regions.WEIGHTS`, printed for pasting.
+"""Fit the confidence of located mosaics: `deepix.finder.confidence.WEIGHTS`, printed for pasting.
 
     python benchmarks/confidence.py                 # a quarter of an hour
 
@@ -22,16 +22,16 @@ from locating import Array, drawn, near
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepix.finder import locator, regions
-from deepix.finder.evidence import luminance
+from deepix.finder import confidence, locator, region_mosaics
+from deepix.finder.luminance import luminance
 from deepix.mosaic import Mosaic
 from deepix.training.examples import CLASSES
 from deepix.training.negatives import NEGATIVES, negative
 
 
-def located(pixels: Array) -> list[regions.Located]:
+def located(pixels: Array) -> list[region_mosaics.Located]:
     plane = luminance(pixels)
-    return regions.located(plane, locator.maps(plane, 1), locator.STRIDE, threads=1)
+    return region_mosaics.located(plane, locator.maps(plane, 1), locator.STRIDE, threads=1)
 
 
 class Rows(NamedTuple):
@@ -112,7 +112,7 @@ def main() -> None:
     rows = collected(Photos("train", args.seed), args.cases, args.seed)
     print(f"{len(rows.right)} located, {rows.right.sum()} right")
     print(f"WEIGHTS = np.array({[round(w, 3) for w in fitted(rows).tolist()]})")
-    judged("WEIGHTS of now", rows, 1 / (1 + np.exp(-rows.measured @ regions.WEIGHTS)))
+    judged("WEIGHTS of now", rows, 1 / (1 + np.exp(-rows.measured @ confidence.WEIGHTS)))
     crossed = np.empty(len(rows.right))
     for half in (rows.half, ~rows.half):
         crossed[half] = 1 / (1 + np.exp(-rows.measured[half] @ fitted(rows, ~half)))

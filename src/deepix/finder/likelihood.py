@@ -11,25 +11,20 @@ cells, the best of all column grids with the best of all spans of columns is fou
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
 from deepix.finder.grid import LARGEST, SMALLEST
-from deepix.finder.noise import SIDE, estimated_quality, noise
-from deepix.finder.seeds import Seed
+from deepix.finder.grid_box import GridBox
+from deepix.finder.jpeg_noise import SIDE, estimated_quality, noise
+from deepix.finder.stripes import in_stripes
 
 Array = NDArray[Any]
-T = TypeVar("T")
 
-STRIPE = 256
-"""Rows that maps are computed of at a time; whole blocks of a JPEG file."""
 TAU = 25.0
 """The standard deviation of a tile's colour around the usual, in levels: what a new tile costs."""
 LAPLACE = 1.25
@@ -49,7 +44,7 @@ NEVER = -1e6
 
 
 @dataclass(frozen=True)
-class Evidence:
+class LikelihoodMaps:
     """The maps that evidence is summed up from: all float32 (H, W)."""
 
     luminance: Array
@@ -64,35 +59,35 @@ class Evidence:
     """what a photo's pixel costs less, in nats, when it need not be predicted from the left and above; < 0: more"""
 
     @classmethod
-    def of(cls, luminance: NDArray[np.float32], quality: int | None = None) -> Evidence:
+    def of(cls, luminance: NDArray[np.float32], quality: int | None = None) -> LikelihoodMaps:
         """Return the maps of a picture's luminance, (H, W) in levels 0 … 255; in stripes, side by side."""
         height = len(luminance)
         quality = estimated_quality(luminance) if quality is None else quality
         maps = [np.empty(luminance.shape, np.float32) for _ in range(5)]
 
-        def fill(start: int) -> None:
-            low, stop = max(start - SIDE, 0), min(start + STRIPE, height)
-            stripe = luminance[low : min(stop + SIDE, height)]
+        def fill(rows: slice) -> None:
+            low = max(rows.start - SIDE, 0)
+            stripe = luminance[low : min(rows.stop + SIDE, height)]
             variance, share, paid = noise(stripe, quality)
             cost, tilt = photo_cost(stripe, variance)
             cost -= 0.5 * np.log(2 * np.pi * variance) - paid
             parts: tuple[Array, ...] = (stripe - np.float32(128), variance, share / variance, cost, tilt)
             for whole, part in zip(maps, parts, strict=True):
-                whole[start:stop] = part[start - low : stop - low]
+                whole[rows] = part[rows.start - low : rows.stop - low]
 
         in_stripes(fill, height)
         return cls(*maps)
 
     @property
-    def turned(self) -> Evidence:
+    def turned(self) -> LikelihoodMaps:
         """The same with rows and columns exchanged: views, no copies."""
-        return Evidence(self.luminance.T, self.variance.T, self.weight.T, self.gain.T, self.tilt.T)
+        return LikelihoodMaps(self.luminance.T, self.variance.T, self.weight.T, self.gain.T, self.tilt.T)
 
-    def __getitem__(self, index: tuple[slice, slice]) -> Evidence:
+    def __getitem__(self, index: tuple[slice, slice]) -> LikelihoodMaps:
         maps = (self.luminance, self.variance, self.weight, self.gain, self.tilt)
-        return Evidence(*(a[index] for a in maps))
+        return LikelihoodMaps(*(a[index] for a in maps))
 
-    def value(self, area: Seed) -> float:
+    def log_ratio(self, area: GridBox) -> float:
         """Return the evidence for an area with its grid, in nats."""
         x, y, w, h = area.box
         here = self[y : y + h, x : x + w]
@@ -115,7 +110,7 @@ class Evidence:
         edges = (x == 0) + (y == 0) + (x + w == width) + (y + h == height)
         return value + self._border(area) + float(EDGE * edges - CUT * cuts)
 
-    def _border(self, area: Seed) -> float:
+    def _border(self, area: GridBox) -> float:
         x, y, w, h = area.box
         total = float(self.tilt[y : y + h, x + w : x + w + 1].sum() + self.tilt[y + h : y + h + 1, x : x + w].sum())
         if x:
@@ -123,32 +118,6 @@ class Evidence:
         if y:
             total -= float(self.tilt[y - 1, x : x + w].sum())
         return BORDER * total
-
-
-def in_stripes(work: Callable[[int], T], height: int) -> list[T]:
-    """Return `work` of the first row of each stripe of `STRIPE` rows; of several stripes on all cores."""
-    rows = range(0, height, STRIPE)
-    if len(rows) < 4:
-        return [work(row) for row in rows]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(work, rows))
-
-
-def luminance(pixels: Array) -> NDArray[np.float32]:
-    """Return the luminance (Rec. 601, as JPEG has) of a uint8 or uint16 picture: float32 (H, W), 0 … 255."""
-    scale = np.float32(1 / 257 if pixels.dtype == np.uint16 else 1)
-    if pixels.ndim == 2 or pixels.shape[2] < 3:
-        plane = pixels if pixels.ndim == 2 else pixels[..., 0]
-        return np.asarray(plane.astype(np.float32) * scale, np.float32)
-    result = np.zeros(pixels.shape[:2], np.float32)
-
-    def fill(start: int) -> None:
-        rows = slice(start, start + STRIPE)
-        for c, share in enumerate((0.299, 0.587, 0.114)):
-            result[rows] += pixels[rows, :, c] * (np.float32(share) * scale)
-
-    in_stripes(fill, len(result))
-    return result
 
 
 def starts(low: int, high: int, size: int, origin: int) -> NDArray[np.int64]:
@@ -212,7 +181,11 @@ def _causal_cost(luminance: NDArray[np.float32], floor: NDArray[np.float32]) -> 
 
 
 def best_span(
-    evidence: Evidence, span: tuple[int, int], rows: tuple[int, int], cells: NDArray[np.int64], most: int = LARGEST
+    likelihood: LikelihoodMaps,
+    span: tuple[int, int],
+    rows: tuple[int, int],
+    cells: NDArray[np.int64],
+    most: int = LARGEST,
 ) -> tuple[float, tuple[int, int], int, int]:
     """Return the best of all spans of columns with the best of all their grids, for given rows of cells.
 
@@ -222,7 +195,7 @@ def best_span(
 
     Parameters
     ----------
-    evidence : of the picture
+    likelihood : of the picture
     span : the first and the last but one of the columns that the span may have
     rows : the same of the area's rows
     cells : where the rows of cells start, counted from the first row: the first is 0
@@ -234,7 +207,7 @@ def best_span(
     column where its first whole cell starts
     """
     (low, high), (top, bottom) = span, rows
-    here = evidence[top:bottom, low:high]
+    here = likelihood[top:bottom, low:high]
     width = high - low
     p, u = here.luminance.astype(np.float64), here.weight.astype(np.float64)
     up = u * p
@@ -248,10 +221,10 @@ def best_span(
     up *= p
     fixed = np.zeros(width + 1)
     column = here.gain.sum(axis=0, dtype=np.float64) - 0.5 * up.sum(axis=0)
-    if bottom < len(evidence.tilt):
-        column += BORDER * evidence.tilt[bottom, low:high]
+    if bottom < len(likelihood.tilt):
+        column += BORDER * likelihood.tilt[bottom, low:high]
     if top:
-        column -= BORDER * evidence.tilt[top - 1, low:high]
+        column -= BORDER * likelihood.tilt[top - 1, low:high]
     np.cumsum(column, out=fixed[1:])
     edge = BORDER * here.tilt.sum(axis=0, dtype=np.float64)
     longest = min(most, LARGEST, width)
@@ -260,7 +233,7 @@ def best_span(
     _fill_cells(begun[:, : width + 1], weight, first, fixed)  # [n, line]: a cut cell of n columns beside a line
     right[0, :width], left[0, 1 : width + 1] = edge, -edge
     left[0, 0] = EDGE * (low == 0)
-    right[0, width] = EDGE * (high == evidence.gain.shape[1])
+    right[0, width] = EDGE * (high == likelihood.gain.shape[1])
     right[1:, : width + 1] = begun[1:, : width + 1] + sliding_window_view(right[0], width + 1)[1:]
     _skewed(left)[1:] = begun[1:, : width + 1] + left[0, : width + 1]
     opening, closing = _with_cuts(left), _with_cuts(right)

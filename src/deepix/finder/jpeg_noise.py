@@ -15,19 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepix.finder.fast_filters import BLOCK, block_cosines
+
 Array = NDArray[Any]
 
-SIDE = 8
+SIDE = BLOCK
 """Pixels along a block."""
-COSINES = np.array(
-    [
-        [np.sqrt((2 if k else 1) / SIDE) * np.cos(np.pi * (2 * n + 1) * k / (2 * SIDE)) for n in range(SIDE)]
-        for k in range(SIDE)
-    ],
-    np.float32,
-)
-"""The orthonormal discrete cosine transform (type II) of a block's row: ITU-T T.81, A.3.3. As a matrix, because SciPy's
-takes as long, and a tenth of a second to import."""
 STEPS_AT_50 = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
@@ -78,7 +71,7 @@ def coefficients(luminance: NDArray[np.float32]) -> NDArray[np.float32]:
     height, width = luminance.shape
     padded = np.pad(luminance, ((0, -height % SIDE), (0, -width % SIDE)), mode="edge")
     blocks = padded.reshape(padded.shape[0] // SIDE, SIDE, padded.shape[1] // SIDE, SIDE).swapaxes(1, 2)
-    return np.asarray(COSINES @ (blocks - np.float32(128)) @ COSINES.T, np.float32)
+    return block_cosines(blocks - np.float32(128))
 
 
 def steps_of(quality: int) -> NDArray[np.float64]:
