@@ -16,10 +16,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from deepix.finder import fast_filters, find, fit_grid, intact_tiles, noisy_tiles, stripes
+from deepix.finder.column_span import best_span
 from deepix.finder.grid import comb, steps
 from deepix.finder.grid_box import GridBox
 from deepix.finder.jpeg_noise import coefficients, estimated_quality
-from deepix.finder.likelihood import LikelihoodMaps, best_span, starts
+from deepix.finder.likelihood import LikelihoodMaps, starts
 from deepix.finder.luminance import luminance
 from deepix.mosaic import Grid, Mosaic, check, pixelate
 
@@ -376,10 +377,10 @@ def test_cells_are_not_halved():
     plane = luminance(jpeg(pixelate(PHOTO, [m]), 92))
     found = LikelihoodMaps.of(plane)
     half = GridBox((101, 53, 240, 240), (30, 60), (101, 53))
-    value, odds, area = noisy_tiles._plainer(found, found.log_ratio(half), half)
+    value, log_odds, area = noisy_tiles._plainer(found, found.log_ratio(half), half)
     assert area.cell == (60, 60)
-    assert odds > noisy_tiles.odds(found, half, found.log_ratio(half))
-    assert noisy_tiles._plainer(found, value, area) == (value, odds, area)
+    assert log_odds > noisy_tiles.log_odds(found, half, found.log_ratio(half))
+    assert noisy_tiles._plainer(found, value, area) == (value, log_odds, area)
 
 
 def test_a_pair_of_equal_tiles_is_no_mosaic():

@@ -49,7 +49,7 @@ def test_whole_pixels_come_out_exactly(guess, quality):
     grid = found.grid()
     assert (grid.width, grid.height) == (12, 11)
     assert (grid.x - 120) % 12 == 0 == (grid.y - 70) % 11
-    assert found.odds > 0
+    assert found.log_odds > 0
 
 
 @pytest.mark.parametrize("scale", [0.62, 0.87, 1.13, 1.66])
@@ -59,7 +59,7 @@ def test_resized_cells_come_out_to_a_fraction_of_a_pixel(scale, resampling):
     sx, sy = plane.shape[1] / PHOTO.shape[1], plane.shape[0] / PHOTO.shape[0]
     found = grid_lines.fit(plane, region(ROOMY, plane.shape, (sx, sy)), (12 * sx * 1.15, 11 * sy * 0.9))
     grid = found.grid()
-    assert found.odds < 0
+    assert found.log_odds < 0
     assert grid.width == pytest.approx(12 * sx, rel=0.01)
     assert grid.height == pytest.approx(11 * sy, rel=0.01)
     assert off((grid.x, grid.width), (120 * sx, 12 * sx), 120 * sx) < 0.5
@@ -93,7 +93,7 @@ def test_a_few_cells_are_enough():
 
 
 def test_the_ends_of_an_area_tell_the_size_of_few_cells():
-    line = grid_lines.Line(10.4, 50.0, 0.4, 0.2, 0.9, 0.5, 2)
+    line = grid_lines.AxisFit(10.4, 50.0, 0.4, 0.2, 0.9, 0.5, 2)
     better = line.with_ends(40.0, 70.0)
     assert better.size == pytest.approx(10, abs=0.15)
     assert better.error < line.error

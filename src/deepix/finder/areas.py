@@ -1,7 +1,7 @@
 """Which pixels a mosaic covers, when its grid is known: the rectangle, or any mask, that the evidence speaks for.
 
 The evidence is that of `likelihood`, in nats: what pixels cost as a photo less what they cost as noisy tiles, plus
-`PRIOR` times the log-odds of the locator's map. Unlike `likelihood.best_span` the grid is given and may be fractional:
+`PRIOR` times the log-odds of the locator's map. Unlike `column_span.best_span` the grid is given and may be fractional:
 pixels near its lines, where resizing has mixed the tiles, do not count then.
 """
 
@@ -23,19 +23,19 @@ Array = NDArray[Any]
 Box = tuple[int, int, int, int]
 
 PRIOR = 0.3
-"""Nats for each pixel and unit of the map's log-odds."""
+"""Nats for each pixel and unit of the map's log-odds: neighbouring values of the map are far from independent."""
 ODDS = 3.0
-"""The largest log-odds that a map is believed."""
+"""The largest log-odds of the map that are believed."""
 MIXED = 1.5
-"""Pixels from a line of a fractional grid within which tiles are mixed."""
+"""Pixels from a line of a fractional grid within which resizing mixes tiles."""
 NOISIEST = 40.0
-"""The most by which a region's noise may be larger than what its file's quality leaves: a variance's ratio."""
+"""The largest ratio of a region's noise variance to what its file's quality leaves."""
 UNSURE = 4
-"""Pixels that a box may be off, to begin with."""
-TURNS = 8
-"""Turns between columns and rows, at most."""
+"""Pixels that the sides of a box may be off, to begin with."""
+ITERATIONS = 8
+"""Steps of the ascent, in columns and rows by turns, at most."""
 SMOOTH = 1.2
-"""Standard deviation, in pixels, of the window over which a mask's evidence is gathered."""
+"""Standard deviation, in pixels, of the Gaussian window over which a mask's evidence is gathered."""
 CLIP = 4.0
 """The most nats that one pixel counts for or against its being in a mask."""
 
@@ -52,9 +52,9 @@ class Area:
 def with_map(likelihood: LikelihoodMaps, probability: NDArray[np.float32], grid: Grid) -> LikelihoodMaps:
     """Return the evidence to which a map of probabilities, (H, W), is added, for all pixels to those that count."""
     p = np.clip(probability, 1e-3, 1 - 1e-3)
-    odds = np.clip(np.log(p / (1 - p)), -ODDS, ODDS).astype(np.float32)
-    share = float(counting(grid, odds.shape).mean())
-    return replace(likelihood, gain=likelihood.gain + np.float32(PRIOR / max(share, 0.05)) * odds)
+    log_odds = np.clip(np.log(p / (1 - p)), -ODDS, ODDS).astype(np.float32)
+    share = float(counting(grid, log_odds.shape).mean())
+    return replace(likelihood, gain=likelihood.gain + np.float32(PRIOR / max(share, 0.05)) * log_odds)
 
 
 def counting(grid: Grid, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -121,7 +121,7 @@ def rectangle(likelihood: LikelihoodMaps, grid: Grid, box: Box) -> Area:
     turned = likelihood.turned
     x, y, w, h = box
     value = -np.inf
-    for turn in range(TURNS):
+    for turn in range(ITERATIONS):
         before = (x, y, w, h)
         whole = turn < 3
         if turn % 2 == 0:
@@ -177,35 +177,10 @@ def span(
         fixed -= BORDER * likelihood.tilt[top - 1]
     weight, first = (np.add.reduceat(a, firsts, axis=0, dtype=np.float64) for a in (u, up))
 
-    starts = np.flatnonzero(np.diff(column, prepend=column[0] - 1))
-    lines = np.append(starts, width)
+    lines = np.append(np.flatnonzero(np.diff(column, prepend=column[0] - 1)), width)
     edge = BORDER * likelihood.tilt[top:bottom].sum(axis=0, dtype=np.float64)
-    whole = np.empty(len(starts))
-    opening, opened = np.zeros(len(lines)), lines.copy()  # the best cut cell that ends at a line
-    closing, closed = np.zeros(len(lines)), lines.copy()  # and the best that begins there
-    opening[1:] -= edge[lines[1:] - 1]
-    closing[:-1] += edge[lines[:-1]]
-    for k, (a, b) in enumerate(pairwise(lines)):
-        n = b - a
-        cut = CUT * np.log(max(across[0], 2))
-        # columns a … a + i, and b − 1 − i … b − 1, as one cell
-        for backwards in (False, True):
-            order = slice(a, b) if not backwards else slice(b - 1, a - 1 if a else None, -1)
-            w, f = np.cumsum(weight[:, order], axis=1), np.cumsum(first[:, order], axis=1)
-            cells = 0.5 * f * f / np.maximum(w, 1e-9) - 0.5 * np.log1p(TAU**2 * w)
-            value = cells.sum(axis=0) + np.cumsum(fixed[order])
-            if not backwards:
-                whole[k] = value[-1]
-                if n > 1:
-                    v = value[:-1] - cut + edge[a + 1 : b]
-                    i = int(v.argmax())
-                    if v[i] > closing[k]:
-                        closing[k], closed[k] = v[i], a + 1 + i
-            elif n > 1:
-                v = value[:-1] - cut - edge[b - 2 - np.arange(n - 1)]
-                i = int(v.argmax())
-                if v[i] > opening[k + 1]:
-                    opening[k + 1], opened[k + 1] = v[i], b - 1 - i
+    cut = CUT * np.log(max(across[0], 2))
+    whole, (opening, opened), (closing, closed) = _at_lines(weight, first, fixed, edge, lines, float(cut))
     total = np.concatenate([[0], np.cumsum(whole)])
     started = opening - total
     best_start = np.maximum.accumulate(started)
@@ -213,6 +188,52 @@ def span(
     j = int(value.argmax())
     i = int(np.flatnonzero(started[: j + 1] == best_start[j])[0])
     return float(value[j]), int(opened[i]), int(closed[j + 1])
+
+
+def _at_lines(
+    weight: Array, first: Array, fixed: Array, edge: Array, lines: Array, cut: float
+) -> tuple[Array, tuple[Array, Array], tuple[Array, Array]]:
+    """Return the evidence of each whole column of cells, and of the best cut one that ends and begins at each line.
+
+    Parameters
+    ----------
+    weight, first : sums over the pixels of each row of cells, (rows of cells, W): the weights, and times luminance
+    fixed, edge : (W,) evidence that does not depend on cells, and what a side of the area costs
+    lines : (lines,) the columns where cells begin, and W
+    cut : what a cut column of cells costs, in nats
+
+    Returns
+    -------
+    (lines − 1,); (lines,) evidence and start of the cut column that ends at a line, or of none; the same with its stop
+    """
+    whole = np.empty(len(lines) - 1)
+    opening, opened = np.zeros(len(lines)), lines.copy()
+    closing, closed = np.zeros(len(lines)), lines.copy()
+    opening[1:] -= edge[lines[1:] - 1]
+    closing[:-1] += edge[lines[:-1]]
+    for k, (a, b) in enumerate(pairwise(lines)):
+        ahead, back = slice(a, b), slice(b - 1, a - 1 if a else None, -1)
+        begun = _growing(weight[:, ahead], first[:, ahead], fixed[ahead])  # columns a … a + i as one cell
+        ended = _growing(weight[:, back], first[:, back], fixed[back])  # columns b − 1 − i … b − 1
+        whole[k] = begun[-1]
+        if b - a == 1:
+            continue
+        v = begun[:-1] - cut + edge[a + 1 : b]
+        i = int(v.argmax())
+        if v[i] > closing[k]:
+            closing[k], closed[k] = v[i], a + 1 + i
+        v = ended[:-1] - cut - edge[b - 2 - np.arange(b - a - 1)]
+        i = int(v.argmax())
+        if v[i] > opening[k + 1]:
+            opening[k + 1], opened[k + 1] = v[i], b - 1 - i
+    return whole, (opening, opened), (closing, closed)
+
+
+def _growing(weight: Array, first: Array, fixed: Array) -> Array:
+    """Return the evidence of cells of the first, the first two, the first three … of some columns, (columns,)."""
+    w, f = np.cumsum(weight, axis=1), np.cumsum(first, axis=1)
+    cells = 0.5 * f * f / np.maximum(w, 1e-9) - 0.5 * np.log1p(TAU**2 * w)
+    return np.asarray(cells.sum(axis=0) + np.cumsum(fixed))
 
 
 def pixel_evidence(likelihood: LikelihoodMaps, grid: Grid, region: NDArray[np.bool_]) -> tuple[Array, Array, Array]:

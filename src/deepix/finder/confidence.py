@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from deepix.finder.grid_lines import Fit
+from deepix.finder.grid_lines import GridFit
 from deepix.finder.map_regions import Region
 
 FARTHEST = 10.0
@@ -18,7 +18,7 @@ WEIGHTS = np.array([-14.966, 1.222, 2.446, -0.998, -1.006, 1.962, -0.167, 12.227
 
 
 def features(
-    region: Region, lines: Fit, log_ratio: float, off: float, resembles: bool, cell: tuple[float, float]
+    region: Region, lines: GridFit, log_ratio: float, off: float, resembles: bool, cell: tuple[float, float]
 ) -> NDArray[np.float64]:
     """Return what `probability` weighs, (8,): of a region, its lines, its area's evidence per pixel, outline, cells."""
     error = min(max(lines.across.error, lines.down.error), 10.0) / min(cell)
@@ -37,7 +37,7 @@ def features(
     )
 
 
-def promise(region: Region, lines: Fit) -> float:
+def promise(region: Region, lines: GridFit) -> float:
     """Return the log-odds of a region by its map and lines alone: of an area that fits it and has no evidence."""
     return float(features(region, lines, 0.0, 0.0, True, region.cell) @ WEIGHTS)
 

@@ -38,7 +38,7 @@ class GridBox:
 
 
 def inside_one(inner: GridBox, others: Sequence[GridBox]) -> bool:
-    """Whether the seed lies in one of the others, on the same grid."""
+    """Whether a box lies in one of the others, on the same grid."""
     x, y, w, h = inner.box
     return any(
         a <= x and b <= y and x + w <= a + c and y + h <= b + d and inner.same_grid(other)

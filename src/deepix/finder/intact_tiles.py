@@ -1,8 +1,8 @@
 """Mosaics of tiles of exactly one colour, in pictures from lossless files.
 
-1. *Proposal.* `exact_tiles` finds single rectangles of one colour; those that continue each other on one grid make a
-   seed.
-2. *Area.* `grow` finds the rectangle around a seed that its grid explains best. With G the step between two
+1. *Proposal.* `exact_tiles` finds single rectangles of one colour; those that continue each other on one grid make
+   a proposal.
+2. *Area.* `grow` finds the rectangle around a proposal that its grid explains best. With G the step between two
    neighbouring pixels, each pair of pixels tells for or against the mosaic by a log-likelihood ratio: off
    the grid's lines there are no steps, on them larger ones than around (`CONTRAST` times), and in a photo as large ones
    as around, everywhere.
@@ -30,20 +30,25 @@ from deepix.mosaic import Grid, Mosaic
 Array = NDArray[Any]
 
 CONTRAST = 4.0
-"""How much larger steps are taken to be on a grid's lines than around."""
+"""The mean step between neighbouring pixels on a grid's lines, in units of that around: a guess, as photos have."""
 NOISELESS = 0.05
 """The mean step inside tiles, in levels: small, and not 0 to keep likelihoods finite."""
-BLOCKS = (220.0, 1000.0)
-"""Nats of evidence below which an area that lies as blocks of a JPEG file is not believed: at all, and in one way."""
-WHOLE = 3
-"""Isolated tiles of a cell's size that an area holds at least: in clean pictures are pairs of them, side by side …"""
-PAIRS = 2000.0
-"""… unless there is so much evidence, in nats: cells may be as their neighbours are."""
-FAILED = 60
-"""Seeds in a row, the next one never larger, that lead to nothing, after which no more are tried: in training photos
-at most 8 lay before one that did lead to a mosaic; large ones have hundreds of pairs of equal tiles by chance."""
 BIAS = 0.02
 """What each pixel of an area costs, in nats, so that it does not grow over what says nothing."""
+WHOLE = 3
+"""The least number of isolated tiles of the cell's size in an area: clean pictures have pairs of equal ones by
+chance."""
+MUCH = 2000.0
+"""Evidence, in nats, from which on fewer than `WHOLE` isolated tiles are enough: cells may equal their neighbours."""
+NO_BLOCKS = 1000.0
+"""Evidence, in nats, from which on an area that lies as blocks of a JPEG file is believed."""
+FEW_BLOCKS = 220.0
+"""Evidence, in nats, below which an area is not believed that lies as such blocks in one direction only."""
+FAILED = 60
+"""Proposals in a row that lead to nothing, after which no more are tried; they are sorted by size. In training photos
+at most 8 lay before one that did lead to a mosaic; large ones have hundreds of pairs of equal tiles by chance."""
+LIMIT = 300
+"""Proposals, at most, of one picture."""
 
 
 def candidates(pixels: Array) -> list[Candidate]:
@@ -72,7 +77,7 @@ def candidates(pixels: Array) -> list[Candidate]:
         fit = trim_flat(across, down, fit)
         log_ratio = support(across, down, fit)
         confidence = judge(pixels, fit, log_ratio)
-        if confidence <= 0.5 or (log_ratio < PAIRS and _held(tiles, fit) < WHOLE):
+        if confidence <= 0.5 or (log_ratio < MUCH and _held(tiles, fit) < WHOLE):
             continue
         if not _of_blocks(across, down, fit, log_ratio):
             m = Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)
@@ -84,12 +89,12 @@ def candidates(pixels: Array) -> list[Candidate]:
 
 
 def _of_cells(proposal: GridBox, others: Sequence[GridBox]) -> bool:
-    """Whether a seed's tiles are cells of one of the others that lie beside equal ones, or are cut by its border."""
+    """Whether a proposal's tiles are cells of one of the others: equal ones side by side, or cut by its border."""
     return any(all(_along(proposal, other, axis) for axis in (0, 1)) for other in others)
 
 
 def _along(proposal: GridBox, other: GridBox, axis: int) -> bool:
-    """Whether a seed's tiles, along one axis, are several of an area's cells each, or all that is left of one."""
+    """Whether a proposal's tiles, along one axis, are several of an area's cells each, or all that is left of one."""
     start, first = proposal.box[axis], other.box[axis]
     stop, last = start + proposal.box[axis + 2], first + other.box[axis + 2]
     if start < first or stop > last:
@@ -173,7 +178,7 @@ def _run(line: NDArray[np.bool_], start: NDArray[np.int64], stride: int, longest
     return length
 
 
-def proposals(tiles: NDArray[np.int64], limit: int = 300) -> list[GridBox]:
+def proposals(tiles: NDArray[np.int64], limit: int = LIMIT) -> list[GridBox]:
     """Return clusters of neighbouring tiles of equal size that continue each other on one grid, largest first."""
     if not len(tiles):
         return []
@@ -220,15 +225,15 @@ def _held(tiles: NDArray[np.int64], area: GridBox) -> int:
 
 
 def grow(across: Steps, down: Steps, proposal: GridBox) -> GridBox | None:
-    """Return the rectangle that the seed's grid explains best, or None.
+    """Return the rectangle that a proposal's grid explains best, or None.
 
-    Starting with the seed's rows, the best interval of columns, then of rows, and so on until nothing changes
+    Starting with the proposal's rows, the best interval of columns, then of rows, and so on until nothing changes
     (coordinate ascent), in a window whose sides give way while the rectangle touches them.
 
     Parameters
     ----------
     across, down : as `steps` returns
-    seed : where to start, and the grid
+    proposal : where to start, and the grid
     """
     height, width = across.shape
     x, y, w, h = proposal.box
@@ -411,7 +416,7 @@ def _of_blocks(across: Steps, down: Steps, area: GridBox, log_ratio: float) -> b
 
     Blocks that a coarse file left flat, or with one coefficient, look like cells wherever the file was moved to.
     """
-    if log_ratio >= BLOCKS[-1]:
+    if log_ratio >= NO_BLOCKS:
         return False
     (x, y, w, h), cell, (left, top) = area.box, area.cell, area.origin
     marked = [
@@ -419,7 +424,7 @@ def _of_blocks(across: Steps, down: Steps, area: GridBox, log_ratio: float) -> b
         _blockiness(down.T, (y, x, h, w), top) > 1.2,
     ]
     whole = any(mark and size % 8 == 0 for mark, size in zip(marked, cell, strict=True))
-    return whole or all(marked) or (any(marked) and log_ratio < BLOCKS[0])
+    return whole or all(marked) or (any(marked) and log_ratio < FEW_BLOCKS)
 
 
 def _blockiness(g: Steps, box: tuple[int, int, int, int], line: int, reach: int = 64) -> float:

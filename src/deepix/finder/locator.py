@@ -21,9 +21,9 @@ Floats = NDArray[np.float32]
 STRIDE = 4
 """Pixels of the picture to one of the maps, along each axis."""
 COARSEST = 32
-"""The network's scales: tiles begin at multiples of it, and their sides are."""
+"""Pixels of the picture to one place of the network's coarsest scale: sides of what it sees are multiples of it."""
 TILE = 2048
-"""About the side of the network's tiles, in pixels: bounds memory."""
+"""About the side of the parts, in pixels, that large pictures go through the network in: bounds memory."""
 OVERLAP = 256
 """By how much a tile sees more than it says, in pixels: what lies further changes probabilities by less than 1e-3."""
 COARSE = 64

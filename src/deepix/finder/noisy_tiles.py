@@ -1,9 +1,9 @@
 """Mosaics in lossy pictures: tiles of nearly one colour.
 
-1. *Proposal.* `crosses.ranked`: corners of four tiles.
+1. *Proposal.* `tile_corners.ranked`: corners of four tiles.
 2. *Area and grid, together.* `follow` finds the span of columns and their grid that explain the picture best, given the
-   rows; then the rows, given the columns; and so on (coordinate ascent on `evidence`, each step an exact maximum).
-3. *Judgement.* An area must have more evidence than `chance` finds somewhere in a picture of this size. `odds`: a
+   rows; then the rows, given the columns; and so on (coordinate ascent on `likelihood`, each step an exact maximum).
+3. *Judgement.* An area must have more evidence than `chance` finds somewhere in a picture of this size. `log_odds`: a
    logistic regression of what is measured in the area (`benchmarks/judging.py` fits it).
 """
 
@@ -19,39 +19,45 @@ from scipy import special
 
 from deepix.finder import tile_corners
 from deepix.finder.candidates import Candidate
+from deepix.finder.column_span import NEVER, best_span
 from deepix.finder.grid import LARGEST, SMALLEST
 from deepix.finder.grid_box import GridBox, shared
-from deepix.finder.likelihood import NEVER, LikelihoodMaps, best_span, starts
+from deepix.finder.likelihood import LikelihoodMaps, starts
 from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
 
 FOLLOWED = 20
-"""Proposals that are followed up in one picture, at most: in training photos the 18th was the last to lead anywhere."""
-RING = 8
-"""Pixels around an area that are looked at, too."""
+"""Proposals that are followed in one picture, at most: in training photos the 18th was the last to lead anywhere."""
 UNLIKELY = 4
-"""Of these, proposals where a network sees nothing: in training photos the third was the last to lead anywhere."""
-GROWING, GROWN = 8, 48
-"""How often a proposal's tiles fit into the largest cells that it may lead to, and pixels that these have at least."""
+"""Proposals, at most, where the locator's map shows nothing: in training photos the third was the last to lead
+anywhere."""
+GROWING = 8
+"""The largest cells that a proposal may lead to, in units of its own tiles."""
+GROWN = 48
+"""The least such limit, in pixels."""
 AGAIN = 2
 """How often corners that do not lie on its grid are followed in an area that was found."""
 SIZES = 2
 """How many sizes of tiles are followed at the same corner."""
+RING = 8
+"""Pixels around an area that are measured, too."""
 LEAST = 5.0
 """The evidence, in nats, below which an area is nothing; of an area that is judged, beyond what `chance` reaches."""
 BELIEVED = 1.0
-"""The log-odds above which an area is believed: a false alarm is worse than a mosaic that is not found."""
-TIE, TIED = 20.0, 0.01
-"""How much less evidence, in nats and as a share, is nearly as much."""
+"""The log-odds above which an area is a candidate, more than even: a false alarm is worse than a missed mosaic."""
+TIE = 20.0
+"""How much less evidence, in nats, is nearly as much."""
+TIED = 0.01
+"""How much less evidence, as a share, is nearly as much."""
 BETTER = 1.0
-"""How much better odds are better: those of grids with the same lines are alike."""
+"""How much better log-odds are better: those of grids that share most lines are alike."""
 HOPELESS = -5.0
 """The log-odds below which it does not help that cells are square."""
 FEW = 4
 """Lines of an area that are tried as those of another grid."""
-ROUNDS = 10
-"""Turns between columns and rows, at most."""
+ITERATIONS = 10
+"""Steps of the ascent, in columns and rows by turns, at most."""
 # fmt: off
 WEIGHTS = np.array([
     -9.8937, -0.0996, 0.8246, 1.6994, 1.4508, 0.5493, 1.1403, -1.2605, -1.1544, 0.3625, 0.0136, -0.1975, 1.6708,
@@ -68,9 +74,9 @@ WEIGHTS = np.array([
 
 
 def follow(likelihood: LikelihoodMaps, proposal: GridBox, most: int = LARGEST) -> tuple[float, GridBox] | None:
-    """Return the area and grid that a seed leads to, with the evidence for it; None where it leads to nothing.
+    """Return the area and grid that a proposal leads to, with the evidence for it; None where it leads to nothing.
 
-    Its cells are at most `most` pixels wide and high. The seed is one whose area is known but for some pixels.
+    Its cells are at most `most` pixels wide and high. Of the proposal, the area is known but for some pixels.
     """
     areas = path(likelihood, proposal, set(), most, begin=2)
     value = likelihood.log_ratio(areas[-1]) if areas else 0.0
@@ -84,7 +90,7 @@ def path(
     most: int = LARGEST,
     begin: int = 0,
 ) -> list[GridBox]:
-    """Return the areas with grids that a seed leads to, step by step; none where it leads to nothing.
+    """Return the areas with grids that a proposal leads to, step by step; none where it leads to nothing.
 
     The first turns look at whole cells of the other direction only, which are the same whether the area's ends are
     right already or not: the first four, less `begin`. The path ends where another one, which has left its steps in
@@ -92,7 +98,7 @@ def path(
     """
     turned = likelihood.turned
     result: list[GridBox] = []
-    for turn in range(begin, ROUNDS):
+    for turn in range(begin, ITERATIONS):
         whole = turn < 4
         if (turn % 2 == 0, whole, proposal) in seen:
             break
@@ -186,7 +192,7 @@ def measurements(likelihood: LikelihoodMaps, area: GridBox, value: float) -> NDA
     )
 
 
-def odds(likelihood: LikelihoodMaps, area: GridBox, value: float) -> float:
+def log_odds(likelihood: LikelihoodMaps, area: GridBox, value: float) -> float:
     """Return the log-odds that this is a mosaic, with this area and grid."""
     return float(WEIGHTS @ products(measurements(likelihood, area, value)))
 
@@ -260,7 +266,7 @@ def _plainer(likelihood: LikelihoodMaps, value: float, area: GridBox) -> tuple[f
     Few lines can lie on many grids. Such a one takes the area's place if it has nearly as much evidence and better
     odds. One of the area's lines is one of its own.
     """
-    found = value, odds(likelihood, area, value), area
+    found = value, log_odds(likelihood, area, value), area
     better: list[tuple[float, float, GridBox]] = []
     if found[1] < HOPELESS:
         return found
@@ -276,7 +282,7 @@ def _plainer(likelihood: LikelihoodMaps, value: float, area: GridBox) -> tuple[f
             other = GridBox(area.box, cell, origin)
             theirs = likelihood.log_ratio(other)
             if theirs >= value - max(TIE, TIED * value):
-                better.append((theirs, odds(likelihood, other, theirs), other))
+                better.append((theirs, log_odds(likelihood, other, theirs), other))
     best = max(better, key=lambda b: b[1], default=found)
     return best if best[1] > found[1] + BETTER else found
 
@@ -295,10 +301,10 @@ def candidates(
     """
     result: list[Candidate] = []
     taken: list[GridBox] = []
-    for value, odds, area in sorted(followed(likelihood, unlikely, known), key=lambda c: -c[0]):
-        if odds > BELIEVED and not any(shared(area.box, other.box) for other in taken):
+    for value, log_odds, area in sorted(followed(likelihood, unlikely, known), key=lambda c: -c[0]):
+        if log_odds > BELIEVED and not any(shared(area.box, other.box) for other in taken):
             taken.append(area)
             grid = Grid(*area.origin, *area.cell)
-            m = Mosaic(*area.box, grid, confidence=float(special.expit(odds)))
+            m = Mosaic(*area.box, grid, confidence=float(special.expit(log_odds)))
             result.append(Candidate.of_noisy_tiles(value, m))
     return result

@@ -23,7 +23,7 @@ from deepix.finder import areas, confidence, noisy_tiles
 from deepix.finder.areas import Area
 from deepix.finder.fast_filters import dilated
 from deepix.finder.grid_box import GridBox
-from deepix.finder.grid_lines import Fit, fit
+from deepix.finder.grid_lines import GridFit, fit
 from deepix.finder.jpeg_noise import SIDE, saved_quality
 from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.map_regions import Region, covers, cut, enlarged, regions
@@ -114,11 +114,11 @@ def located(
         return []
     saved = saved_quality(luminance) if quality is None else quality
 
-    def lines_of(region: Region) -> Fit:
+    def lines_of(region: Region) -> GridFit:
         h, w = region.inside.shape
         return fit(luminance[region.y : region.y + h, region.x : region.x + w], region.inside, region.cell)
 
-    def mosaics_of(region: Region, lines: Fit, others: float, cuts: int) -> list[Located]:
+    def mosaics_of(region: Region, lines: GridFit, others: float, cuts: int) -> list[Located]:
         if lines.confidence < FAINT or confidence.promise(region, lines) < UNPROMISING:
             return []
         one = _mosaic(luminance, maps.pixelated, stride, saved, region, lines, others)
@@ -133,7 +133,7 @@ def located(
 
     with threads.pool(len(found)) as pool:
         fits = list(pool.map(lines_of, found))
-        pooled = np.clip([f.odds for f in fits], -POOLED, POOLED)
+        pooled = np.clip([f.log_odds for f in fits], -POOLED, POOLED)
         # what may be no mosaic at all has less to say
         promises = np.array([confidence.promise(*one) for one in zip(found, fits, strict=True)])
         pooled *= special.expit(promises)
@@ -159,7 +159,7 @@ def _mosaic(
     stride: int,
     quality: int,
     region: Region,
-    lines: Fit,
+    lines: GridFit,
     others: float,
 ) -> Located:
     """Return the mosaic of a region; `others` are the log-odds of whole pixels that the other regions give."""
@@ -179,13 +179,13 @@ def _mosaic(
     # what is another region's is not this one's
     window = Window(LikelihoodMaps.of(here, quality), np.where(inside, p, np.minimum(p, 0.5)), inside)
     lines = lines.moved(region.x - left, region.y - top)
-    odds = lines.odds + others
-    if abs(odds) > CLEAR:
-        best = _placed(window, lines, odds > 0)
+    log_odds = lines.log_odds + others
+    if abs(log_odds) > CLEAR:
+        best = _placed(window, lines, log_odds > 0)
     else:
         whole, other = _placed(window, lines, True), _placed(window, lines, False)
         ratio = np.log(max(whole.own, LITTLE) / max(other.own, LITTLE))
-        best = whole if other.lines.odds + others + RATIO * (ratio - USUAL) > 0 else other
+        best = whole if other.lines.log_odds + others + RATIO * (ratio - USUAL) > 0 else other
     x, y, w, h = best.area.box
     mask = None if best.area.mask is None else np.ascontiguousarray(best.area.mask)
     m = Mosaic(x, y, w, h, best.grid, mask).moved(int(left), int(top))
@@ -211,12 +211,12 @@ class Placed(NamedTuple):
 
     area: Area
     grid: Grid
-    lines: Fit
+    lines: GridFit
     own: float
     resembles: bool
 
 
-def _placed(window: Window, lines: Fit, whole: bool) -> Placed:
+def _placed(window: Window, lines: GridFit, whole: bool) -> Placed:
     """Return the area and the grid of a window's region, in whole pixels or not."""
     inside = window.inside
     grid = lines.grid(whole)
@@ -236,7 +236,7 @@ def _placed(window: Window, lines: Fit, whole: bool) -> Placed:
             lines = fit(window.likelihood.luminance, covered, (grid.width, grid.height))
             x, y, w, h = area.box
             if area.mask is None:
-                lines = Fit(lines.across.with_ends(x, x + w), lines.down.with_ends(y, y + h))
+                lines = GridFit(lines.across.with_ends(x, x + w), lines.down.with_ends(y, y + h))
             grid = lines.grid(whole)
             area = _shaped(likelihood, grid, area.box, covered) or area
     resembles = area is not None and _resembles(area, inside)

@@ -19,14 +19,14 @@ from deepix.finder.stripes import in_stripes
 Array = NDArray[Any]
 
 SIDES = (3, 5, 9, 16)
-"""The widths and heights of the tiles that are tried, where neither is more than twice the other. Seven sides, of which
-each is a third more than the last, led to 1 more of 289 mosaics in training photos, in three times the time."""
+"""Widths and heights of the tiles that are tried, in pixels, where neither is more than twice the other. Seven sides,
+each a third more than the last, led to 1 more of 289 mosaics in training photos, in three times the time."""
 APART = 24
-"""At most one corner of each size is taken from a square of this many pixels."""
+"""Pixels along a square from which at most one corner of each size is taken."""
 LEAST = 15.0
 """Evidence, in nats, below which a corner is not looked at."""
 WORTH = -0.5
-"""The log-odds of a corner below which it is not followed up."""
+"""The log-odds of a corner below which it is not followed."""
 WEIGHTS = np.array(
     [-5.951, -0.022, -4.975, 6.798, 7.461, 0.686, 1.825, 0.906, 1.433, 0.687, -0.602, -1.310, -1.338, -0.279, -0.279]
 )
@@ -115,10 +115,10 @@ def ranked(likelihood: LikelihoodMaps) -> list[tuple[float, GridBox]]:
         return places, WEIGHTS[0] + measured @ WEIGHTS[1:]
 
     stripes = in_stripes(of_stripe, height)
-    places, odds = (np.concatenate([s[i] for s in stripes]) for i in (0, 1))
-    order = np.argsort(-odds, kind="stable")
+    places, log_odds = (np.concatenate([s[i] for s in stripes]) for i in (0, 1))
+    order = np.argsort(-log_odds, kind="stable")
     return [
-        (float(odds[i]), GridBox((x - w, y - h, 2 * w, 2 * h), (w, h), (x, y)))
-        for i in order[odds[order] > WORTH]
+        (float(log_odds[i]), GridBox((x - w, y - h, 2 * w, 2 * h), (w, h), (x, y)))
+        for i in order[log_odds[order] > WORTH]
         for x, y, w, h in (tuple(int(v) for v in places[i]),)
     ]
