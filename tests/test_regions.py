@@ -9,7 +9,7 @@ import skimage.data
 from PIL import Image
 from scipy import ndimage
 
-from deepix.finder import areas, fast_filters, geometry, jpeg_noise, map_regions, region_mosaics
+from deepix.finder import areas, geometry, jpeg_noise, map_regions, region_mosaics
 from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.luminance import luminance
 from deepix.mosaic import Grid, Mosaic, check, pixelate, unknown
@@ -229,9 +229,3 @@ def test_overlaps_are_given_to_the_better_one():
     check([a, trimmed], (100, 100))
     assert geometry.without(b, [a], 0.05) is None
     assert geometry.without(b, [], 0.0) is b
-
-
-def test_masks_grow_and_lose_their_holes():
-    mask = ndimage.gaussian_filter(np.random.default_rng(0).random((60, 90)), 3) > 0.5
-    np.testing.assert_array_equal(fast_filters.dilated(mask, 4), ndimage.binary_dilation(mask, np.ones((3, 3)), 4))
-    np.testing.assert_array_equal(fast_filters.filled(mask), ndimage.binary_fill_holes(mask))
