@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from finding import Photos, brick_wall, overlap
+from finding import Photos, add_data, brick_wall, overlap
 from locating import Array, drawn, near
 from numpy.typing import NDArray
 from PIL import Image
@@ -31,7 +31,7 @@ from deepix.training.negatives import NEGATIVES, negative
 
 def located(pixels: Array) -> list[region_mosaics.Located]:
     plane = luminance(pixels)
-    return region_mosaics.located(plane, locator.maps(plane, 1), locator.STRIDE, threads=1)
+    return region_mosaics.located(plane, locator.maps(plane), locator.STRIDE)
 
 
 class Rows(NamedTuple):
@@ -107,9 +107,10 @@ def judged(name: str, rows: Rows, p: NDArray[np.float64]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=160, help="pictures of each class")
+    add_data(parser)
     parser.add_argument("--seed", type=int, default=12)
     args = parser.parse_args()
-    rows = collected(Photos("train", args.seed), args.cases, args.seed)
+    rows = collected(Photos("train", args.seed, args.data), args.cases, args.seed)
     print(f"{len(rows.right)} located, {rows.right.sum()} right")
     print(f"WEIGHTS = np.array({[round(w, 3) for w in fitted(rows).tolist()]})")
     judged("WEIGHTS of now", rows, 1 / (1 + np.exp(-rows.measured @ confidence.WEIGHTS)))

@@ -1,6 +1,6 @@
 """Fit how the finder judges lossy pictures: `WEIGHTS` of `deepix.finder.tile_corners` and `deepix.finder.noisy_tiles`.
 
-    python benchmarks/judging.py [--cases 240] [--clean 24]
+    python benchmarks/judging.py [--cases 240] [--clean 24] [--data DIR]
 
 Pictures as `benchmarks/finding.py` makes them, from training photos. A corner is true if it lies on lines of a mosaic
 in both directions and its tiles lie in it, false if its tiles touch no mosaic, and not used otherwise. An area is true
@@ -102,9 +102,10 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=240)
     parser.add_argument("--clean", type=int, default=24, help="clean pictures of each kind")
     parser.add_argument("--caution", type=float, default=10.0)
+    finding.add_data(parser)
     parser.add_argument("--seed", type=int, default=11)
     options = parser.parse_args()
-    photos = finding.Photos("train", options.seed)
+    photos = finding.Photos("train", options.seed, options.data)
     corners, areas = Examples(), Examples()
     cases = [
         *finding.mosaic_cases(photos, options.cases, options.seed, []),
