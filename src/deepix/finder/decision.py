@@ -75,9 +75,8 @@ def decide_without_map(candidates: Sequence[Candidate]) -> list[Mosaic]:
 def prevailing(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates that hold their place against others of another kind there; they may overlap a little."""
     shapes = {c.region: c for c in candidates if c.region is not None}
-    tiles = [c for c in candidates if c.intact and c.region is None]
-    standing = [c for c in suppressed(tiles) if is_credible(c)]
-    intact, areas = list(standing), []
+    intact, areas = standing_tiles(candidates), []
+    standing = list(intact)
     for area in (c for c in candidates if c.outlined and is_credible(c)):
         inner = [c for c in intact if lies_in(c.mosaic, area.mosaic)]
         if not inner:
@@ -98,6 +97,12 @@ def prevailing(candidates: Sequence[Candidate]) -> list[Candidate]:
     return standing + [
         c for c in noisy if not resized and c not in standing and not _beside(c, unbroken) and is_credible(c)
     ]
+
+
+def standing_tiles(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the rectangles of intact tiles that are credible, and the best where they overlap with one another."""
+    tiles = [c for c in candidates if c.intact and c.region is None]
+    return [c for c in suppressed(tiles) if is_credible(c)]
 
 
 def is_credible(c: Candidate) -> bool:

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from deepix import threads as threading
 from deepix.finder import decision, intact_shapes, intact_tiles, noisy_tiles, region_mosaics
 from deepix.finder.candidates import Candidate
 from deepix.finder.fast_filters import dilated
@@ -26,6 +25,7 @@ from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.luminance import luminance
 from deepix.finder.thresholds import CERTAIN_INTACT, MAP_NOTHING, MAP_PIXELATED, SURE
 from deepix.mosaic import Mosaic
+from deepix.threads import limit, pool
 from deepix.windows import Box, around, grown
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def find(
         raise ValueError(f"a picture must be uint8 or uint16 (H, W) or (H, W, C), not {pixels.dtype} {pixels.shape}")
     if min(pixels.shape[:2]) < 6 or (pixels.ndim == 3 and not pixels.shape[2]):
         return []
-    with threading.limit(threads):
+    with limit(threads):
         intact = [] if lossy else intact_tiles.candidates(pixels)
         if fast:
             return _without_locator(pixels, intact, lossy)
@@ -103,15 +103,15 @@ def find(
 def _with_locator(
     pixels: Array, intact: Sequence[Candidate], lossy: bool | None, models: Models | None
 ) -> list[Mosaic]:
-    """Return the mosaics that the locator sees, and what is sure without it: see `find`."""
+    """Return the mosaics of all kinds: see `find`."""
     certain = [c for c in intact if c.log_ratio >= CERTAIN_INTACT]
     if lossy is False and pixels.shape[0] * pixels.shape[1] > LARGE and certain:
         # where tiles are intact, all are: the locator need only see which shape their areas have
         box = _around([c.mosaic for c in intact], pixels.shape)
         left, top = box[1].start, box[0].start
         there = [c.moved(-left, -top) for c in intact]
-        return [m.moved(left, top) for m in _decided(pixels[box], there, lossy, models)]
-    return _decided(pixels, intact, lossy, models)
+        return [m.moved(left, top) for m in _compared(pixels[box], there, lossy, models)]
+    return _compared(pixels, intact, lossy, models)
 
 
 def _around(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> Box:
@@ -145,13 +145,13 @@ def _continues(found: Sequence[Mosaic], pixels: Array) -> bool:
     return theirs > CONTINUED * ours
 
 
-def _decided(pixels: Array, intact: Sequence[Candidate], lossy: bool | None, models: Models | None) -> list[Mosaic]:
-    """Return the mosaics of a picture, given the candidates of intact tiles."""
+def _compared(pixels: Array, intact: Sequence[Candidate], lossy: bool | None, models: Models | None) -> list[Mosaic]:
+    """Return the mosaics of a picture, given the candidates of intact tiles: all others, and the decision."""
     from deepix.finder import locator
 
     plane, stride = luminance(pixels), locator.STRIDE
-    with threading.pool(1) as pool:  # the network leaves a core idle at times
-        saved = None if lossy is False else pool.submit(saved_quality, plane)
+    with pool(1) as worker:  # the network leaves a core idle at times
+        saved = None if lossy is False else worker.submit(saved_quality, plane)
         maps = locator.maps(plane, models)
         quality = saved.result() if saved else None
     # in lossless files of these nothing can be made out better
@@ -159,10 +159,9 @@ def _decided(pixels: Array, intact: Sequence[Candidate], lossy: bool | None, mod
     located = region_mosaics.located(plane, maps, stride, quality, known)
     regions = [Candidate.of_noisy_tiles(one.log_ratio, one.mosaic, outlined=True) for one in located]
     candidates = _on_map([*intact, *regions], maps.pixelated, stride)
-    tiles = decision.suppressed([c for c in candidates if c.intact])
-    tiles = [c for c in tiles if decision.is_credible(c)]
     outlined = [c for c in candidates if c.outlined and decision.is_credible(c)]
-    candidates += _on_map(intact_shapes.grown(pixels, outlined, tiles), maps.pixelated, stride)
+    shapes = intact_shapes.grown(pixels, outlined, decision.standing_tiles(candidates))
+    candidates += _on_map(shapes, maps.pixelated, stride)
     if quality is not None and quality >= FINEST_COARSE:
         explained = decision.prevailing(candidates)
         candidates += _on_map(_nearly_intact(plane, quality, maps.pixelated, stride, explained), maps.pixelated, stride)
