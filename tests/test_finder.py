@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from deepix.finder import find, fit_grid, intact_tiles, likelihood, noisy_tiles, search, stripes
+from deepix.finder import areas, find, fit_grid, intact_tiles, likelihood, noisy_tiles, search, stripes
 from deepix.finder.column_span import best_span
 from deepix.finder.grid import comb, steps
 from deepix.finder.grid_box import GridBox
@@ -284,6 +284,38 @@ def test_cells_that_a_border_cuts_cost_evidence():
         cut = maps.log_ratio(GridBox((10, 10, 12, 12), cell, origin))
         assert whole - cut == pytest.approx(likelihood.CUT * cost)
         assert cut < whole
+    for x, y in ((0, 10), (28, 10), (10, 0), (10, 28)):  # where the picture ends
+        assert maps.log_ratio(GridBox((x, y, 12, 12), (12, 12), (x, y))) - whole == pytest.approx(likelihood.EDGE)
+    assert likelihood.EDGE > 0
+
+
+def promising(start, stop, faint):
+    """Return maps in which columns start … stop speak for a mosaic, those up to `faint` hardly, all others against."""
+    zero = np.zeros((20, 60), np.float32)
+    gain = zero - 1
+    gain[:, start:stop], gain[:, stop:faint] = 1, 0.02
+    return LikelihoodMaps(zero, zero + 1, zero + 1e-9, gain, zero)
+
+
+def test_a_span_takes_no_cut_cell_that_is_not_worth_its_cost():
+    maps = promising(10, 34, 36)  # the two faint columns are worth 0.4 nats
+    value, span, size, line = best_span(maps, (0, 60), (5, 15), starts(5, 15, 10, 5), 4)  # of 25, 26 columns no cells
+    assert (span, 24 % size, (line - 10) % size) == ((10, 34), 0, 0)
+    assert value == pytest.approx(240, abs=1e-3)
+    for cell in (6.0, 8.0):
+        value, start, stop = areas.span(maps, (5, 15), (cell, 10.0), (10.0, 5.0))
+        assert (start, stop) == (10, 34)
+        assert value == pytest.approx(240, abs=1e-3)
+    value, start, stop = areas.span(promising(8, 36, 36), (5, 15), (6.0, 10.0), (10.0, 5.0))
+    assert (start, stop) == (8, 36)  # these are worth it
+    assert value == pytest.approx(280 - 2 * likelihood.CUT * np.log(6), abs=1e-3)
+
+
+def test_a_span_gains_where_the_picture_ends():
+    maps = promising(0, 60, 60)
+    value, span, size, line = best_span(maps, (0, 60), (5, 15), starts(5, 15, 10, 5))
+    assert (span, 60 % size, line % size) == ((0, 60), 0, 0)
+    assert value == pytest.approx(600 + 2 * likelihood.EDGE, abs=1e-3)
 
 
 def test_the_best_span_of_a_mosaics_rows_is_its_own():

@@ -6,8 +6,8 @@
    neighbouring pixels, each pair of pixels tells for or against the mosaic by a log-likelihood ratio: off
    the grid's lines there are no steps, on them larger ones than around (`CONTRAST` times), and in a photo as large ones
    as around, everywhere.
-3. *Judgement.* `judge` looks at the cells themselves and says how sure one can be that these are the cells of a
-   pixelated photo, not the windows of a screenshot.
+3. *Judgement.* `intact_judgement` looks at the cells themselves and says how sure one can be that these are the cells
+   of a pixelated photo, not the windows of a screenshot.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from deepix.finder.candidates import Candidate
 from deepix.finder.fast_filters import connected
 from deepix.finder.grid import FLOOR, LARGEST, ROOTS, SMALLEST, Steps, comb_ratio, steps
 from deepix.finder.grid_box import GridBox, inside_one
+from deepix.finder.intact_judgement import judge, of_blocks
 from deepix.finder.stripes import in_stripes
 from deepix.finder.thresholds import CERTAIN_INTACT
 from deepix.mosaic import Grid, Mosaic
@@ -40,10 +41,6 @@ WHOLE = 3
 chance."""
 MUCH = 2000.0
 """Evidence, in nats, from which on fewer than `WHOLE` isolated tiles are enough: cells may equal their neighbours."""
-NO_BLOCKS = 1000.0
-"""Evidence, in nats, from which on an area that lies as blocks of a JPEG file is believed."""
-FEW_BLOCKS = 220.0
-"""Evidence, in nats, below which an area is not believed that lies as such blocks in one direction only."""
 FAILED = 60
 """Proposals in a row that lead to nothing, after which no more are tried; they are sorted by size. In training photos
 at most 8 lay before one that did lead to a mosaic; large ones have hundreds of pairs of equal tiles by chance."""
@@ -79,7 +76,7 @@ def candidates(pixels: Array) -> list[Candidate]:
         confidence = judge(pixels, fit, log_ratio)
         if confidence <= 0.5 or (log_ratio < MUCH and _held(tiles, fit) < WHOLE):
             continue
-        if not _of_blocks(across, down, fit, log_ratio):
+        if not of_blocks(across, down, fit, log_ratio):
             m = Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)
             result.append(Candidate.of_intact_tiles(log_ratio, m))
             failed = 0
@@ -382,73 +379,3 @@ def support(across: Steps, down: Steps, area: GridBox) -> float:
         for p, size, o, b in zip(profiles(across, down, area.box), area.cell, area.origin, area.box[:2], strict=True)
     ]
     return sum(ratios) if min(ratios) >= 5 else 0.0
-
-
-def judge(pixels: Array, area: GridBox, log_ratio: float) -> float:
-    """Return how sure one can be that this is a pixelated part of a photo: 0 … 1, to be believed above 0.5.
-
-    A photo's cells differ from most of their neighbours, and not as the sum of a row's and a column's value (as in
-    gradients and drawn frames): the mixed difference of the four cells around a corner is not 0. More is needed where
-    tiles lie as a JPEG file's own blocks do (coarse files of clean photos show such tiles) or where there are few of
-    them. `evidence` is the area's `support`.
-    """
-    cells = _differences(pixels, area)
-    if cells is None:
-        return 0.0
-    rows, columns, saddle = cells
-    contrast = min(float(np.median(rows)), float(np.median(columns)))
-    strongest = max(float(rows.max()), float(columns.max()))
-    crossed = min(float((d > 0.6).mean()) for d in (rows, columns, saddle))
-    if crossed < (0.6 if log_ratio < 200 else 0.3):
-        return 0.0
-    aligned = all(v % 8 == 0 for v in (*area.cell, *area.origin))
-    if aligned or log_ratio < CERTAIN_INTACT or crossed < 0.6:
-        usual = min(float(np.quantile(rows, 0.8)), float(np.quantile(columns, 0.8))) if log_ratio >= 200 else contrast
-        if strongest < 7 or (contrast < 5 if aligned else usual < 1.5):
-            return 0.0
-    elif strongest < 3 or contrast < 1:
-        return 0.0
-    return 1 - 0.5 * float(np.exp(-log_ratio / 200))
-
-
-def _of_blocks(across: Steps, down: Steps, area: GridBox, log_ratio: float) -> bool:
-    """Whether a small area lies as the blocks of a JPEG file that the picture once was, as those around show.
-
-    Blocks that a coarse file left flat, or with one coefficient, look like cells wherever the file was moved to.
-    """
-    if log_ratio >= NO_BLOCKS:
-        return False
-    (x, y, w, h), cell, (left, top) = area.box, area.cell, area.origin
-    marked = [
-        _blockiness(across, (x, y, w, h), left) > 1.2,
-        _blockiness(down.T, (y, x, h, w), top) > 1.2,
-    ]
-    whole = any(mark and size % 8 == 0 for mark, size in zip(marked, cell, strict=True))
-    return whole or all(marked) or (any(marked) and log_ratio < FEW_BLOCKS)
-
-
-def _blockiness(g: Steps, box: tuple[int, int, int, int], line: int, reach: int = 64) -> float:
-    """Return how much larger steps (their roots) are around a box at every eighth column, `line` one of them."""
-    x, y, w, h = box
-    left, top = max(x - reach, 0), max(y - reach, 0)
-    roots = ROOTS[g[top : y + h + reach, left : x + w + reach]].astype(np.float32)
-    outside = np.ones(roots.shape, bool)
-    outside[max(y - top - 1, 0) : y - top + h + 1, max(x - left - 1, 0) : x - left + w + 1] = False
-    lines = (np.arange(left, left + roots.shape[1]) - line) % 8 == 0
-    on, off = roots[:, lines][outside[:, lines]], roots[:, ~lines][outside[:, ~lines]]
-    return float(on.mean() / max(off.mean(), 1e-3)) if on.size and off.size else 1.0
-
-
-def _differences(pixels: Array, area: GridBox) -> tuple[Array, Array, Array] | None:
-    """Return how much cells differ from the one below, the one to the right, and the mixed difference of four.
-
-    In levels of 8 bits, of the channel that differs most. None for less than 2 x 2 cells.
-    """
-    m = area.mosaic
-    if m.width < 1.5 * m.grid.width or m.height < 1.5 * m.grid.height or min(m.cells.counts.shape) < 2:
-        return None
-    values = m.cells.mean(pixels[m.box]) / (257 if pixels.dtype == np.uint16 else 1)
-    values = values.reshape(*values.shape[:2], -1)
-    rows, columns = (np.abs(np.diff(values, axis=axis)).max(axis=2) for axis in (0, 1))
-    saddle = np.abs(np.diff(np.diff(values, axis=0), axis=1)).max(axis=2)
-    return rows, columns, saddle
