@@ -188,3 +188,37 @@ def test_intact_tiles_grow_to_a_circle():
     assert shape.mosaic.grid == tiles.grid
     assert shape.beyond > 0.9
     assert decided(intact(tiles, 800), region, shape.on_map(SEEN, 4)) == [shape.mosaic]
+
+
+def test_evidence_is_weighed_with_the_confidence_in_it():
+    doubtful, certain = replace(AREA, confidence=0.6), replace(AREA.moved(30, 0), confidence=0.95)
+    assert decided(outlined(doubtful, 500), outlined(certain, 350)) == [certain]
+
+
+def test_a_shape_that_tiles_grow_to_has_at_least_their_evidence():
+    tiles, beside = mosaic(136, 104, 48, 48, 12), mosaic(164, 80, 60, 96, 10)
+    region, shape = grown(AREA, tiles, 1.0)
+    assert decided(intact(tiles, 300), region, shape, outlined(beside, 1400)) == [shape.mosaic]  # of the tiles: 1500
+    assert decided(intact(tiles, 10), region, shape, outlined(beside, 900)) == [shape.mosaic]  # of the area: 950
+    assert decided(intact(tiles, 10), region, shape, outlined(beside, 1400)) == [beside]
+
+
+def test_what_takes_an_areas_place_may_have_others_beside_it():
+    parts = [mosaic(100, 80, 48, 96, 12), mosaic(148, 80, 72, 96, 12)]
+    beside = mosaic(222, 80, 48, 96, 12)
+    assert decided(outlined(AREA, 500), *(noisy(m, 400) for m in parts), noisy(beside, 300)) == [*parts, beside]
+
+
+def test_little_that_is_flat_in_an_outlined_area_is_no_shape():
+    photo = skimage.data.gravel().copy()
+    region = outlined(AREA, 500)
+    tiles = mosaic(100, 80, 36, 36, 12)
+    photo = pixelate(photo, [tiles])
+    assert intact_shapes.grown(photo, [region], [intact(tiles, 300)]) == []
+
+
+def test_an_area_of_which_one_is_not_sure_says_nothing_of_resizing():
+    doubtful = mosaic(100, 80, 120, 96, 12.5, confidence=0.45)
+    small, piece = mosaic(100, 80, 96, 96, 12), mosaic(300, 300, 60, 60, 10)
+    assert decided(outlined(doubtful, 500), noisy(small, 400)) == [small]  # less than twice the evidence
+    assert decided(outlined(doubtful, 500), noisy(piece, 200)) == [doubtful, piece]
