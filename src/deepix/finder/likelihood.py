@@ -1,6 +1,7 @@
 """How much better a mosaic explains a lossy picture than "a photo" does: one likelihood for area and grid together.
 
-With p the luminance, σ² the noise that the file left (`noise`) and C the cells, the evidence is, in nats,
+The evidence is a log-likelihood ratio, in nats, of "tiles with the noise that a file leaves" to "a photo". With p the
+luminance, σ² that noise (`jpeg_noise`), photo(p) what a photo's pixel costs (`photo_model`) and C the cells it is
 
     Σ_area [photo(p) − ½ log 2πσ²] − ½ min_c Σ (p − c_C)² / σ² − ½ Σ_C log(1 + τ² Σ_C 1/σ²)
 

@@ -35,7 +35,7 @@ Mask = NDArray[np.bool_]
 MARGIN = 16
 """Pixels around a region that are looked at, besides 1.5 cells."""
 FAINT = 0.03
-"""The least contrast of a region's grid lines (`Fit.confidence`); below it the region is no mosaic."""
+"""The least contrast of a region's grid lines (`GridFit.confidence`); below it the region is no mosaic."""
 UNPROMISING = -6.0
 """The log-odds of `confidence.promise` below which no area is looked for. In training photos 332 regions of mosaics had
 -4.4 or more, 60 of 81 others less than -6."""
@@ -105,7 +105,7 @@ def located(
     luminance : float32 (H, W), 0 … 255
     maps : `locator.Maps`
     stride : of the maps
-    quality : that the file was saved with; None: `noise.saved_quality`
+    quality : that the file was saved with; None: `jpeg_noise.saved_quality`
     known : mosaics of which one is sure; regions that one of them covers are left out
     """
     height, width = luminance.shape

@@ -30,7 +30,7 @@ WORTH = -0.5
 WEIGHTS = np.array(
     [-5.951, -0.022, -4.975, 6.798, 7.461, 0.686, 1.825, 0.906, 1.433, 0.687, -0.602, -1.310, -1.338, -0.279, -0.279]
 )
-"""Of 1 and the `measurements`: a logistic regression, printed by `benchmarks/judging.py`."""
+"""Of 1 and what is measured at a corner: a logistic regression, printed by `benchmarks/judging.py`."""
 
 
 def corners(likelihood: LikelihoodMaps) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
