@@ -1,4 +1,4 @@
-"""Fit the confidence of located mosaics: `deepix.finder.regions.WEIGHTS`, printed for pasting.
+"""Fit the confidence of located mosaics: `deepix.finder.confidence.WEIGHTS`, printed for pasting.
 
     python benchmarks/confidence.py                 # a quarter of an hour
 
@@ -17,21 +17,21 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from finding import Photos, brick_wall, overlap
+from finding import Photos, add_data, brick_wall, overlap
 from locating import Array, drawn, near
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepix.finder import locator, regions
-from deepix.finder.evidence import luminance
+from deepix.finder import confidence, locator, region_mosaics
+from deepix.finder.luminance import luminance
 from deepix.mosaic import Mosaic
 from deepix.training.examples import CLASSES
 from deepix.training.negatives import NEGATIVES, negative
 
 
-def located(pixels: Array) -> list[regions.Located]:
+def located(pixels: Array) -> list[region_mosaics.Located]:
     plane = luminance(pixels)
-    return regions.located(plane, locator.maps(plane, 1), locator.STRIDE, threads=1)
+    return region_mosaics.located(plane, locator.maps(plane), locator.STRIDE)
 
 
 class Rows(NamedTuple):
@@ -107,12 +107,13 @@ def judged(name: str, rows: Rows, p: NDArray[np.float64]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=160, help="pictures of each class")
+    add_data(parser)
     parser.add_argument("--seed", type=int, default=12)
     args = parser.parse_args()
-    rows = collected(Photos("train", args.seed), args.cases, args.seed)
+    rows = collected(Photos("train", args.seed, args.data), args.cases, args.seed)
     print(f"{len(rows.right)} located, {rows.right.sum()} right")
     print(f"WEIGHTS = np.array({[round(w, 3) for w in fitted(rows).tolist()]})")
-    judged("WEIGHTS of now", rows, 1 / (1 + np.exp(-rows.measured @ regions.WEIGHTS)))
+    judged("WEIGHTS of now", rows, 1 / (1 + np.exp(-rows.measured @ confidence.WEIGHTS)))
     crossed = np.empty(len(rows.right))
     for half in (rows.half, ~rows.half):
         crossed[half] = 1 / (1 + np.exp(-rows.measured[half] @ fitted(rows, ~half)))

@@ -2,6 +2,7 @@
 
     python benchmarks/finding.py                       # the whole table: validation pictures
     python benchmarks/finding.py --pictures train      # other pictures, to tune on
+    python benchmarks/finding.py --data DIR            # the photos' archives are there, not in ../shared/data
 
 Mosaics. Each case is a photo with 1 to 4 areas pixelated by `deepix.mosaic.pixelate`, written as PNG or JPEG
 (quality 90 to 95, chroma halved or not) and read back. Cells are 3 to 128 pixels wide and high (log-uniform; half of
@@ -48,17 +49,19 @@ ARCHIVES = {
     "val": ("bsds500-val.zip", "imagenet-sample-val-200.zip", "clothing-val-300.zip"),
     "train": ("bsds500-train.zip", "imagenet-sample-500.zip", "clothing-1500.zip"),
 }
-SKIMAGE = ("astronaut", "coffee", "chelsea", "rocket", "camera", "coins", "grass", "gravel", "moon")
 FORMATS = ("png", "jpeg 4:2:0", "jpeg 4:4:4")
 BANDS = ((3, 4), (5, 8), (9, 16), (17, 32), (33, 64), (65, 128))
 LEAST_CHANGE = {"png": 1.0, "jpeg 4:2:0": 3.0, "jpeg 4:4:4": 3.0}  # levels of luminance: see the module's text
 
 
 class Photos:
-    """Photos from archives beside the checkout, else those that ship with scikit-image."""
+    """Photos from archives in a folder: all of `ARCHIVES`, in an order that the seed gives."""
 
-    def __init__(self, which: str, seed: int):
-        paths = [DATA / name for name in ARCHIVES[which] if (DATA / name).is_file()]
+    def __init__(self, which: str, seed: int, data: Path = DATA):
+        paths = [data / name for name in ARCHIVES[which]]
+        missing = [str(path) for path in paths if not path.is_file()]
+        if missing:
+            raise SystemExit(f"{missing[0]}: no such file: name the folder of the photos' archives with --data")
         self._archives = [zipfile.ZipFile(path) for path in paths]
         entries = [
             (archive, name)
@@ -68,17 +71,17 @@ class Photos:
         ]
         order = np.random.default_rng(seed).permutation(len(entries))
         self._entries = [entries[i] for i in order]
-        self.source = ", ".join(path.name for path in paths) or "skimage.data"
+        self.source = ", ".join(path.name for path in paths)
 
     def __getitem__(self, index: int) -> Array:
         """Return photo number `index` (they repeat) as uint8 (H, W, 3)."""
-        if not self._entries:
-            import skimage.data
-
-            photo: Array = getattr(skimage.data, SKIMAGE[index % len(SKIMAGE)])()
-            return photo if photo.ndim == 3 else np.repeat(photo[..., None], 3, axis=2)
         archive, name = self._entries[index % len(self._entries)]
         return np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB"))
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Let the folder of the photos' archives be named."""
+    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help=f"folder with the archives ({DATA})")
 
 
 @dataclass
@@ -317,12 +320,13 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=360, help="pictures with mosaics")
     parser.add_argument("--clean", type=int, default=80, help="clean pictures: this many, times about 5")
     parser.add_argument("--pictures", choices=sorted(ARCHIVES), default="val", help="which photos")
+    add_data(parser)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fast", action="store_true", help="find without the network")
     parser.add_argument("--misses", action="store_true", help="also list every miss and false alarm")
     args = parser.parse_args()
 
-    photos = Photos(args.pictures, args.seed)
+    photos = Photos(args.pictures, args.seed, args.data)
     refused: list[int] = []
     right: dict[tuple[str, str], list[bool]] = defaultdict(list)
     reported = wrong = 0

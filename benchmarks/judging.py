@@ -1,6 +1,6 @@
-"""Fit how the finder judges lossy pictures: `deepix.finder.crosses.WEIGHTS` and `deepix.finder.lossy.WEIGHTS`.
+"""Fit how the finder judges lossy pictures: `WEIGHTS` of `deepix.finder.tile_corners` and `deepix.finder.noisy_tiles`.
 
-    python benchmarks/judging.py [--cases 240] [--clean 24]
+    python benchmarks/judging.py [--cases 240] [--clean 24] [--data DIR]
 
 Pictures as `benchmarks/finding.py` makes them, from training photos. A corner is true if it lies on lines of a mosaic
 in both directions and its tiles lie in it, false if its tiles touch no mosaic, and not used otherwise. An area is true
@@ -20,8 +20,9 @@ import finding
 import numpy as np
 from scipy import optimize, special
 
-from deepix.finder import crosses, lossy
-from deepix.finder.evidence import Evidence, luminance
+from deepix.finder import noisy_tiles, tile_corners
+from deepix.finder.likelihood import LikelihoodMaps
+from deepix.finder.luminance import luminance
 
 Array = finding.Array
 RIDGE = 1.0
@@ -70,8 +71,8 @@ class Examples:
         print(f"WEIGHTS = np.array([{', '.join(f'{w:.4f}' for w in fitted)}])")
 
 
-def add_corners(examples: Examples, evidence: Evidence, case: finding.Case, caution: float) -> None:
-    places, measured = crosses.corners(evidence)
+def add_corners(examples: Examples, likelihood: LikelihoodMaps, case: finding.Case, caution: float) -> None:
+    places, measured = tile_corners.corners(likelihood)
     rows = np.column_stack([np.ones(len(measured)), measured])
     x, y, w, h = places.T
     touching = np.zeros(len(rows), bool)
@@ -84,15 +85,15 @@ def add_corners(examples: Examples, evidence: Evidence, case: finding.Case, caut
     examples.add(rows[~touching], False, 20 * caution)
 
 
-def add_areas(examples: Examples, evidence: Evidence, case: finding.Case, caution: float) -> None:
-    for value, _, area in lossy.candidates(evidence):
+def add_areas(examples: Examples, likelihood: LikelihoodMaps, case: finding.Case, caution: float) -> None:
+    for value, _, area in noisy_tiles.followed(likelihood):
         m = area.mosaic
         overlaps = [finding.overlap(m, t) for t in case.truth]
         best = max(overlaps, default=0.0)
         ours = [v for v, t in zip(overlaps, case.truth, strict=True) if finding.same_grid(m.grid, t.grid)]
         right = max(ours, default=0.0) > 0.9
         if right or (best < PARTLY and not any(ours)):
-            rows = lossy.products(lossy.measurements(evidence, area, value))[None]
+            rows = noisy_tiles.products(noisy_tiles.measurements(likelihood, area, value))[None]
             examples.add(rows, right, 1.0 if right else ASTRAY if best else caution)
 
 
@@ -101,21 +102,22 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=240)
     parser.add_argument("--clean", type=int, default=24, help="clean pictures of each kind")
     parser.add_argument("--caution", type=float, default=10.0)
+    finding.add_data(parser)
     parser.add_argument("--seed", type=int, default=11)
     options = parser.parse_args()
-    photos = finding.Photos("train", options.seed)
+    photos = finding.Photos("train", options.seed, options.data)
     corners, areas = Examples(), Examples()
     cases = [
         *finding.mosaic_cases(photos, options.cases, options.seed, []),
         *finding.clean_cases(photos, options.clean, options.seed),
     ]
     for number, case in enumerate(case for case in cases if case.lossy):
-        evidence = Evidence.of(luminance(case.pixels))
+        likelihood = LikelihoodMaps.of(luminance(case.pixels))
         if number % EVERY == 0:
-            add_corners(corners, evidence, case, options.caution)
-        add_areas(areas, evidence, case, options.caution)
-    corners.fit(crosses.WEIGHTS, "corners")
-    areas.fit(lossy.WEIGHTS, "areas")
+            add_corners(corners, likelihood, case, options.caution)
+        add_areas(areas, likelihood, case, options.caution)
+    corners.fit(tile_corners.WEIGHTS, "corners")
+    areas.fit(noisy_tiles.WEIGHTS, "areas")
 
 
 if __name__ == "__main__":

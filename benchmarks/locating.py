@@ -3,6 +3,7 @@
     python benchmarks/locating.py                          # all tables, validation photos
     python benchmarks/locating.py --cases 60 --only 2      # quicker; only what begins with 2
     python benchmarks/locating.py --pictures train         # other photos, to tune on
+    python benchmarks/locating.py --data DIR               # the photos' archives are there, not in ../shared/data
 
 Cases are drawn by `deepix.training.examples` (its `CLASSES`): photos with 1 to 4 mosaics, as people post them. Class 1:
 rectangles of cells in whole pixels, lossless or JPEG 90 to 100. Class 2: JPEG 50 to 89, or resized by 0.6 to 1.7 and
@@ -31,7 +32,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from finding import Photos, overlap
+from finding import Photos, add_data, overlap
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -240,9 +241,9 @@ def clean(args: argparse.Namespace, photos: Photos) -> None:
 SIZES = {"0.3 MP": (640, 480), "1 MP": (1152, 864), "12 MP": (4000, 3000)}
 
 
-def measure(size: tuple[int, int], source: str, seed: int, saved: bool) -> None:
+def measure(size: tuple[int, int], photos: Photos, seed: int, saved: bool) -> None:
     """Find the mosaics of one picture, twice; print the second time and the process's peak memory."""
-    photo = Image.fromarray(Photos(source, seed)[3]).resize(size, Image.Resampling.LANCZOS)
+    photo = Image.fromarray(photos[3]).resize(size, Image.Resampling.LANCZOS)
     pixels = np.asarray(photo)
     mosaics = maths.random_mosaics(pixels.shape, 4, np.random.default_rng(seed), (size[0] // 100, size[0] // 40))
     pixels = maths.pixelate(pixels, mosaics)
@@ -266,6 +267,7 @@ def speed(args: argparse.Namespace) -> None:
     for name in SIZES:
         for kind in ("png", "jpeg 80"):
             command = [sys.executable, __file__, "--measure", name, kind, "--pictures", args.pictures]
+            command += ["--data", str(args.data), "--seed", str(args.seed)]
             result = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
             print(f"| {name}, {kind} | {result.stdout.strip() or result.stderr.strip()[-200:]} |", flush=True)
 
@@ -279,14 +281,15 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only classes whose names begin so; 'clean' or 'speed': only that")
     parser.add_argument("--fast", action="store_true", help="without the network")
     parser.add_argument("--pictures", choices=("train", "val"), default="val", help="which photos")
+    add_data(parser)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--misses", action="store_true", help="also list every miss and false alarm")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    photos = Photos(args.pictures, args.seed, args.data)
     if args.measure:
-        measure(SIZES[args.measure[0]], args.pictures, args.seed, args.measure[1] != "png")
+        measure(SIZES[args.measure[0]], photos, args.seed, args.measure[1] != "png")
         return
-    photos = Photos(args.pictures, args.seed)
     print(f"Photos: {args.pictures} ({photos.source}), seed {args.seed}, {args.cases} pictures of each class.")
     if args.only not in ("clean", "speed"):
         classes(args, photos)

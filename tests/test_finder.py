@@ -10,16 +10,14 @@ import skimage.data
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
-from scipy.fft import dctn
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from deepix.finder import areas, evidence, exact, find, fit_grid, lossy
-from deepix.finder.evidence import Evidence, best_span, luminance, starts
+from deepix.finder import areas, find, fit_grid, intact_tiles, likelihood, noisy_tiles, search, stripes
+from deepix.finder.column_span import best_span
 from deepix.finder.grid import comb, steps
-from deepix.finder.noise import coefficients, estimated_quality
-from deepix.finder.seeds import Seed
+from deepix.finder.grid_box import GridBox
+from deepix.finder.jpeg_noise import estimated_quality
+from deepix.finder.likelihood import LikelihoodMaps, starts
+from deepix.finder.luminance import luminance
 from deepix.mosaic import Grid, Mosaic, check, pixelate
 
 PHOTO = np.asarray(Image.fromarray(skimage.data.astronaut()))
@@ -245,37 +243,84 @@ def test_two_by_two_large_cells_in_a_jpeg_file():
 
 def test_a_wrong_seed_leads_to_area_and_grid():
     truth = Mosaic(150, 40, 158, 163, Grid(153, 45, 18, 15))
-    maps = Evidence.of(luminance(jpeg(pixelate(PHOTO, [truth]), 92)))
-    value, fit = lossy.follow(maps, Seed((180, 81, 18, 18), (9, 9), (189, 90)))
+    maps = LikelihoodMaps.of(luminance(jpeg(pixelate(PHOTO, [truth]), 92)))
+    value, fit = noisy_tiles.follow(maps, GridBox((180, 81, 18, 18), (9, 9), (189, 90)))
     assert (fit.box, fit.cell) == (area(truth), (18, 15))
-    assert value == pytest.approx(maps.value(fit))
-    assert value > maps.value(Seed((150, 40, 157, 163), (18, 15), (153, 45)))
+    assert value == pytest.approx(maps.log_ratio(fit))
+    assert value > maps.log_ratio(GridBox((150, 40, 157, 163), (18, 15), (153, 45)))
 
 
 @settings(max_examples=20, derandomize=True)
 @given(data=st.data())
 def test_no_span_is_better_than_the_best(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
-    maps = Evidence.of(rng.integers(0, 256, (24, 40)).astype(np.float32).repeat(2, axis=1)[:, :60])
+    maps = LikelihoodMaps.of(rng.integers(0, 256, (24, 40)).astype(np.float32).repeat(2, axis=1)[:, :60])
     low, high = data.draw(st.sampled_from([(4, 58), (0, 60)]))
     cells = starts(3, 20, 5, 1)
     best, (start, stop), size, line = best_span(maps, (low, high), (3, 20), cells)
-    value = maps.value(Seed((start, 3, stop - start, 17), (size, 5), (line, 1)))
+    value = maps.log_ratio(GridBox((start, 3, stop - start, 17), (size, 5), (line, 1)))
 
     def other(a, b, width, origin):
-        return maps.value(Seed((a, 3, b - a, 17), (width, 5), (origin, 1)))
+        return maps.log_ratio(GridBox((a, 3, b - a, 17), (width, 5), (origin, 1)))
 
     for _ in range(30):
         width = int(rng.integers(3, 20))
         origin = int(rng.integers(low, high - width))
         a, b = int(rng.integers(max(low, origin - width + 1), origin + 1)), int(rng.integers(origin + width, high + 1))
         assert other(a, b, width, origin) <= value + 1e-2
-    assert best > -np.inf
+    # rows of cells cut at both ends are none of its business
+    assert best == pytest.approx(value + 2 * likelihood.CUT * np.log(5), abs=1e-2)
+
+
+def test_cells_that_a_border_cuts_cost_evidence():
+    nothing = np.zeros((40, 40), np.float32)
+    maps = LikelihoodMaps(nothing, nothing + 1, nothing + 1, nothing, nothing)
+    whole = maps.log_ratio(GridBox((10, 10, 12, 12), (12, 12), (10, 10)))
+    for cell, origin, cost in (
+        ((20, 12), (10, 10), np.log(20)),  # cut on the right
+        ((12, 15), (10, 8), 2 * np.log(15) - np.log(1)),  # above and below
+        ((20, 15), (4, 10), 2 * np.log(20) + np.log(15)),
+    ):
+        cut = maps.log_ratio(GridBox((10, 10, 12, 12), cell, origin))
+        assert whole - cut == pytest.approx(likelihood.CUT * cost)
+        assert cut < whole
+    for x, y in ((0, 10), (28, 10), (10, 0), (10, 28)):  # where the picture ends
+        assert maps.log_ratio(GridBox((x, y, 12, 12), (12, 12), (x, y))) - whole == pytest.approx(likelihood.EDGE)
+    assert likelihood.EDGE > 0
+
+
+def promising(start, stop, faint):
+    """Return maps in which columns start … stop speak for a mosaic, those up to `faint` hardly, all others against."""
+    zero = np.zeros((20, 60), np.float32)
+    gain = zero - 1
+    gain[:, start:stop], gain[:, stop:faint] = 1, 0.02
+    return LikelihoodMaps(zero, zero + 1, zero + 1e-9, gain, zero)
+
+
+def test_a_span_takes_no_cut_cell_that_is_not_worth_its_cost():
+    maps = promising(10, 34, 36)  # the two faint columns are worth 0.4 nats
+    value, span, size, line = best_span(maps, (0, 60), (5, 15), starts(5, 15, 10, 5), 4)  # of 25, 26 columns no cells
+    assert (span, 24 % size, (line - 10) % size) == ((10, 34), 0, 0)
+    assert value == pytest.approx(240, abs=1e-3)
+    for cell in (6.0, 8.0):
+        value, start, stop = areas.span(maps, (5, 15), (cell, 10.0), (10.0, 5.0))
+        assert (start, stop) == (10, 34)
+        assert value == pytest.approx(240, abs=1e-3)
+    value, start, stop = areas.span(promising(8, 36, 36), (5, 15), (6.0, 10.0), (10.0, 5.0))
+    assert (start, stop) == (8, 36)  # these are worth it
+    assert value == pytest.approx(280 - 2 * likelihood.CUT * np.log(6), abs=1e-3)
+
+
+def test_a_span_gains_where_the_picture_ends():
+    maps = promising(0, 60, 60)
+    value, span, size, line = best_span(maps, (0, 60), (5, 15), starts(5, 15, 10, 5))
+    assert (span, 60 % size, line % size) == ((0, 60), 0, 0)
+    assert value == pytest.approx(600 + 2 * likelihood.EDGE, abs=1e-3)
 
 
 def test_the_best_span_of_a_mosaics_rows_is_its_own():
     truth = Mosaic(150, 40, 158, 163, Grid(153, 45, 18, 15))
-    maps = Evidence.of(luminance(jpeg(pixelate(PHOTO, [truth]), 92)))
+    maps = LikelihoodMaps.of(luminance(jpeg(pixelate(PHOTO, [truth]), 92)))
     rows = starts(40, 203, 15, 45)
     value, span, size, line = best_span(maps, (100, 400), (40, 203), rows)
     assert (span, size, (line - 153) % 18) == ((150, 308), 18, 0)
@@ -285,16 +330,16 @@ def test_the_best_span_of_a_mosaics_rows_is_its_own():
 
 
 def test_the_larger_the_picture_the_more_evidence_is_asked_for():
-    maps = Evidence.of(luminance(GRAY))
+    maps = LikelihoodMaps.of(luminance(GRAY))
     part = maps[:128, :128]
-    assert lossy.chance(maps) == pytest.approx(lossy.chance(part) + 2 * np.log(16))
+    assert noisy_tiles.chance(maps) == pytest.approx(noisy_tiles.chance(part) + 2 * np.log(16))
 
 
 def test_evidence_does_not_depend_on_stripes(monkeypatch):
     plane = luminance(jpeg(PHOTO, 92))
-    striped = Evidence.of(plane)
-    monkeypatch.setattr(evidence, "STRIPE", 4096)
-    whole = Evidence.of(plane)
+    striped = LikelihoodMaps.of(plane)
+    monkeypatch.setattr(stripes, "STRIPE", 4096)
+    whole = LikelihoodMaps.of(plane)
     for name in ("variance", "weight", "gain", "tilt"):
         np.testing.assert_allclose(getattr(striped, name), getattr(whole, name), rtol=1e-5, atol=1e-5)
 
@@ -309,28 +354,27 @@ def test_tiles_do_not_depend_on_stripes(monkeypatch):
     pixelated = pixelate(PHOTO, [m])
     found = []
     for stripe in (1 << 20, 100):  # one, and several side by side
-        monkeypatch.setattr(exact, "STRIPE", stripe)
-        monkeypatch.setattr(evidence, "STRIPE", stripe)
-        across, down = exact._steps(pixelated)
+        monkeypatch.setattr(stripes, "STRIPE", stripe)
+        across, down = intact_tiles._steps(pixelated)
         np.testing.assert_array_equal((across, down), steps(pixelated, lossy=False))
-        found.append(exact.exact_tiles(across, down))
+        found.append(intact_tiles.exact_tiles(across, down))
     np.testing.assert_array_equal(*found)
     assert len(found[0]) > 1000
 
 
 def test_merged_cells_are_no_mosaics_of_their_own():
-    mosaic = Seed((100, 50, 200, 200), (25, 10), (100, 50))
-    assert exact._of_cells(Seed((150, 60, 100, 20), (50, 20), (150, 60)), [mosaic])
+    mosaic = GridBox((100, 50, 200, 200), (25, 10), (100, 50))
+    assert intact_tiles._of_cells(GridBox((150, 60, 100, 20), (50, 20), (150, 60)), [mosaic])
     for box, cell, origin in (
         ((150, 60, 100, 20), (50, 25), (150, 60)),  # no multiple
         ((155, 60, 100, 20), (50, 20), (155, 60)),  # beside the lines
         ((250, 60, 100, 20), (50, 20), (250, 60)),  # goes on beyond
     ):
-        assert not exact._of_cells(Seed(box, cell, origin), [mosaic])
+        assert not intact_tiles._of_cells(GridBox(box, cell, origin), [mosaic])
 
 
 def test_cells_that_a_border_cuts_are_no_mosaics_of_their_own():
-    mosaic = Seed((100, 50, 210, 203), (25, 10), (115, 50))  # cut to 15 on the left, to 20 on the right, to 3 below
+    mosaic = GridBox((100, 50, 210, 203), (25, 10), (115, 50))  # cut to 15 on the left, to 20 on the right, to 3 below
     for box, cell in (
         ((100, 60, 15, 40), (15, 10)),
         ((290, 60, 20, 40), (20, 10)),
@@ -338,48 +382,24 @@ def test_cells_that_a_border_cuts_are_no_mosaics_of_their_own():
         ((290, 250, 20, 3), (20, 3)),
         ((290, 60, 20, 40), (20, 20)),  # two and two of them equal
     ):
-        assert exact._of_cells(Seed(box, cell, box[:2]), [mosaic])
+        assert intact_tiles._of_cells(GridBox(box, cell, box[:2]), [mosaic])
     for box, cell in (
         ((265, 60, 20, 40), (20, 10)),  # not at the border
         ((285, 60, 25, 40), (25, 10)),  # not what is left of a cell
         ((290, 60, 20, 40), (10, 10)),  # two cells
     ):
-        assert not exact._of_cells(Seed(box, cell, box[:2]), [mosaic])
-
-
-def test_what_is_connected_has_one_label():
-    rng = np.random.default_rng(1)
-    for pairs in (1, 60, 150):
-        a, b = rng.integers(0, 100, (2, pairs))
-        ours = exact._connected(a, b, 100)
-        _, theirs = connected_components(coo_array((np.ones(pairs), (a, b)), shape=(100, 100)), directed=False)
-        assert len(set(zip(ours, theirs, strict=True))) == len(set(ours)) == len(set(theirs))
-        assert all(ours[label] == label for label in ours)
-
-
-def test_cosines_are_those_of_scipy():
-    blocks = np.random.default_rng(2).uniform(0, 255, (16, 24)).astype(np.float32)
-    theirs = dctn(blocks.reshape(2, 8, 3, 8).swapaxes(1, 2) - 128, axes=(2, 3), norm="ortho")
-    np.testing.assert_allclose(coefficients(blocks), theirs, atol=1e-3)
-
-
-@pytest.mark.parametrize("side", [3, 10])
-def test_opened_masks_are_those_of_scipy(side):
-    mask = ndimage.gaussian_filter(np.random.default_rng(side).normal(size=(90, 70)), 4) > 0
-    opened = areas.opened(mask, side)
-    assert opened.any()
-    np.testing.assert_array_equal(opened, ndimage.binary_opening(mask, np.ones((side, side))))
+        assert not intact_tiles._of_cells(GridBox(box, cell, box[:2]), [mosaic])
 
 
 def test_cells_are_not_halved():
     m = Mosaic.rectangle(101, 53, 240, 240, 60)
     plane = luminance(jpeg(pixelate(PHOTO, [m]), 92))
-    found = Evidence.of(plane)
-    half = Seed((101, 53, 240, 240), (30, 60), (101, 53))
-    value, odds, area = lossy._plainer(found, found.value(half), half)
+    found = LikelihoodMaps.of(plane)
+    half = GridBox((101, 53, 240, 240), (30, 60), (101, 53))
+    value, log_odds, area = noisy_tiles._plainer(found, found.log_ratio(half), half)
     assert area.cell == (60, 60)
-    assert odds > lossy.odds(found, half, found.value(half))
-    assert lossy._plainer(found, value, area) == (value, odds, area)
+    assert log_odds > noisy_tiles.log_odds(found, half, found.log_ratio(half))
+    assert noisy_tiles._plainer(found, value, area) == (value, log_odds, area)
 
 
 def test_a_pair_of_equal_tiles_is_no_mosaic():
@@ -404,3 +424,17 @@ def test_a_chequerboard_is_no_mosaic():
     assert find(board, lossy=False) == []
     board[100:160, 200:350] = np.kron(rng.integers(40, 210, (6, 15)), np.ones((10, 10), int))
     assert_found(find(board, lossy=False), Mosaic.rectangle(200, 100, 150, 60, 10))
+
+
+def test_a_file_with_some_intact_tiles_may_be_lossy_after_all():
+    """Tiles that lie as the blocks of a JPEG file stay intact; where the area's border cuts blocks they do not."""
+    blocks = Mosaic(161, 65, 62, 46, Grid(0, 0, 16, 16))
+    other = Mosaic(300, 300, 105, 99, Grid(303, 302, 13, 11))
+    pixels = jpeg(pixelate(PHOTO, [blocks, other]), 95)
+    intact = find(pixels, lossy=False, fast=True)
+    assert [area(m) for m in intact] == [(168, 72, 48, 32)]
+    assert search._continues(intact, pixels)
+    found = find(pixels, fast=True)
+    assert any(same_grid(m.grid, other.grid) and np.abs(np.subtract(area(m), area(other))).max() <= 2 for m in found)
+    lossless = pixelate(PHOTO, [blocks])
+    assert not search._continues(find(lossless, lossy=False, fast=True), lossless)

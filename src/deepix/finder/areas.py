@@ -1,7 +1,7 @@
 """Which pixels a mosaic covers, when its grid is known: the rectangle, or any mask, that the evidence speaks for.
 
-The evidence is that of `finder.evidence`, in nats: what pixels cost as a photo less what they cost as noisy tiles, plus
-`PRIOR` times the log-odds of a network's map. Unlike `evidence.best_span` the grid is given and may be fractional:
+The evidence is that of `likelihood`, in nats: what pixels cost as a photo less what they cost as noisy tiles, plus
+`PRIOR` times the log-odds of the locator's map. Unlike `column_span.best_span` the grid is given and may be fractional:
 pixels near its lines, where resizing has mixed the tiles, do not count then.
 """
 
@@ -15,26 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from deepix.finder.evidence import BORDER, CUT, TAU, Evidence
+from deepix.finder.fast_filters import filled
+from deepix.finder.likelihood import BORDER, CUT, TAU, LikelihoodMaps
 from deepix.mosaic import Grid
 
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]
 
 PRIOR = 0.3
-"""Nats for each pixel and unit of the map's log-odds."""
+"""Nats for each pixel and unit of the map's log-odds: neighbouring values of the map are far from independent."""
 ODDS = 3.0
-"""The largest log-odds that a map is believed."""
+"""The largest log-odds of the map that are believed."""
 MIXED = 1.5
-"""Pixels from a line of a fractional grid within which tiles are mixed."""
+"""Pixels from a line of a fractional grid within which resizing mixes tiles."""
 NOISIEST = 40.0
-"""The most by which a region's noise may be larger than what its file's quality leaves: a variance's ratio."""
+"""The largest ratio of a region's noise variance to what its file's quality leaves."""
 UNSURE = 4
-"""Pixels that a box may be off, to begin with."""
-TURNS = 8
-"""Turns between columns and rows, at most."""
+"""Pixels that the sides of a box may be off, to begin with."""
+ITERATIONS = 8
+"""Steps of the ascent, in columns and rows by turns, at most."""
 SMOOTH = 1.2
-"""Standard deviation, in pixels, of the window over which a mask's evidence is gathered."""
+"""Standard deviation, in pixels, of the Gaussian window over which a mask's evidence is gathered."""
 CLIP = 4.0
 """The most nats that one pixel counts for or against its being in a mask."""
 
@@ -45,15 +46,15 @@ class Area:
 
     box: Box
     mask: NDArray[np.bool_] | None
-    evidence: float
+    log_ratio: float
 
 
-def with_map(evidence: Evidence, probability: NDArray[np.float32], grid: Grid) -> Evidence:
+def with_map(likelihood: LikelihoodMaps, probability: NDArray[np.float32], grid: Grid) -> LikelihoodMaps:
     """Return the evidence to which a map of probabilities, (H, W), is added, for all pixels to those that count."""
     p = np.clip(probability, 1e-3, 1 - 1e-3)
-    odds = np.clip(np.log(p / (1 - p)), -ODDS, ODDS).astype(np.float32)
-    share = float(counting(grid, odds.shape).mean())
-    return replace(evidence, gain=evidence.gain + np.float32(PRIOR / max(share, 0.05)) * odds)
+    log_odds = np.clip(np.log(p / (1 - p)), -ODDS, ODDS).astype(np.float32)
+    share = float(counting(grid, log_odds.shape).mean())
+    return replace(likelihood, gain=likelihood.gain + np.float32(PRIOR / max(share, 0.05)) * log_odds)
 
 
 def counting(grid: Grid, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -62,13 +63,13 @@ def counting(grid: Grid, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return rows[:, None] * columns
 
 
-def with_noise(evidence: Evidence, grid: Grid, region: NDArray[np.bool_]) -> Evidence:
+def with_noise(likelihood: LikelihoodMaps, grid: Grid, region: NDArray[np.bool_]) -> LikelihoodMaps:
     """Return the evidence for tiles that are as noisy as those in a region are, if that is more than was taken for it.
 
     A file's quality tells what noise saving it has left in flat tiles, but not what resizing, blurring or
     an earlier file has.
     """
-    height, width = evidence.gain.shape
+    height, width = likelihood.gain.shape
     column, column_counts = bands(0, width, grid.width, grid.x)
     row, row_counts = bands(0, height, grid.height, grid.y)
     starts = [np.flatnonzero(np.diff(index, prepend=index[0] - 1)) for index in (row, column)]
@@ -77,28 +78,28 @@ def with_noise(evidence: Evidence, grid: Grid, region: NDArray[np.bool_]) -> Evi
         return np.asarray(np.add.reduceat(np.add.reduceat(a, starts[0], axis=0, dtype=np.float64), starts[1], axis=1))
 
     counts = (row_counts[:, None] * column_counts) * region
-    u = evidence.weight * counts
-    weight, first = cells(u), cells(u * evidence.luminance)
-    deviation = cells(u * evidence.luminance**2) - first**2 / np.maximum(weight, 1e-9)
+    u = likelihood.weight * counts
+    weight, first = cells(u), cells(u * likelihood.luminance)
+    deviation = cells(u * likelihood.luminance**2) - first**2 / np.maximum(weight, 1e-9)
     number = cells(counts)
-    expected = cells(u * evidence.variance) * (1 - 1 / np.maximum(number, 1))
+    expected = cells(u * likelihood.variance) * (1 - 1 / np.maximum(number, 1))
     good = (number >= 3) & (expected > 0)
     if np.count_nonzero(good) < 4:
-        return evidence
+        return likelihood
     ratios = deviation[good] / expected[good]
     usual = ratios <= 2 * float(np.median(ratios))
     if not usual.any():  # tiles without any deviation, but for rounding
-        return evidence
+        return likelihood
     ratio = float(deviation[good][usual].sum() / expected[good][usual].sum())
     if ratio <= 1:
-        return evidence
+        return likelihood
     ratio = min(ratio, NOISIEST)
     return replace(
-        evidence,
-        variance=evidence.variance * np.float32(ratio),
-        weight=evidence.weight / np.float32(ratio),
+        likelihood,
+        variance=likelihood.variance * np.float32(ratio),
+        weight=likelihood.weight / np.float32(ratio),
         # blocks whose noise has few degrees of freedom count as little here as their deviations do
-        gain=evidence.gain - np.float32(0.5 * np.log(ratio)) * evidence.weight * evidence.variance,
+        gain=likelihood.gain - np.float32(0.5 * np.log(ratio)) * likelihood.weight * likelihood.variance,
     )
 
 
@@ -112,20 +113,20 @@ def bands(start: int, stop: int, size: float, origin: float) -> tuple[NDArray[np
     return index, (distance >= min(MIXED, size / 4)).astype(np.float32)
 
 
-def rectangle(evidence: Evidence, grid: Grid, box: Box) -> Area:
+def rectangle(likelihood: LikelihoodMaps, grid: Grid, box: Box) -> Area:
     """Return the rectangle of the grid's cells, whole or cut, with the most evidence, beginning with a box.
 
     For given rows the span of columns is found exactly; then the rows for these columns; and so on.
     """
-    turned = evidence.turned
+    turned = likelihood.turned
     x, y, w, h = box
     value = -np.inf
-    for turn in range(TURNS):
+    for turn in range(ITERATIONS):
         before = (x, y, w, h)
         whole = turn < 3
         if turn % 2 == 0:
             rows = core((y, y + h), grid.height, grid.y) if whole else (y, y + h)
-            value, a, b = span(evidence, rows, (grid.width, grid.x), (grid.height, grid.y))
+            value, a, b = span(likelihood, rows, (grid.width, grid.x), (grid.height, grid.y))
             x, w = a, b - a
         else:
             columns = core((x, x + w), grid.width, grid.x) if whole else (x, x + w)
@@ -150,61 +151,36 @@ def core(span: tuple[int, int], size: float, origin: float) -> tuple[int, int]:
 
 
 def span(
-    evidence: Evidence, rows: tuple[int, int], across: tuple[float, float], down: tuple[float, float]
+    likelihood: LikelihoodMaps, rows: tuple[int, int], across: tuple[float, float], down: tuple[float, float]
 ) -> tuple[float, int, int]:
     """Return the span of columns with the most evidence for given rows: its evidence, start and stop.
 
     Parameters
     ----------
-    evidence : of the window that is looked at
+    likelihood : of the window that is looked at
     rows : the first and the last but one
     across, down : the cells' size and origin in both directions
     """
     top, bottom = rows
-    width = evidence.gain.shape[1]
+    width = likelihood.gain.shape[1]
     row, row_counts = bands(top, bottom, *down)
     column, column_counts = bands(0, width, *across)
     firsts = np.flatnonzero(np.diff(row, prepend=row[0] - 1))
     counts = row_counts[:, None] * column_counts
-    p = evidence.luminance[top:bottom]
-    u = evidence.weight[top:bottom] * counts
+    p = likelihood.luminance[top:bottom]
+    u = likelihood.weight[top:bottom] * counts
     up = u * p
-    fixed = (evidence.gain[top:bottom] * counts - 0.5 * up * p).sum(axis=0, dtype=np.float64)
-    if bottom < len(evidence.tilt):
-        fixed += BORDER * evidence.tilt[bottom]
+    fixed = (likelihood.gain[top:bottom] * counts - 0.5 * up * p).sum(axis=0, dtype=np.float64)
+    if bottom < len(likelihood.tilt):
+        fixed += BORDER * likelihood.tilt[bottom]
     if top:
-        fixed -= BORDER * evidence.tilt[top - 1]
+        fixed -= BORDER * likelihood.tilt[top - 1]
     weight, first = (np.add.reduceat(a, firsts, axis=0, dtype=np.float64) for a in (u, up))
 
-    starts = np.flatnonzero(np.diff(column, prepend=column[0] - 1))
-    lines = np.append(starts, width)
-    edge = BORDER * evidence.tilt[top:bottom].sum(axis=0, dtype=np.float64)
-    whole = np.empty(len(starts))
-    opening, opened = np.zeros(len(lines)), lines.copy()  # the best cut cell that ends at a line
-    closing, closed = np.zeros(len(lines)), lines.copy()  # and the best that begins there
-    opening[1:] -= edge[lines[1:] - 1]
-    closing[:-1] += edge[lines[:-1]]
-    for k, (a, b) in enumerate(pairwise(lines)):
-        n = b - a
-        cut = CUT * np.log(max(across[0], 2))
-        # columns a … a + i, and b − 1 − i … b − 1, as one cell
-        for backwards in (False, True):
-            order = slice(a, b) if not backwards else slice(b - 1, a - 1 if a else None, -1)
-            w, f = np.cumsum(weight[:, order], axis=1), np.cumsum(first[:, order], axis=1)
-            cells = 0.5 * f * f / np.maximum(w, 1e-9) - 0.5 * np.log1p(TAU**2 * w)
-            value = cells.sum(axis=0) + np.cumsum(fixed[order])
-            if not backwards:
-                whole[k] = value[-1]
-                if n > 1:
-                    v = value[:-1] - cut + edge[a + 1 : b]
-                    i = int(v.argmax())
-                    if v[i] > closing[k]:
-                        closing[k], closed[k] = v[i], a + 1 + i
-            elif n > 1:
-                v = value[:-1] - cut - edge[b - 2 - np.arange(n - 1)]
-                i = int(v.argmax())
-                if v[i] > opening[k + 1]:
-                    opening[k + 1], opened[k + 1] = v[i], b - 1 - i
+    lines = np.append(np.flatnonzero(np.diff(column, prepend=column[0] - 1)), width)
+    edge = BORDER * likelihood.tilt[top:bottom].sum(axis=0, dtype=np.float64)
+    cut = CUT * np.log(max(across[0], 2))
+    whole, (opening, opened), (closing, closed) = _at_lines(weight, first, fixed, edge, lines, float(cut))
     total = np.concatenate([[0], np.cumsum(whole)])
     started = opening - total
     best_start = np.maximum.accumulate(started)
@@ -214,17 +190,63 @@ def span(
     return float(value[j]), int(opened[i]), int(closed[j + 1])
 
 
-def pixel_evidence(evidence: Evidence, grid: Grid, region: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
+def _at_lines(
+    weight: Array, first: Array, fixed: Array, edge: Array, lines: Array, cut: float
+) -> tuple[Array, tuple[Array, Array], tuple[Array, Array]]:
+    """Return the evidence of each whole column of cells, and of the best cut one that ends and begins at each line.
+
+    Parameters
+    ----------
+    weight, first : sums over the pixels of each row of cells, (rows of cells, W): the weights, and times luminance
+    fixed, edge : (W,) evidence that does not depend on cells, and what a side of the area costs
+    lines : (lines,) the columns where cells begin, and W
+    cut : what a cut column of cells costs, in nats
+
+    Returns
+    -------
+    (lines − 1,); (lines,) evidence and start of the cut column that ends at a line, or of none; the same with its stop
+    """
+    whole = np.empty(len(lines) - 1)
+    opening, opened = np.zeros(len(lines)), lines.copy()
+    closing, closed = np.zeros(len(lines)), lines.copy()
+    opening[1:] -= edge[lines[1:] - 1]
+    closing[:-1] += edge[lines[:-1]]
+    for k, (a, b) in enumerate(pairwise(lines)):
+        ahead, back = slice(a, b), slice(b - 1, a - 1 if a else None, -1)
+        begun = _growing(weight[:, ahead], first[:, ahead], fixed[ahead])  # columns a … a + i as one cell
+        ended = _growing(weight[:, back], first[:, back], fixed[back])  # columns b − 1 − i … b − 1
+        whole[k] = begun[-1]
+        if b - a == 1:
+            continue
+        v = begun[:-1] - cut + edge[a + 1 : b]
+        i = int(v.argmax())
+        if v[i] > closing[k]:
+            closing[k], closed[k] = v[i], a + 1 + i
+        v = ended[:-1] - cut - edge[b - 2 - np.arange(b - a - 1)]
+        i = int(v.argmax())
+        if v[i] > opening[k + 1]:
+            opening[k + 1], opened[k + 1] = v[i], b - 1 - i
+    return whole, (opening, opened), (closing, closed)
+
+
+def _growing(weight: Array, first: Array, fixed: Array) -> Array:
+    """Return the evidence of cells of the first, the first two, the first three … of some columns, (columns,)."""
+    w, f = np.cumsum(weight, axis=1), np.cumsum(first, axis=1)
+    cells = 0.5 * f * f / np.maximum(w, 1e-9) - 0.5 * np.log1p(TAU**2 * w)
+    return np.asarray(cells.sum(axis=0) + np.cumsum(fixed))
+
+
+def pixel_evidence(likelihood: LikelihoodMaps, grid: Grid, region: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
     """Return each pixel's evidence for lying in the mosaic, float32 (H, W), and the cells' rows and columns.
 
     A cell's colour is the weighted mean of its pixels in the region; cells without any take that of all their pixels.
     """
-    height, width = evidence.gain.shape
+    height, width = likelihood.gain.shape
     column, column_counts = bands(0, width, grid.width, grid.x)
     row, row_counts = bands(0, height, grid.height, grid.y)
     counts = row_counts[:, None] * column_counts
-    u = evidence.weight * counts
-    p = evidence.luminance
+    u = likelihood.weight * counts
+    p = likelihood.luminance
     starts = [np.flatnonzero(np.diff(index, prepend=index[0] - 1)) for index in (row, column)]
 
     def cells(a: Array) -> Array:
@@ -241,16 +263,16 @@ def pixel_evidence(evidence: Evidence, grid: Grid, region: NDArray[np.bool_]) ->
     def spread(a: Array) -> Array:
         return np.asarray(a[row][:, column])
 
-    e = evidence.gain * counts - 0.5 * u * (p - spread(colour)) ** 2 - spread(cost) * counts
+    e = likelihood.gain * counts - 0.5 * u * (p - spread(colour)) ** 2 - spread(cost) * counts
     return e.astype(np.float32), row, column
 
 
-def mask(evidence: Evidence, grid: Grid, region: NDArray[np.bool_]) -> Area | None:
+def mask(likelihood: LikelihoodMaps, grid: Grid, region: NDArray[np.bool_]) -> Area | None:
     """Return the mask that the evidence speaks for, of whole tiles or cutting them, beginning with a region."""
     best: Area | None = None
     near = ndimage.binary_dilation(region, iterations=UNSURE + 1)
     for _ in range(2):
-        e, row, column = pixel_evidence(evidence, grid, region)
+        e, row, column = pixel_evidence(likelihood, grid, region)
         clipped = np.clip(e, -CLIP, CLIP)
         starts = [np.flatnonzero(np.diff(index, prepend=-1)) for index in (row, column)]
         tiles = np.add.reduceat(np.add.reduceat(clipped * near, starts[0], axis=0), starts[1], axis=1)
@@ -281,21 +303,3 @@ def _connected(m: NDArray[np.bool_], region: NDArray[np.bool_]) -> NDArray[np.bo
     if not common.any():
         return None
     return filled(labels == 1 + int(common.argmax()))
-
-
-def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return a mask, (H, W), without holes: `ndimage.binary_fill_holes`, in less than half the time."""
-    labels, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
-    return np.asarray(labels != labels[0, 0])[1:-1, 1:-1]
-
-
-def dilated(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
-    """Return a mask, (H, W), grown by so many pixels in all directions, diagonals too."""
-    return np.asarray(ndimage.maximum_filter(mask, 2 * by + 1))
-
-
-def opened(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
-    """Return what squares of so many pixels cover that fit into a mask: `ndimage.binary_opening`, in less time."""
-    # the second filter's squares reach as far back as the first one's reach ahead
-    fit = ndimage.minimum_filter(mask, side, mode="constant", cval=0)
-    return np.asarray(ndimage.maximum_filter(fit, side, mode="constant", cval=0, origin=side % 2 - 1))

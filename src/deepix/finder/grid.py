@@ -21,12 +21,14 @@ from deepix.mosaic import Grid
 Array = NDArray[Any]
 Steps = NDArray[np.uint8]
 
-SMALLEST, LARGEST = 3, 128
-"""Cell sizes that are looked for, in pixels."""
+SMALLEST = 3
+"""The smallest cells that are looked for, in pixels."""
+LARGEST = 128
+"""The largest cells that are looked for, in pixels."""
 MAXIMUM = 512
-"""The largest cell that `fit_grid` thinks of in an area that is given."""
+"""The largest cells that `fit_grid` looks for in an area that is given, in pixels."""
 FLOOR = 0.1
-"""What the root of a step is at least taken for: combs in which nothing at all happens off the lines compare equal."""
+"""What the root of a step is at least taken for, in √levels: combs without any step off their lines compare equal."""
 ROOTS = np.rint(16 * np.sqrt(np.arange(256))).clip(0, 255).astype(np.uint8)
 """Sixteen times the root of a step: with roots, one strong edge does not weigh more than a comb."""
 

@@ -1,6 +1,6 @@
 """Where mosaics are, by a small network: maps at a quarter of the picture's size, whatever happened to the file.
 
-    luminance ─ tiles of pixels ─ network, in ONNX Runtime ─▶ pixelated, border, width, height
+    luminance ─ tiles of pixels ─ network ─▶ pixelated, border, width, height
 
 What becomes of the maps, areas and grids, is not decided here. `deepix.training.locator` trains the network.
 """
@@ -8,34 +8,33 @@ What becomes of the maps, areas and grids, is not decided here. `deepix.training
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepix import runtime
-from deepix.errors import DeepixError, InputError
+from deepix.errors import InputError
+from deepix.inference.models import Models, Network, default
 from deepix.windows import tiles
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 Floats = NDArray[np.float32]
 
 STRIDE = 4
 """Pixels of the picture to one of the maps, along each axis."""
 COARSEST = 32
-"""The network's scales: tiles begin at multiples of it, and their sides are."""
+"""Pixels of the picture to one place of the network's coarsest scale: sides of what it sees are multiples of it."""
 TILE = 2048
-"""About the side of the network's tiles, in pixels: bounds memory."""
+"""About the side of the parts, in pixels, that large pictures go through the network in: bounds memory."""
 OVERLAP = 256
 """By how much a tile sees more than it says, in pixels: what lies further changes probabilities by less than 1e-3."""
 COARSE = 64
 """Pixels of a cell's longer side from which on maps of the picture at half its size are asked, too."""
 NAME = "locator"
-INPUT, OUTPUT = "luminance", "maps"
+"""What the model that comes with Deepix is called."""
+INPUT = "luminance"
+"""The network's input: luminance in whole levels, float32 (1, 1, H, W)."""
+OUTPUT = "maps"
+"""The network's output, float32 (1, 4, H / 4, W / 4): logits of pixelated and border, binary logarithms of the cells'
+width and height."""
 LARGEST = 8.0
 """Base-2 logarithm of the largest cell that the maps may hold."""
 
@@ -57,29 +56,69 @@ class Maps:
     height: Floats
 
 
-def maps(luminance: Floats, threads: int | None = None) -> Maps:
-    """Return where a picture seems to be pixelated, and with which cells.
-
-    Cells that are larger than those that the network has learned from are looked for at half the size. Large pictures
-    go through the network in tiles: memory grows with the maps only.
+class Locator:
+    """The network that says where a picture is pixelated.
 
     Parameters
     ----------
-    luminance : float32 (H, W), 0 … 255, see `evidence.luminance`; not changed
-    threads : of the processor; None: all
+    network : an opened model that maps `INPUT`, float32 (1, 1, H, W), to `OUTPUT`, float32 (1, 4, H / 4, W / 4)
 
     Raises
     ------
-    DeepixError : the network is missing from the installation
+    InputError : another kind of model
     """
-    session = _session(threads)
-    result = _at_one_size(luminance, session)
-    if min(luminance.shape) >= 4 * COARSE:
-        even = np.pad(luminance, [(0, side % 2) for side in luminance.shape], mode="edge")
-        rows = even[::2] + even[1::2]
-        half = np.asarray((rows[:, ::2] + rows[:, 1::2]) / 4, np.float32)
-        result = _with_coarse(result, _at_one_size(half, session))
-    return Maps(*result)
+
+    def __init__(self, network: Network) -> None:
+        if network.inputs != (INPUT,) or network.outputs != (OUTPUT,):
+            raise InputError(f"{network.name}: not a locator of Deepix")
+        self._network = network
+
+    def maps(self, luminance: Floats) -> Maps:
+        """Return where a picture seems to be pixelated, and with which cells.
+
+        Cells that are larger than those that the network has learned from are looked for at half the size. Large
+        pictures go through the network in tiles: memory grows with the maps only.
+
+        Parameters
+        ----------
+        luminance : float32 (H, W), 0 … 255, see `luminance.luminance`; not changed
+        """
+        result = self._at_one_size(luminance)
+        if min(luminance.shape) >= 4 * COARSE:
+            even = np.pad(luminance, [(0, side % 2) for side in luminance.shape], mode="edge")
+            rows = even[::2] + even[1::2]
+            half = np.asarray((rows[:, ::2] + rows[:, 1::2]) / 4, np.float32)
+            result = _with_coarse(result, self._at_one_size(half))
+        return Maps(*result)
+
+    def _at_one_size(self, luminance: Floats) -> Floats:
+        """Return pixelated, border, width and height of a picture, float32 (4, ⌈H/4⌉, ⌈W/4⌉)."""
+        height, width = luminance.shape
+        result = np.empty((4, -(-height // STRIDE), -(-width // STRIDE)), np.float32)
+        for part, seen, inside in tiles((height, width), TILE, OVERLAP, COARSEST):
+            rows, columns = (slice(s.start // STRIDE, -(-s.stop // STRIDE)) for s in inside)
+            to_rows, to_columns = (slice(s.start // STRIDE, -(-s.stop // STRIDE)) for s in part)
+            (said,) = self._network.run({INPUT: prepare(luminance[seen])})
+            result[:, to_rows, to_columns] = said[0, :, rows, columns]
+        with np.errstate(over="ignore"):  # e^88 is infinite in float32, and its inverse 0, which is meant
+            result[:2] = 1 / (1 + np.exp(-result[:2]))
+        result[2:] = np.exp2(result[2:].clip(0, LARGEST))
+        return result
+
+
+def maps(luminance: Floats, models: Models | None = None) -> Maps:
+    """Return what the locator that comes with Deepix says of a picture: see `Locator.maps`.
+
+    Parameters
+    ----------
+    luminance : float32 (H, W), 0 … 255
+    models : that open it; None: the process's own
+
+    Raises
+    ------
+    InputError : the locator is missing from the installation
+    """
+    return Locator((default() if models is None else models).open(NAME)).maps(luminance)
 
 
 def _with_coarse(maps: Floats, half: Floats) -> Floats:
@@ -93,21 +132,6 @@ def _with_coarse(maps: Floats, half: Floats) -> Floats:
     return np.where(better, half, maps)
 
 
-def _at_one_size(luminance: Floats, session: InferenceSession) -> Floats:
-    """Return pixelated, border, width and height of a picture, float32 (4, ⌈H/4⌉, ⌈W/4⌉)."""
-    height, width = luminance.shape
-    result = np.empty((4, -(-height // STRIDE), -(-width // STRIDE)), np.float32)
-    for part, seen, inside in tiles((height, width), TILE, OVERLAP, COARSEST):
-        given = prepare(luminance[seen])
-        rows, columns = (slice(s.start // STRIDE, -(-s.stop // STRIDE)) for s in inside)
-        to_rows, to_columns = (slice(s.start // STRIDE, -(-s.stop // STRIDE)) for s in part)
-        result[:, to_rows, to_columns] = session.run([OUTPUT], {INPUT: given})[0][0, :, rows, columns]
-    with np.errstate(over="ignore"):  # e^88 is infinite in float32, and its inverse 0, which is meant
-        result[:2] = 1 / (1 + np.exp(-result[:2]))
-    result[2:] = np.exp2(result[2:].clip(0, LARGEST))
-    return result
-
-
 def prepare(luminance: Floats) -> Floats:
     """Return what the network sees of a picture: float32 (1, 1, H', W'), sides the next multiples of `COARSEST`.
 
@@ -115,14 +139,3 @@ def prepare(luminance: Floats) -> Floats:
     """
     padded = np.pad(luminance, [(0, -side % COARSEST) for side in luminance.shape], mode="symmetric")
     return np.rint(padded, out=padded)[None, None]
-
-
-@lru_cache(maxsize=2)
-def _session(threads: int | None) -> InferenceSession:
-    place = resources.files("deepix") / "weights" / f"{NAME}.onnx"
-    if not place.is_file():
-        raise DeepixError(f"the model '{NAME}' is missing from this installation: install Deepix anew")
-    session = runtime.session(place.read_bytes(), f"{NAME}.onnx", threads)
-    if [i.name for i in session.get_inputs()] != [INPUT] or [o.name for o in session.get_outputs()] != [OUTPUT]:
-        raise InputError(f"{NAME}.onnx: not a locator of Deepix")
-    return session

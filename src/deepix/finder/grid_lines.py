@@ -22,10 +22,12 @@ from deepix.mosaic import Grid
 
 Array = NDArray[Any]
 
-LEAST, MOST = 0.7, 1.43
-"""The sizes that are looked at, in units of the guess."""
+LEAST = 0.7
+"""The smallest cell size that is looked at, in units of the guess."""
+MOST = 1.43
+"""The largest cell size that is looked at, in units of the guess."""
 SPREAD = 0.22
-"""How far guesses are off: the standard deviation of their logarithm."""
+"""How far guesses are off: the standard deviation of their natural logarithm."""
 REACH = 1.0
 """Pixels beside a line over which resizing spreads its step."""
 BINNED = 16
@@ -35,9 +37,9 @@ TOGETHER = 50_000
 PHASES = 4
 """Phases that are tried for each pixel of a cell's side."""
 WINDOW = 24
-"""Cells of the window in the region's middle where period and phase are looked for; the lines are followed outwards."""
+"""Cells of the window in the region's middle where period and phase are looked for, and lines to begin with."""
 FLOOR = 0.15
-"""What the root of a step is at least taken for: as `grid.FLOOR`, for regions of lossy pictures."""
+"""What the root of a step is at least taken for, in √levels: as `grid.FLOOR`, for regions of lossy pictures."""
 EDGE = 2.5
 """Pixels beside a line that its window holds at most: blur and ringing end there."""
 NOISE = 3.0
@@ -45,23 +47,31 @@ NOISE = 3.0
 MODEL = 0.12
 """Standard deviation, in pixels, of a line's place when there is no noise at all."""
 LEAST_ERROR = 0.02
-"""No size or origin is known better than this, in pixels."""
+"""The least standard error of a size or an origin, in pixels."""
 EVEN = 3.0
 """The most that one number speaks for whole pixels, as log-odds."""
 UNLIKELY = 30.0
 """The most that the numbers of one axis speak against whole pixels, as log-odds."""
-SHARP, STEEP, SHARP_ODDS = 0.82, 25.0, (-3.0, 5.0)
-"""The sharpness that says nothing about resizing, the log-odds of one unit more, and the least and the most of them."""
+SHARP = 0.82
+"""The sharpness of lines that says nothing about resizing."""
+STEEP = 25.0
+"""The log-odds of whole pixels for each unit of sharpness more than `SHARP`."""
+LEAST_SHARP = -3.0
+"""The least log-odds of whole pixels by sharpness."""
+MOST_SHARP = 5.0
+"""The largest log-odds of whole pixels by sharpness."""
 USUAL = 0.0
-"""Log-odds that a grid is in whole pixels, before it is looked at."""
-END, ENDS = 0.5, 0.3
-"""Standard deviation, in pixels, of where an area's end is seen, and cells that it may lie off a line to be one."""
+"""The prior log-odds that a grid is in whole pixels."""
+END = 0.5
+"""Standard deviation, in pixels, of where an area's end is seen."""
+ENDS = 0.3
+"""Distance from a line, in cells, up to which an area's end may lie on it."""
 SQUARE = 1.5
-"""Standard errors within which width and height are taken for the same."""
+"""Difference of width and height, in standard errors, up to which they are taken for the same."""
 
 
 @dataclass(frozen=True)
-class Line:
+class AxisFit:
     """The lines along one axis.
 
     Attributes
@@ -82,14 +92,14 @@ class Line:
     number: int
 
     @property
-    def whole(self) -> tuple[float, float]:
+    def rounded(self) -> tuple[float, float]:
         """Size and origin, rounded to whole pixels."""
         return float(max(round(self.size), 2)), float(round(self.origin))
 
     @property
-    def odds(self) -> float:
+    def log_odds(self) -> float:
         """The log-odds that size and origin are whole numbers, of the places alone."""
-        size, origin = self.whole
+        size, origin = self.rounded
         result = 0.0
         for off, error in ((self.size - size, self.error), (self.origin - origin, self.place)):
             error = float(np.hypot(error, LEAST_ERROR))
@@ -99,7 +109,7 @@ class Line:
                 result += min(float(np.log(max(near, 1e-30))), EVEN)
         return max(result, -UNLIKELY)
 
-    def with_ends(self, start: float, stop: float) -> Line:
+    def with_ends(self, start: float, stop: float) -> AxisFit:
         """Return the line as it is if the area's ends, where they are about on lines, are such (a Kalman filter)."""
         size, origin = self.size, self.origin
         if not np.isfinite([self.error, self.place]).all():
@@ -120,35 +130,35 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Fit:
+class GridFit:
     """The lines across and down, as they were measured, with how sure it is that there are such lines, 0 … 1."""
 
-    across: Line
-    down: Line
+    across: AxisFit
+    down: AxisFit
 
-    def moved(self, x: float, y: float) -> Fit:
+    def moved(self, x: float, y: float) -> GridFit:
         """Return the lines x to the right and y further down."""
         across, down = self.across, self.down
-        return Fit(replace(across, origin=across.origin + x), replace(down, origin=down.origin + y))
+        return GridFit(replace(across, origin=across.origin + x), replace(down, origin=down.origin + y))
 
     @property
-    def odds(self) -> float:
+    def log_odds(self) -> float:
         """The log-odds that the grid is in whole pixels: nothing was resized after it was made."""
         number = self.across.number, self.down.number
         sharpness = np.average([self.across.sharpness, self.down.sharpness], weights=np.maximum(number, 1))
-        sharp = float(np.clip(STEEP * (sharpness - SHARP), *SHARP_ODDS))
-        return self.across.odds + self.down.odds + sharp + USUAL
+        sharp = float(np.clip(STEEP * (sharpness - SHARP), LEAST_SHARP, MOST_SHARP))
+        return self.across.log_odds + self.down.log_odds + sharp + USUAL
 
     def grid(self, whole: bool | None = None) -> Grid:
         """Return the grid, in whole pixels or not (None: as the odds are); `fit_blending` tells if it is blended."""
-        if self.odds > 0 if whole is None else whole:
-            sizes = [line.whole for line in (self.across, self.down)]
+        if self.log_odds > 0 if whole is None else whole:
+            sizes = [line.rounded for line in (self.across, self.down)]
         else:
             sizes = [(line.size, line.origin) for line in self._square()]
         (width, x), (height, y) = sizes
         return Grid(float(x), float(y), float(width), float(height))
 
-    def _square(self) -> tuple[Line, Line]:
+    def _square(self) -> tuple[AxisFit, AxisFit]:
         """Return the lines with one size for both directions if they differ by less than their errors."""
         a, b = self.across, self.down
         errors = [max(line.error, LEAST_ERROR) for line in (a, b)]
@@ -163,7 +173,7 @@ class Fit:
         return float(np.clip(min(self.across.contrast, self.down.contrast), 0, 1))
 
 
-def fit(luminance: NDArray[np.float32], region: NDArray[np.bool_], about: tuple[float, float]) -> Fit:
+def fit(luminance: NDArray[np.float32], region: NDArray[np.bool_], about: tuple[float, float]) -> GridFit:
     """Return the lines of a pixelated region's grid.
 
     Parameters
@@ -183,25 +193,27 @@ def fit(luminance: NDArray[np.float32], region: NDArray[np.bool_], about: tuple[
     box = slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1)
     views = [(luminance[box], region[box]), (luminance[box].T, region[box].T)]
     profiles = [profile(*view) for view in views]
-    found = [Places(*coarse(*profiles[axis], about[axis])) for axis in (0, 1)]
+    found = [Period(*coarse_period(*profiles[axis], about[axis])) for axis in (0, 1)]
     for _ in range(3):
         for axis in (0, 1):
-            strips = in_strips(*views[axis], found[1 - axis])
-            found[axis] = refined(*strips, found[axis])
+            strips = cell_row_means(*views[axis], found[1 - axis])
+            found[axis] = refined_period(*strips, found[axis])
     lines = []
     for axis, start in ((0, left), (1, top)):
         places = found[axis]
-        strips = in_strips(*views[axis], found[1 - axis])
+        strips = cell_row_means(*views[axis], found[1 - axis])
         contrast, number = _contrast(*profiles[axis], places)
         middle = places.origin + round((len(profiles[axis][0]) / 2 - places.origin) / places.size) * places.size
         lines.append(
-            Line(places.size, start + middle, places.error, places.place, sharpness(*strips, places), contrast, number)
+            AxisFit(
+                places.size, start + middle, places.error, places.place, sharpness(*strips, places), contrast, number
+            )
         )
-    return Fit(*lines)
+    return GridFit(*lines)
 
 
 @dataclass(frozen=True)
-class Places:
+class Period:
     """Size and origin in a region's box, and their standard errors."""
 
     size: float
@@ -219,7 +231,7 @@ def profile(p: NDArray[np.float32], inside: NDArray[np.bool_]) -> tuple[NDArray[
     return total, count
 
 
-def coarse(total: NDArray[np.float64], count: NDArray[np.float64], about: float) -> tuple[float, float]:
+def coarse_period(total: NDArray[np.float64], count: NDArray[np.float64], about: float) -> tuple[float, float]:
     """Return the size and the origin (a line near the middle) of the comb that explains a profile best.
 
     For large cells first in bins of several pixels, then around what was found there.
@@ -242,7 +254,7 @@ def _finer(extent: float) -> float:
 def _comb(
     total: NDArray[np.float64], count: NDArray[np.float64], about: float, between: tuple[float, float]
 ) -> tuple[float, float]:
-    """Return `coarse` of sizes between two."""
+    """Return `coarse_period` of sizes between two."""
     weight = np.cumsum(count)
     middle = int(np.searchsorted(weight, weight[-1] / 2))
     reach = max(int(WINDOW * about / 2), 24)
@@ -309,8 +321,8 @@ def _ratio(on: Array, on_pairs: Array, everything: float, pairs: float) -> NDArr
     return np.where((on_pairs > 0) & (on_mean > off_mean), ratio, -np.inf)
 
 
-def in_strips(
-    p: NDArray[np.float32], inside: NDArray[np.bool_], other: Places
+def cell_row_means(
+    p: NDArray[np.float32], inside: NDArray[np.bool_], other: Period
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean of each row of cells, column by column, and the number of pixels in it: two (rows of cells, W).
 
@@ -331,7 +343,7 @@ def in_strips(
     return sums / np.maximum(counts, 1), counts
 
 
-def refined(strips: NDArray[np.float64], counts: NDArray[np.float64], start: Places) -> Places:
+def refined_period(strips: NDArray[np.float64], counts: NDArray[np.float64], start: Period) -> Period:
     """Return size and origin from the places of the lines themselves.
 
     From the middle outwards: first the lines of `WINDOW` cells, then twice as many, and so on.
@@ -342,7 +354,7 @@ def refined(strips: NDArray[np.float64], counts: NDArray[np.float64], start: Pla
     while True:
         first, last = ((edge - found.origin) / found.size for edge in (1, width - 1))
         number = np.arange(max(np.ceil(first), -reach), min(np.floor(last), reach) + 1)
-        fitted = _through(_Steps.across(strips, counts, found, number), found)
+        fitted = _fitted_lines(_LineSteps.across(strips, counts, found, number), found)
         if fitted is None:
             return found
         found = fitted
@@ -352,7 +364,7 @@ def refined(strips: NDArray[np.float64], counts: NDArray[np.float64], start: Pla
 
 
 @dataclass(frozen=True)
-class _Steps:
+class _LineSteps:
     """The steps across lines that have tiles on both sides.
 
     Attributes
@@ -369,7 +381,7 @@ class _Steps:
     sharp: Array
 
     @classmethod
-    def across(cls, strips: Array, counts: Array, found: Places, number: Array) -> _Steps:
+    def across(cls, strips: Array, counts: Array, found: Period, number: Array) -> _LineSteps:
         size, width = found.size, strips.shape[1]
         value = np.pad(np.cumsum(strips * (counts > 0), axis=1), ((0, 0), (1, 0)))
         there = np.pad(np.cumsum(counts > 0, axis=1), ((0, 0), (1, 0)))
@@ -391,7 +403,7 @@ class _Steps:
         return cls(number, (b - a) * full, moved * full, sharp * full)
 
 
-def _through(steps: _Steps, found: Places) -> Places | None:
+def _fitted_lines(steps: _LineSteps, found: Period) -> Period | None:
     """Return the places of lines at equal distances that are nearest to where the steps are; None without two."""
     number = steps.number
     strength = np.maximum((steps.step**2).sum(axis=0), 1e-9)
@@ -412,19 +424,19 @@ def _through(steps: _Steps, found: Places) -> Places | None:
     variance = max(float((final * rest**2).sum() / max(np.count_nonzero(final) - 2, 1)), 1.0)
     slope = float(np.clip(slope, -0.1 * found.size, 0.1 * found.size))
     origin = float(found.origin + centre - slope * mean)
-    return Places(found.size + slope, origin, float(np.sqrt(variance / spread)), float(np.sqrt(variance / total)))
+    return Period(found.size + slope, origin, float(np.sqrt(variance / spread)), float(np.sqrt(variance / total)))
 
 
-def sharpness(strips: NDArray[np.float64], counts: NDArray[np.float64], found: Places) -> float:
+def sharpness(strips: NDArray[np.float64], counts: NDArray[np.float64], found: Period) -> float:
     """Return how much of the steps across the lines lies between the two pixels beside them: 1 in intact mosaics."""
     width = strips.shape[1]
     number = np.arange(np.ceil((1 - found.origin) / found.size), np.floor((width - 1 - found.origin) / found.size) + 1)
-    steps = _Steps.across(strips, counts, found, number)
+    steps = _LineSteps.across(strips, counts, found, number)
     strength = float((steps.step**2).sum())
     return float((steps.step * steps.sharp).sum() / strength) if strength else 0.0
 
 
-def _contrast(total: Array, count: Array, found: Places) -> tuple[float, int]:
+def _contrast(total: Array, count: Array, found: Period) -> tuple[float, int]:
     """Return how much larger steps are on the lines than elsewhere, and the number of lines."""
     at = np.arange(len(total)) - found.origin
     distance = np.abs(at - np.rint(at / found.size) * found.size)

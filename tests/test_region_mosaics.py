@@ -9,8 +9,9 @@ import skimage.data
 from PIL import Image
 from scipy import ndimage
 
-from deepix.finder import areas, noise, regions
-from deepix.finder.evidence import Evidence, luminance
+from deepix.finder import areas, geometry, jpeg_noise, map_regions, region_mosaics
+from deepix.finder.likelihood import LikelihoodMaps
+from deepix.finder.luminance import luminance
 from deepix.mosaic import Grid, Mosaic, check, pixelate, unknown
 
 PHOTO = skimage.data.astronaut()
@@ -60,7 +61,7 @@ def same_cells(a, b):
 
 
 def located(pixels, seen):
-    return regions.located(luminance(pixels), seen, STRIDE)
+    return region_mosaics.located(luminance(pixels), seen, STRIDE)
 
 
 FACE = Mosaic(180, 60, 97, 113, Grid(187, 65, 12, 9))
@@ -78,7 +79,7 @@ def test_rectangles_of_whole_pixels_come_out_exactly(quality):
         assert likeness(f.mosaic, true, pixels.shape) > 0.97
         assert f.mosaic.mask is None
         assert f.mosaic.confidence > 0.5
-        assert f.evidence > 0
+        assert f.log_ratio > 0
 
 
 @pytest.mark.parametrize("quality", [None, 75])
@@ -125,7 +126,7 @@ def test_mosaics_that_the_maps_show_as_one_are_cut_apart():
     places[:, 47:50] |= places[:, 50:53]  # nothing between them
     seen.pixelated[places] = 0.97
     seen.width[:], seen.height[:] = 11, 11
-    (whole,) = regions.regions(seen, STRIDE, pixels.shape[:2])
+    (whole,) = map_regions.regions(seen, STRIDE, pixels.shape[:2])
     assert whole.inside.shape[1] > 200
     found = located(pixels, seen)
     for true in (left, right):
@@ -175,26 +176,26 @@ def test_empty_maps_have_no_regions():
 
 def test_maps_are_enlarged_between_the_middles_of_their_places():
     values = np.array([[0.0, 1.0]], np.float32)
-    large = regions.enlarged(values, 4, (3, 8))
+    large = map_regions.enlarged(values, 4, (3, 8))
     np.testing.assert_allclose(large[0], [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])
     assert (large == large[:1]).all()
 
 
 @pytest.mark.parametrize(("quality", "saved"), [(55, 55), (68, 68), (83, 83), (95, 95)])
 def test_the_quality_of_coarse_files_too(quality, saved):
-    assert noise.saved_quality(luminance(jpeg(PHOTO, quality))) == saved
+    assert jpeg_noise.saved_quality(luminance(jpeg(PHOTO, quality))) == saved
 
 
 def test_the_best_span_is_the_best_of_all():
     """The recursion against every pair of ends, with what they cost."""
     pixels = luminance(jpeg(pixelate(PHOTO, [FLAG]), 85))[224:288, 8:104]
-    evidence = Evidence.of(pixels, 85)
+    likelihood = LikelihoodMaps.of(pixels, 85)
     rows, across, down = (6, 54), (5.0, 12.0), (6.0, 6.0)
-    value, start, stop = areas.span(evidence, rows, across, down)
+    value, start, stop = areas.span(likelihood, rows, across, down)
     assert (start, stop) == (12, 72)
     column, _ = areas.bands(0, pixels.shape[1], *across)
     row, _ = areas.bands(*rows, *down)
-    here = evidence[slice(*rows), :]
+    here = likelihood[slice(*rows), :]
 
     def total(a, b):
         result = 0.0
@@ -206,7 +207,7 @@ def test_the_best_span_is_the_best_of_all():
                 u, p, g = (m[cell].astype(float) for m in (here.weight, here.luminance, here.gain))
                 f, w = (u * p).sum(), u.sum()
                 result += (g - 0.5 * u * p * p).sum() + 0.5 * f * f / w - 0.5 * np.log1p(areas.TAU**2 * w)
-        tilt = evidence.tilt
+        tilt = likelihood.tilt
         border = tilt[rows[1], a:b].sum() - tilt[rows[0] - 1, a:b].sum()
         border -= here.tilt[:, a - 1].sum() if a else 0
         border += here.tilt[:, b].sum() if b < pixels.shape[1] else 0
@@ -223,14 +224,8 @@ def test_the_best_span_is_the_best_of_all():
 
 def test_overlaps_are_given_to_the_better_one():
     a, b = Mosaic.rectangle(10, 10, 40, 40, 8), Mosaic.rectangle(46, 10, 40, 40, 8)
-    trimmed = regions.without(b, [a], 0.2)
+    trimmed = geometry.without(b, [a], 0.2)
     assert (trimmed.x, trimmed.width, trimmed.mask) == (50, 36, None)
     check([a, trimmed], (100, 100))
-    assert regions.without(b, [a], 0.05) is None
-    assert regions.without(b, [], 0.0) is b
-
-
-def test_masks_grow_and_lose_their_holes():
-    mask = ndimage.gaussian_filter(np.random.default_rng(0).random((60, 90)), 3) > 0.5
-    np.testing.assert_array_equal(areas.dilated(mask, 4), ndimage.binary_dilation(mask, np.ones((3, 3)), 4))
-    np.testing.assert_array_equal(areas.filled(mask), ndimage.binary_fill_holes(mask))
+    assert geometry.without(b, [a], 0.05) is None
+    assert geometry.without(b, [], 0.0) is b

@@ -12,37 +12,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepix.finder.evidence import STRIPE, TAU, Evidence, in_stripes
-from deepix.finder.seeds import Seed
+from deepix.finder.grid_box import GridBox
+from deepix.finder.likelihood import TAU, LikelihoodMaps
+from deepix.finder.stripes import in_stripes
 
 Array = NDArray[Any]
 
 SIDES = (3, 5, 9, 16)
-"""The widths and heights of the tiles that are tried, where neither is more than twice the other. Seven sides, of which
-each is a third more than the last, led to 1 more of 289 mosaics in training photos, in three times the time."""
+"""Widths and heights of the tiles that are tried, in pixels, where neither is more than twice the other. Seven sides,
+each a third more than the last, led to 1 more of 289 mosaics in training photos, in three times the time."""
 APART = 24
-"""At most one corner of each size is taken from a square of this many pixels."""
+"""Pixels along a square from which at most one corner of each size is taken."""
 LEAST = 15.0
 """Evidence, in nats, below which a corner is not looked at."""
 WORTH = -0.5
-"""The log-odds of a corner below which it is not followed up."""
+"""The log-odds of a corner below which it is not followed."""
 WEIGHTS = np.array(
     [-5.951, -0.022, -4.975, 6.798, 7.461, 0.686, 1.825, 0.906, 1.433, 0.687, -0.602, -1.310, -1.338, -0.279, -0.279]
 )
-"""Of 1 and the `measurements`: a logistic regression, printed by `benchmarks/judging.py`."""
+"""Of 1 and what is measured at a corner: a logistic regression, printed by `benchmarks/judging.py`."""
 
 
-def corners(evidence: Evidence) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def corners(likelihood: LikelihoodMaps) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the most likely corners: int64 (n, 4) of x, y, width, height, and what is measured there.
 
     Pixel (x, y) is the first one right of and below the corner; the tiles around it are of width x height.
     Measured, (n, 14): the evidence and its logarithms, as a whole and for each pixel; how much the tiles differ; the
     noise; whether the corner lies on the lines of a JPEG file's blocks, or halfway between.
     """
-    height, width = evidence.gain.shape
-    p, u = evidence.luminance.astype(np.float64), evidence.weight.astype(np.float64)
+    height, width = likelihood.gain.shape
+    p, u = likelihood.luminance.astype(np.float64), likelihood.weight.astype(np.float64)
     up = u * p
-    fixed = np.pad((evidence.gain - 0.5 * up * p).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    fixed = np.pad((likelihood.gain - 0.5 * up * p).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     weights = np.pad(u.cumsum(axis=0), ((1, 0), (0, 0)))
     firsts = np.pad(up.cumsum(axis=0), ((1, 0), (0, 0)))
     places, measured = [np.zeros((0, 4), np.int64)], [np.zeros((0, 14))]
@@ -66,7 +67,7 @@ def corners(evidence: Evidence) -> tuple[NDArray[np.int64], NDArray[np.float64]]
             y, x = _peaks(value)
             four = mean[y, x], mean[y, x + w], mean[y + h, x], mean[y + h, x + w]
             places.append(np.stack([x + w, y + h, np.full_like(x, w), np.full_like(x, h)], axis=1))
-            noise = evidence.variance[y + h, x + w]
+            noise = likelihood.variance[y + h, x + w]
             measured.append(_measurements(value[y, x].astype(np.float64), w, h, x + w, y + h, four, noise))
     return np.concatenate(places), np.concatenate(measured)
 
@@ -104,20 +105,20 @@ def _measurements(
     ).astype(np.float64)
 
 
-def ranked(evidence: Evidence) -> list[tuple[float, Seed]]:
-    """Return log-odds and seeds, the most promising first, of all that are worth following up."""
-    height = len(evidence.gain)
+def ranked(likelihood: LikelihoodMaps) -> list[tuple[float, GridBox]]:
+    """Return log-odds and proposals, the most promising first, of all that are worth following up."""
+    height = len(likelihood.gain)
 
-    def of_stripe(top: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        places, measured = corners(evidence[top : top + STRIPE + 2 * max(SIDES), :])
-        places[:, 1] += top
+    def of_stripe(rows: slice) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        places, measured = corners(likelihood[rows.start : rows.stop + 2 * max(SIDES), :])
+        places[:, 1] += rows.start
         return places, WEIGHTS[0] + measured @ WEIGHTS[1:]
 
     stripes = in_stripes(of_stripe, height)
-    places, odds = (np.concatenate([s[i] for s in stripes]) for i in (0, 1))
-    order = np.argsort(-odds, kind="stable")
+    places, log_odds = (np.concatenate([s[i] for s in stripes]) for i in (0, 1))
+    order = np.argsort(-log_odds, kind="stable")
     return [
-        (float(odds[i]), Seed((x - w, y - h, 2 * w, 2 * h), (w, h), (x, y)))
-        for i in order[odds[order] > WORTH]
+        (float(log_odds[i]), GridBox((x - w, y - h, 2 * w, 2 * h), (w, h), (x, y)))
+        for i in order[log_odds[order] > WORTH]
         for x, y, w, h in (tuple(int(v) for v in places[i]),)
     ]

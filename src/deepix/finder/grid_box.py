@@ -12,7 +12,7 @@ Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Seed:
+class GridBox:
     """A box with the grid of its cells: the cells' width and height and one cell's upper left corner."""
 
     box: Box
@@ -20,7 +20,7 @@ class Seed:
     origin: tuple[int, int]
 
     @classmethod
-    def of(cls, m: Mosaic) -> Seed:
+    def of(cls, m: Mosaic) -> GridBox:
         """Return a mosaic's box with its grid, in whole pixels."""
         g = m.grid
         return cls((m.x, m.y, m.width, m.height), (int(g.width), int(g.height)), (int(g.x), int(g.y)))
@@ -30,18 +30,18 @@ class Seed:
         """The same as a mosaic."""
         return Mosaic(*self.box, Grid(*self.origin, *self.cell))
 
-    def same_grid(self, other: Seed) -> bool:
+    def same_grid(self, other: GridBox) -> bool:
         """Whether both grids have all their lines in common."""
         return self.cell == other.cell and all(
             (a - b) % size == 0 for a, b, size in zip(self.origin, other.origin, self.cell, strict=True)
         )
 
 
-def inside_one(seed: Seed, others: Sequence[Seed]) -> bool:
-    """Whether the seed lies in one of the others, on the same grid."""
-    x, y, w, h = seed.box
+def inside_one(inner: GridBox, others: Sequence[GridBox]) -> bool:
+    """Whether a box lies in one of the others, on the same grid."""
+    x, y, w, h = inner.box
     return any(
-        a <= x and b <= y and x + w <= a + c and y + h <= b + d and seed.same_grid(other)
+        a <= x and b <= y and x + w <= a + c and y + h <= b + d and inner.same_grid(other)
         for other in others
         for a, b, c, d in (other.box,)
     )

@@ -15,19 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepix.finder.fast_filters import BLOCK, block_cosines
+
 Array = NDArray[Any]
 
-SIDE = 8
+SIDE = BLOCK
 """Pixels along a block."""
-COSINES = np.array(
-    [
-        [np.sqrt((2 if k else 1) / SIDE) * np.cos(np.pi * (2 * n + 1) * k / (2 * SIDE)) for n in range(SIDE)]
-        for k in range(SIDE)
-    ],
-    np.float32,
-)
-"""The orthonormal discrete cosine transform (type II) of a block's row: ITU-T T.81, A.3.3. As a matrix, because SciPy's
-takes as long, and a tenth of a second to import."""
 STEPS_AT_50 = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
@@ -42,35 +35,40 @@ STEPS_AT_50 = np.array(
 )
 """The steps of luminance at quality 50: ITU-T T.81, table K.1, which most programs scale (libjpeg's rule)."""
 QUALITIES = range(70, 100)
+"""JPEG qualities at which tiles are nearly intact."""
 COARSE = range(8, 70)
-"""Qualities that only `saved_quality` thinks of."""
+"""JPEG qualities that only `saved_quality` tells."""
 BLOCKS = 3000
-"""How many blocks are looked at to find the quality, at most."""
+"""Blocks whose coefficients are looked at to find the quality, at most: random ones."""
 VALUES = 10_000
-"""How many of their coefficients are tried with coarse qualities."""
-FIRST, BEST = 2_000, 4
-"""How many are tried with all qualities; how many of these, the best, are tried with all coefficients."""
+"""Coefficients of these that are tried with coarse qualities, at most."""
+FIRST = 2_000
+"""Coefficients that are tried with all qualities."""
+BEST = 4
+"""Qualities, the best of these, that are tried with all coefficients."""
 LARGE = 1.5
-"""The size from which on coefficients are looked at to find the quality."""
+"""The least size of coefficients, in levels, that are looked at to find the quality."""
 SPREAD = 0.45
-"""How far the rounding of pixels moves coefficients: a standard deviation."""
+"""Standard deviation, in levels, of what rounding pixels to integers adds to coefficients."""
 ANYWHERE = 0.05
 """The share of coefficients that clipping and the like have moved anywhere."""
-WEAK = (-0.1, 0.05)
-"""The fits that a picture's coefficients need at least, and those that did not fit a coarser file's steps."""
+LEAST_FIT = -0.1
+"""The mean log-likelihood ratio, in nats, that a picture's coefficients need at least for a quality of the file."""
+LEAST_SECOND_FIT = 0.05
+"""The same of the coefficients that did not fit the steps of a coarser file which the picture came from."""
 USUAL = 92
 """The quality that is assumed where none can be made out."""
 ACTIVE = (1, 3, 6, 10, 15, 24, 36, 64)
-"""Numbers of coefficients that are not 0, for `SHARE` and `STIFFNESS`."""
+"""Numbers of a block's coefficients that are not 0, for `SHARE`."""
 SHARE = (0.002, 0.025, 0.042, 0.05, 0.14, 0.33, 0.72, 1.2)
-"""The noise's variance in a block, relative to what rounding all of its coefficients evenly would leave.
+"""The noise's variance in blocks with `ACTIVE` coefficients, relative to what rounding all of them evenly would leave.
 
 Measured on mosaics in training photos at qualities 90 to 95, where it hardly depends on the quality or the cell size.
 """
 FLAT = 0.01
 """What a pixel of a flat block counts for a mosaic, in nats: just enough for an area to hold its own flat cells."""
 ROUNDING = 0.08
-"""The variance that rounding to integers leaves, in levels squared."""
+"""The variance that rounding to integers leaves, in levels squared: about 1/12."""
 
 
 def coefficients(luminance: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -78,7 +76,7 @@ def coefficients(luminance: NDArray[np.float32]) -> NDArray[np.float32]:
     height, width = luminance.shape
     padded = np.pad(luminance, ((0, -height % SIDE), (0, -width % SIDE)), mode="edge")
     blocks = padded.reshape(padded.shape[0] // SIDE, SIDE, padded.shape[1] // SIDE, SIDE).swapaxes(1, 2)
-    return np.asarray(COSINES @ (blocks - np.float32(128)) @ COSINES.T, np.float32)
+    return block_cosines(blocks - np.float32(128))
 
 
 def steps_of(quality: int) -> NDArray[np.float64]:
@@ -133,7 +131,7 @@ class Coefficients:
         left, result, qualities = self, USUAL, QUALITIES
         while len(left.value) >= 50 and len(qualities):
             fit, best = left.best(qualities)
-            if fit < WEAK[0 if qualities is QUALITIES else 1]:
+            if fit < (LEAST_FIT if qualities is QUALITIES else LEAST_SECOND_FIT):
                 break
             result, qualities = best, range(best + 1, qualities.stop)
             left = left[left.odd(result)]
@@ -167,7 +165,7 @@ def saved_quality(luminance: NDArray[np.float32]) -> int:
         return known
     # what does not fit a coarse file, as mosaics do not, fits the finer one that it was saved in later
     left = some[some.odd(best)]
-    return known if len(left.value) >= 50 and left.fit(known) > WEAK[1] else best
+    return known if len(left.value) >= 50 and left.fit(known) > LEAST_SECOND_FIT else best
 
 
 def noise(luminance: NDArray[np.float32], quality: int) -> tuple[Array, Array, Array]:

@@ -1,13 +1,13 @@
 """Mosaics of tiles of exactly one colour, in pictures from lossless files.
 
-1. *Proposal.* `exact_tiles` finds single rectangles of one colour; those that continue each other on one grid make a
-   seed.
-2. *Area.* `grow` finds the rectangle around a seed that its grid explains best. With G the step between two
+1. *Proposal.* `exact_tiles` finds single rectangles of one colour; those that continue each other on one grid make
+   a proposal.
+2. *Area.* `grow` finds the rectangle around a proposal that its grid explains best. With G the step between two
    neighbouring pixels, each pair of pixels tells for or against the mosaic by a log-likelihood ratio: off
    the grid's lines there are no steps, on them larger ones than around (`CONTRAST` times), and in a photo as large ones
    as around, everywhere.
-3. *Judgement.* `judge` looks at the cells themselves and says how sure one can be that these are the cells of a
-   pixelated photo, not the windows of a screenshot.
+3. *Judgement.* `intact_judgement` looks at the cells themselves and says how sure one can be that these are the cells
+   of a pixelated photo, not the windows of a screenshot.
 """
 
 from __future__ import annotations
@@ -19,34 +19,37 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from deepix.finder.evidence import STRIPE, in_stripes
+from deepix.finder.candidates import Candidate
+from deepix.finder.fast_filters import connected
 from deepix.finder.grid import FLOOR, LARGEST, ROOTS, SMALLEST, Steps, comb_ratio, steps
-from deepix.finder.seeds import Seed, inside_one
+from deepix.finder.grid_box import GridBox, inside_one
+from deepix.finder.intact_judgement import judge, of_blocks
+from deepix.finder.stripes import in_stripes
+from deepix.finder.thresholds import CERTAIN_INTACT
 from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
 
 CONTRAST = 4.0
-"""How much larger steps are taken to be on a grid's lines than around."""
+"""The mean step between neighbouring pixels on a grid's lines, in units of that around: a guess, as photos have."""
 NOISELESS = 0.05
 """The mean step inside tiles, in levels: small, and not 0 to keep likelihoods finite."""
-SURE = 400.0
-"""Nats of evidence from which on also weakly contrasted tiles are believed."""
-BLOCKS = (220.0, 1000.0)
-"""Nats of evidence below which an area that lies as blocks of a JPEG file is not believed: at all, and in one way."""
-WHOLE = 3
-"""Isolated tiles of a cell's size that an area holds at least: in clean pictures are pairs of them, side by side …"""
-PAIRS = 2000.0
-"""… unless there is so much evidence, in nats: cells may be as their neighbours are."""
-FAILED = 60
-"""Seeds in a row, the next one never larger, that lead to nothing, after which no more are tried: in training photos
-at most 8 lay before one that did lead to a mosaic; large ones have hundreds of pairs of equal tiles by chance."""
 BIAS = 0.02
 """What each pixel of an area costs, in nats, so that it does not grow over what says nothing."""
+WHOLE = 3
+"""The least number of isolated tiles of the cell's size in an area: clean pictures have pairs of equal ones by
+chance."""
+MUCH = 2000.0
+"""Evidence, in nats, from which on fewer than `WHOLE` isolated tiles are enough: cells may equal their neighbours."""
+FAILED = 60
+"""Proposals in a row that lead to nothing, after which no more are tried; they are sorted by size. In training photos
+at most 8 lay before one that did lead to a mosaic; large ones have hundreds of pairs of equal tiles by chance."""
+LIMIT = 300
+"""Proposals, at most, of one picture."""
 
 
-def candidates(pixels: Array) -> list[tuple[float, Mosaic]]:
-    """Return what may be mosaics, with the evidence for each, in nats; they may overlap.
+def candidates(pixels: Array) -> list[Candidate]:
+    """Return the rectangles that may be mosaics of intact tiles; they may overlap.
 
     Parameters
     ----------
@@ -54,47 +57,48 @@ def candidates(pixels: Array) -> list[tuple[float, Mosaic]]:
     """
     across, down = _steps(pixels)
     tiles = exact_tiles(across, down)
-    result: list[tuple[float, Mosaic]] = []
-    done: list[Seed] = []
-    sure: list[Seed] = []
+    result: list[Candidate] = []
+    done: list[GridBox] = []
+    sure: list[GridBox] = []
     failed = 0
-    for seed in seeds(tiles):
+    for proposal in proposals(tiles):
         if failed >= FAILED:
             break
-        if inside_one(seed, done) or _of_cells(seed, sure):
+        if inside_one(proposal, done) or _of_cells(proposal, sure):
             continue
         failed += 1
-        fit = grow(across, down, seed)
+        fit = grow(across, down, proposal)
         if fit is None:
             continue
         done.append(fit)
         fit = trim_flat(across, down, fit)
-        evidence = support(across, down, fit)
-        confidence = judge(pixels, fit, evidence)
-        if confidence <= 0.5 or (evidence < PAIRS and _held(tiles, fit) < WHOLE):
+        log_ratio = support(across, down, fit)
+        confidence = judge(pixels, fit, log_ratio)
+        if confidence <= 0.5 or (log_ratio < MUCH and _held(tiles, fit) < WHOLE):
             continue
-        if not _of_blocks(across, down, fit, evidence):
-            result.append((evidence, Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)))
+        if not of_blocks(across, down, fit, log_ratio):
+            m = Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)
+            result.append(Candidate.of_intact_tiles(log_ratio, m))
             failed = 0
-            if evidence >= SURE:
+            if log_ratio >= CERTAIN_INTACT:
                 sure.append(fit)
     return result
 
 
-def _of_cells(seed: Seed, others: Sequence[Seed]) -> bool:
-    """Whether a seed's tiles are cells of one of the others that lie beside equal ones, or are cut by its border."""
-    return any(all(_along(seed, other, axis) for axis in (0, 1)) for other in others)
+def _of_cells(proposal: GridBox, others: Sequence[GridBox]) -> bool:
+    """Whether a proposal's tiles are cells of one of the others: equal ones side by side, or cut by its border."""
+    return any(all(_along(proposal, other, axis) for axis in (0, 1)) for other in others)
 
 
-def _along(seed: Seed, other: Seed, axis: int) -> bool:
-    """Whether a seed's tiles, along one axis, are several of an area's cells each, or all that is left of one."""
-    start, first = seed.box[axis], other.box[axis]
-    stop, last = start + seed.box[axis + 2], first + other.box[axis + 2]
+def _along(proposal: GridBox, other: GridBox, axis: int) -> bool:
+    """Whether a proposal's tiles, along one axis, are several of an area's cells each, or all that is left of one."""
+    start, first = proposal.box[axis], other.box[axis]
+    stop, last = start + proposal.box[axis + 2], first + other.box[axis + 2]
     if start < first or stop > last:
         return False
-    size, own, line = seed.cell[axis], other.cell[axis], other.origin[axis]
+    size, own, line = proposal.cell[axis], other.cell[axis], other.origin[axis]
     if size % own == 0:
-        return (seed.origin[axis] - line) % own == 0
+        return (proposal.origin[axis] - line) % own == 0
     cut = (start == first and (stop - line) % own == 0) or (stop == last and (start - line) % own == 0)
     return cut and stop - start == size < own
 
@@ -103,10 +107,10 @@ def _steps(pixels: Array) -> tuple[Steps, Steps]:
     """Return `steps` of all channels, worked out side by side."""
     across, down = (np.empty(pixels.shape[:2], np.uint8) for _ in range(2))
 
-    def fill(start: int) -> None:
-        stop, above = start + STRIPE, max(start - 1, 0)
-        for whole, part in zip((across, down), steps(pixels[above:stop], lossy=False), strict=True):
-            whole[start:stop] = part[start - above :]
+    def fill(rows: slice) -> None:
+        above = max(rows.start - 1, 0)
+        for whole, part in zip((across, down), steps(pixels[above : rows.stop], lossy=False), strict=True):
+            whole[rows] = part[rows.start - above :]
 
     in_stripes(fill, len(pixels))
     return across, down
@@ -120,12 +124,11 @@ def exact_tiles(across: Steps, down: Steps, largest: int = LARGEST) -> NDArray[n
     """
     flat = _flat(across, down)
 
-    def corners_in(start: int) -> NDArray[np.int64]:
-        stop = min(start + STRIPE, len(flat) - 2)
-        inner = flat[start + 1 : stop + 1]
-        found = inner[:, 1:-1] > flat[start:stop, 1:-1]
+    def corners_in(rows: slice) -> NDArray[np.int64]:
+        inner = flat[rows.start + 1 : rows.stop + 1]
+        found = inner[:, 1:-1] > flat[rows, 1:-1]
         found &= inner[:, 1:-1] > inner[:, :-2]
-        return np.asarray(np.flatnonzero(found) + start * found.shape[1], np.int64)
+        return np.asarray(np.flatnonzero(found) + rows.start * found.shape[1], np.int64)
 
     corners = np.concatenate(in_stripes(corners_in, len(flat) - 2))
     width = flat.shape[1]
@@ -148,10 +151,10 @@ def _flat(across: Steps, down: Steps) -> NDArray[np.bool_]:
     height, width = across.shape
     flat = np.zeros((height + 1, width + 1), bool)
 
-    def fill(start: int) -> None:
-        rows, below = slice(start, start + STRIPE), slice(start + 1, start + STRIPE + 1)
+    def fill(rows: slice) -> None:
+        below = slice(rows.start + 1, rows.stop + 1)
         inner = flat[1:-1, 1:-1][rows]
-        changes = across[rows, 1:][: len(inner)] | across[below, 1:]
+        changes = across[rows, 1:] | across[below, 1:]
         changes |= down[below, 1:]
         changes |= down[below, :-1]
         np.equal(changes, 0, out=inner)
@@ -172,7 +175,7 @@ def _run(line: NDArray[np.bool_], start: NDArray[np.int64], stride: int, longest
     return length
 
 
-def seeds(tiles: NDArray[np.int64], limit: int = 300) -> list[Seed]:
+def proposals(tiles: NDArray[np.int64], limit: int = LIMIT) -> list[GridBox]:
     """Return clusters of neighbouring tiles of equal size that continue each other on one grid, largest first."""
     if not len(tiles):
         return []
@@ -189,7 +192,7 @@ def seeds(tiles: NDArray[np.int64], limit: int = 300) -> list[Seed]:
     a, b = np.concatenate(pairs, axis=1)
     if not a.size:
         return []
-    label = _connected(a, b, len(code))
+    label = connected(a, b, len(code))
     order = np.argsort(label, kind="stable")
     label, tiles = label[order], tiles[order]
     first = np.flatnonzero(np.diff(label, prepend=-1))
@@ -201,7 +204,7 @@ def seeds(tiles: NDArray[np.int64], limit: int = 300) -> list[Seed]:
     chosen = np.flatnonzero(number >= 2)
     chosen = chosen[np.argsort(-weight[chosen], kind="stable")][:limit]
     return [
-        Seed(
+        GridBox(
             (int(left[i]), int(top[i]), int(right[i] - left[i]), int(bottom[i] - top[i])),
             (int(w[first[i]]), int(h[first[i]])),
             (int(left[i]), int(top[i])),
@@ -210,22 +213,7 @@ def seeds(tiles: NDArray[np.int64], limit: int = 300) -> list[Seed]:
     ]
 
 
-def _connected(a: NDArray[np.int64], b: NDArray[np.int64], number: int) -> NDArray[np.int64]:
-    """Return for each of some things the least that it is connected with, by pairs (a, b) of them.
-
-    What `scipy.sparse.csgraph.connected_components` does, which takes a tenth of a second to import.
-    """
-    label = np.arange(number)
-    while True:
-        before = label.copy()
-        for one, other in ((a, b), (b, a)):
-            np.minimum.at(label, one, before[other])
-        label = label[label]
-        if np.array_equal(label, before):
-            return label
-
-
-def _held(tiles: NDArray[np.int64], area: Seed) -> int:
+def _held(tiles: NDArray[np.int64], area: GridBox) -> int:
     """Return how many of the tiles are cells of an area."""
     (x, y, width, height), cell, origin = area.box, area.cell, area.origin
     on_grid = np.all((tiles[:, 2:] == cell) & ((tiles[:, :2] - origin) % cell == 0), axis=1)
@@ -233,31 +221,31 @@ def _held(tiles: NDArray[np.int64], area: Seed) -> int:
     return int(np.count_nonzero(on_grid & inside))
 
 
-def grow(across: Steps, down: Steps, seed: Seed) -> Seed | None:
-    """Return the rectangle that the seed's grid explains best, or None.
+def grow(across: Steps, down: Steps, proposal: GridBox) -> GridBox | None:
+    """Return the rectangle that a proposal's grid explains best, or None.
 
-    Starting with the seed's rows, the best interval of columns, then of rows, and so on until nothing changes
+    Starting with the proposal's rows, the best interval of columns, then of rows, and so on until nothing changes
     (coordinate ascent), in a window whose sides give way while the rectangle touches them.
 
     Parameters
     ----------
     across, down : as `steps` returns
-    seed : where to start, and the grid
+    proposal : where to start, and the grid
     """
     height, width = across.shape
-    x, y, w, h = seed.box
+    x, y, w, h = proposal.box
     x0, y0, x1, y1 = x, y, x + w, y + h  # the window
-    left = right = max(2 * seed.cell[0], 24)
-    up = below = max(2 * seed.cell[1], 24)
+    left = right = max(2 * proposal.cell[0], 24)
+    up = below = max(2 * proposal.cell[1], 24)
     rows = (y, y + h)
     while True:
         x0, y0 = max(x0 - left, 0), max(y0 - up, 0)
         x1, y1 = min(x1 + right, width), min(y1 + below, height)
         window = (slice(y0, y1), slice(x0, x1))
-        phase = ((seed.origin[0] - x0) % seed.cell[0], (seed.origin[1] - y0) % seed.cell[1])
-        horizontal = _evidence(across[window], seed.cell, phase[0], 1)
-        vertical = _evidence(down[window], seed.cell, phase[1], 0)
-        best = _ascend(horizontal, vertical, (rows[0] - y0, rows[1] - y0), seed.cell, phase)
+        phase = ((proposal.origin[0] - x0) % proposal.cell[0], (proposal.origin[1] - y0) % proposal.cell[1])
+        horizontal = _log_ratios(across[window], proposal.cell, phase[0], 1)
+        vertical = _log_ratios(down[window], proposal.cell, phase[1], 0)
+        best = _ascend(horizontal, vertical, (rows[0] - y0, rows[1] - y0), proposal.cell, phase)
         if best is None:
             return None
         (a, b), (c, d), score = best
@@ -267,12 +255,12 @@ def grow(across: Steps, down: Steps, seed: Seed) -> Seed | None:
         up, below = more_y * (c == 0 < y0), more_y * (y0 + d == y1 < height)
         if not (left or right or up or below):
             box = (x0 + a, y0 + c, b - a, d - c)
-            if score < 10 or b - a < 1.1 * seed.cell[0] or d - c < 1.1 * seed.cell[1]:
+            if score < 10 or b - a < 1.1 * proposal.cell[0] or d - c < 1.1 * proposal.cell[1]:
                 return None
-            return Seed(box, seed.cell, seed.origin)
+            return GridBox(box, proposal.cell, proposal.origin)
 
 
-def _evidence(g: Steps, cell: tuple[int, int], phase: int, axis: int) -> NDArray[np.float32]:
+def _log_ratios(g: Steps, cell: tuple[int, int], phase: int, axis: int) -> NDArray[np.float32]:
     """Return each pair's log-likelihood ratio of "mosaic" to "photo", float32 of the shape of `g`.
 
     Steps are taken as exponentially distributed. In a photo their mean is that of the neighbourhood. In a mosaic it
@@ -341,7 +329,7 @@ def _best_interval(values: NDArray[np.float64], first: NDArray[np.float64]) -> t
     return (a, b + 1), float(ends[b] - starts[a])
 
 
-def trim_flat(across: Steps, down: Steps, area: Seed) -> Seed:
+def trim_flat(across: Steps, down: Steps, area: GridBox) -> GridBox:
     """Return the area without what of its surroundings is of one colour and may have been taken for equal cells.
 
     From each side whole strips between grid lines are taken away, as long as nothing changes along them. One
@@ -350,7 +338,7 @@ def trim_flat(across: Steps, down: Steps, area: Seed) -> Seed:
     (x, y, w, h), cell, origin = area.box, area.cell, area.origin
     left, right = _flat_ends(across[y : y + h], down[y : y + h], (x, x + w), cell[0], origin[0])
     top, bottom = _flat_ends(down[:, x : x + w].T, across[:, x : x + w].T, (y, y + h), cell[1], origin[1])
-    return Seed((left, top, right - left, bottom - top), cell, origin)
+    return GridBox((left, top, right - left, bottom - top), cell, origin)
 
 
 def _flat_ends(across: Steps, down: Steps, span: tuple[int, int], size: int, origin: int) -> tuple[int, int]:
@@ -384,80 +372,10 @@ def profiles(across: Steps, down: Steps, box: tuple[int, int, int, int]) -> list
     return result
 
 
-def support(across: Steps, down: Steps, area: Seed) -> float:
+def support(across: Steps, down: Steps, area: GridBox) -> float:
     """Return the log-likelihood ratio of a grid in its box, in nats: both directions', or 0 if one has hardly any."""
     ratios = [
         comb_ratio(*p, FLOOR, size, (o - b - 1) % size)
         for p, size, o, b in zip(profiles(across, down, area.box), area.cell, area.origin, area.box[:2], strict=True)
     ]
     return sum(ratios) if min(ratios) >= 5 else 0.0
-
-
-def judge(pixels: Array, area: Seed, evidence: float) -> float:
-    """Return how sure one can be that this is a pixelated part of a photo: 0 … 1, to be believed above 0.5.
-
-    A photo's cells differ from most of their neighbours, and not as the sum of a row's and a column's value (as in
-    gradients and drawn frames): the mixed difference of the four cells around a corner is not 0. More is needed where
-    tiles lie as a JPEG file's own blocks do (coarse files of clean photos show such tiles) or where there are few of
-    them. `evidence` is the area's `support`.
-    """
-    cells = _differences(pixels, area)
-    if cells is None:
-        return 0.0
-    rows, columns, saddle = cells
-    contrast = min(float(np.median(rows)), float(np.median(columns)))
-    strongest = max(float(rows.max()), float(columns.max()))
-    crossed = min(float((d > 0.6).mean()) for d in (rows, columns, saddle))
-    if crossed < (0.6 if evidence < 200 else 0.3):
-        return 0.0
-    aligned = all(v % 8 == 0 for v in (*area.cell, *area.origin))
-    if aligned or evidence < SURE or crossed < 0.6:
-        usual = min(float(np.quantile(rows, 0.8)), float(np.quantile(columns, 0.8))) if evidence >= 200 else contrast
-        if strongest < 7 or (contrast < 5 if aligned else usual < 1.5):
-            return 0.0
-    elif strongest < 3 or contrast < 1:
-        return 0.0
-    return 1 - 0.5 * float(np.exp(-evidence / 200))
-
-
-def _of_blocks(across: Steps, down: Steps, area: Seed, evidence: float) -> bool:
-    """Whether a small area lies as the blocks of a JPEG file that the picture once was, as those around show.
-
-    Blocks that a coarse file left flat, or with one coefficient, look like cells wherever the file was moved to.
-    """
-    if evidence >= BLOCKS[-1]:
-        return False
-    (x, y, w, h), cell, (left, top) = area.box, area.cell, area.origin
-    marked = [
-        _blockiness(across, (x, y, w, h), left) > 1.2,
-        _blockiness(down.T, (y, x, h, w), top) > 1.2,
-    ]
-    whole = any(mark and size % 8 == 0 for mark, size in zip(marked, cell, strict=True))
-    return whole or all(marked) or (any(marked) and evidence < BLOCKS[0])
-
-
-def _blockiness(g: Steps, box: tuple[int, int, int, int], line: int, reach: int = 64) -> float:
-    """Return how much larger steps (their roots) are around a box at every eighth column, `line` one of them."""
-    x, y, w, h = box
-    left, top = max(x - reach, 0), max(y - reach, 0)
-    roots = ROOTS[g[top : y + h + reach, left : x + w + reach]].astype(np.float32)
-    outside = np.ones(roots.shape, bool)
-    outside[max(y - top - 1, 0) : y - top + h + 1, max(x - left - 1, 0) : x - left + w + 1] = False
-    lines = (np.arange(left, left + roots.shape[1]) - line) % 8 == 0
-    on, off = roots[:, lines][outside[:, lines]], roots[:, ~lines][outside[:, ~lines]]
-    return float(on.mean() / max(off.mean(), 1e-3)) if on.size and off.size else 1.0
-
-
-def _differences(pixels: Array, area: Seed) -> tuple[Array, Array, Array] | None:
-    """Return how much cells differ from the one below, the one to the right, and the mixed difference of four.
-
-    In levels of 8 bits, of the channel that differs most. None for less than 2 x 2 cells.
-    """
-    m = area.mosaic
-    if m.width < 1.5 * m.grid.width or m.height < 1.5 * m.grid.height or min(m.cells.counts.shape) < 2:
-        return None
-    values = m.cells.mean(pixels[m.box]) / (257 if pixels.dtype == np.uint16 else 1)
-    values = values.reshape(*values.shape[:2], -1)
-    rows, columns = (np.abs(np.diff(values, axis=axis)).max(axis=2) for axis in (0, 1))
-    saddle = np.abs(np.diff(np.diff(values, axis=0), axis=1)).max(axis=2)
-    return rows, columns, saddle

@@ -1,0 +1,115 @@
+"""Candidates: mosaics that may be in a picture, each with what speaks for it and what the locator's map says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepix.finder.jpeg_noise import SIDE
+from deepix.finder.thresholds import MAP_NOTHING
+from deepix.mosaic import Mosaic
+
+Array = NDArray[Any]
+
+INTACT = 5.0
+"""How much the evidence for tiles of exactly one colour counts, that for all others being 1."""
+LEARNED = 64
+"""The largest cells, in pixels, that the locator has learned from."""
+FEWEST = 3
+"""The least number of cells along each axis of a mosaic that the locator surely sees."""
+NARROWEST = 4
+"""The least number of the map's places along each axis of a mosaic that the locator surely sees."""
+LARGEST_BLOCK = 32
+"""The largest cells, in pixels, that are taken for the blocks of a JPEG file, or for several that are alike."""
+ALTERNATING = 0.7
+"""The least share of neighbouring cells that differ in kind, along each axis of a chequerboard."""
+UNIFORM = 0.1
+"""The largest share of the cells' variance that is left within the two kinds of a chequerboard."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A mosaic that may be in a picture.
+
+    Attributes
+    ----------
+    mosaic : area, grid and the confidence that both are right, 0 … 1
+    log_ratio : the evidence for it: log-likelihood ratio of "mosaic" to "photo", in nats
+    score : what the candidates of one place are compared by: the evidence, weighed with the confidence in it
+    intact : whether its tiles are of exactly one colour; else nearly so
+    outlined : whether the map shows a region like its area, and it was looked for there
+    map_mean : mean of the map over its box, 0 … 1; None without a map
+    visible : whether it is large enough, and its cells small enough, for the locator to see it
+    region : of an area grown in one that the map outlines: that one
+    beyond : the same's share of neighbours across its grid's lines that differ, outside of the rectangles it grew from
+    """
+
+    mosaic: Mosaic
+    log_ratio: float
+    score: float
+    intact: bool = False
+    outlined: bool = False
+    map_mean: float | None = None
+    visible: bool = False
+    region: Candidate | None = field(default=None, repr=False)
+    beyond: float = 0.0
+
+    @classmethod
+    def of_intact_tiles(cls, log_ratio: float, mosaic: Mosaic) -> Candidate:
+        """Return the candidate of a rectangle of tiles of exactly one colour."""
+        return cls(mosaic, log_ratio, INTACT * log_ratio, intact=True)
+
+    @classmethod
+    def of_noisy_tiles(cls, log_ratio: float, mosaic: Mosaic, outlined: bool = False) -> Candidate:
+        """Return the candidate of tiles of nearly one colour, in a region that the map outlines or anywhere."""
+        return cls(mosaic, log_ratio, log_ratio * mosaic.confidence, outlined=outlined)
+
+    def moved(self, dx: int, dy: int) -> Candidate:
+        """Return the same candidate in a picture whose origin lies elsewhere."""
+        return replace(self, mosaic=self.mosaic.moved(dx, dy))
+
+    def on_map(self, pixelated: NDArray[np.float32], stride: int) -> Candidate:
+        """Return the same candidate with what a map, of one place for `stride` pixels each way, says of it."""
+        m = self.mosaic
+        rows = slice(m.y // stride, -(-(m.y + m.height) // stride))
+        columns = slice(m.x // stride, -(-(m.x + m.width) // stride))
+        cells = min(m.width / m.grid.width, m.height / m.grid.height)
+        large = cells >= FEWEST and min(m.width, m.height) >= NARROWEST * stride
+        visible = large and max(m.grid.width, m.grid.height) <= LEARNED
+        return replace(self, map_mean=float(pixelated[rows, columns].mean()), visible=visible)
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the locator would see the mosaic if there were one, and sees nothing."""
+        return self.visible and self.map_mean is not None and self.map_mean < MAP_NOTHING
+
+    @property
+    def on_jpeg_blocks(self) -> bool:
+        """Whether cells lie as a JPEG file's blocks do, in one direction at least."""
+        g = self.mosaic.grid
+        axes = ((g.x, g.width), (g.y, g.height))
+        return any(origin % SIDE == 0 == side % SIDE and side <= LARGEST_BLOCK for origin, side in axes)
+
+
+def is_chequerboard(plane: NDArray[np.float32], m: Mosaic) -> bool:
+    """Whether cells are of two kinds, dark and bright, that alternate in both directions.
+
+    Parameters
+    ----------
+    plane : luminance of the picture, (H, W)
+    m : a mosaic in it
+    """
+    means, there = m.cells.mean(plane[m.box]), m.cells.counts > 0
+    low, high = np.quantile(means[there], (0.1, 0.9))
+    if low == high:
+        return False
+    bright = means > (low + high) / 2
+    left = np.where(bright, means - means[bright & there].mean(), means - means[~bright & there].mean())
+    if left[there].var() > UNIFORM * means[there].var():
+        return False
+    changes = (np.diff(bright, axis=axis) for axis in (0, 1))
+    pairs = (there[1:] & there[:-1], there[:, 1:] & there[:, :-1])
+    return all(float(c[p].mean()) > ALTERNATING for c, p in zip(changes, pairs, strict=True) if p.any())

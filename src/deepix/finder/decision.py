@@ -1,0 +1,187 @@
+"""The decision over all candidates of a picture: which of those that compete for a place are reported.
+
+A candidate arrives with its evidence, its confidence and what the locator's map says of it. Four comparisons follow:
+
+1. *Alone* (`is_credible`). What a candidate must have for itself: enough confidence for its evidence, a map that does
+   not contradict it, no chequerboard's cells.
+2. *Intact tiles against the outlined area around them* (`_instead_of_tiles`). Rectangles of intact tiles hold their
+   place, unless they are pieces of an area that was resized, or of one of another shape.
+3. *Nearly intact rectangles against the outlined area around them* (`_pieces_of`). The area holds its place, unless
+   rectangles that cover enough of it have more evidence together.
+4. *Whatever still overlaps* (`suppressed`). Non-maximum suppression by score.
+
+All comparisons are by `Candidate.score`: evidence in nats, weighed with the confidence in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepix.finder.candidates import INTACT, Candidate, is_chequerboard
+from deepix.finder.geometry import lies_in, overlapping, same_grid, size, whole_pixels, without
+from deepix.finder.thresholds import MAP_NOTHING, MAP_PIXELATED, REPORTED, SURE, WEAK_EVIDENCE
+from deepix.mosaic import Mosaic
+
+UNSEEN = 0.985
+"""The least confidence of a nearly intact mosaic, too small or too coarse for the locator, of which its map shows
+nothing."""
+DOUBTFUL = 0.8
+"""The least confidence of a nearly intact mosaic of which the map shows something, but not enough."""
+BESIDE = ((0, 0), (-4, 0), (4, 0), (0, -4), (0, 4))
+"""Moves, in pixels (x, y), after which a mosaic overlaps with one that it is beside of."""
+SAME_CELL = 1.0
+"""Pixels by which the cells of intact tiles differ, less than that, from those of a resized area of which they are
+pieces."""
+OTHER_GRIDS = 0.2
+"""The largest share of an area in which intact tiles lie on another grid than the largest of them."""
+LARGER = 1.3
+"""The least size of an area that intact tiles grow to, in units of theirs, to take their place."""
+STEPPED = 0.5
+"""The least share of neighbours across grid lines that differ where an area goes on beyond the tiles it grew from."""
+COVERED_WHOLE = 0.45
+"""The least share of an area of cells in whole pixels that nearly intact rectangles cover, to take its place."""
+COVERED_RESIZED = 0.75
+"""The same share of an area that seems to have been resized: its uneven cells are even here and there."""
+ALONE = 0.85
+"""The least share that one rectangle and an area surely resized cover of one another, for the one to take the place of
+the other without far more evidence."""
+FAR_MORE = 2.0
+"""How many times the evidence is far more."""
+TRIMMED = 0.2
+"""The largest share of its area that a mosaic loses to better ones which it overlaps with, and still is reported."""
+
+
+def decide(candidates: Sequence[Candidate], plane: NDArray[np.float32]) -> list[Mosaic]:
+    """Return the mosaics of a picture: disjoint, sorted by y, then x.
+
+    Parameters
+    ----------
+    candidates : all of the picture, with what the map says of them
+    plane : its luminance, (H, W)
+    """
+    kept = [c for c in prevailing(candidates) if not is_chequerboard(plane, c.mosaic)]
+    return [c.mosaic for c in suppressed(kept, TRIMMED)]
+
+
+def decide_without_map(candidates: Sequence[Candidate]) -> list[Mosaic]:
+    """Return the mosaics of a picture that the locator has not been asked about."""
+    return [c.mosaic for c in suppressed(candidates)]
+
+
+def prevailing(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates that hold their place against others of another kind there; they may overlap a little."""
+    shapes = {c.region: c for c in candidates if c.region is not None}
+    intact, areas = standing_tiles(candidates), []
+    standing = list(intact)
+    for area in (c for c in candidates if c.outlined and is_credible(c)):
+        inner = [c for c in intact if lies_in(c.mosaic, area.mosaic)]
+        if not inner:
+            areas.append(area)
+            continue
+        better = _instead_of_tiles(area, inner, shapes.get(area))
+        if better is not None:
+            replaced = [c for c in standing if c in inner]
+            score = max(INTACT * area.score, sum(c.score for c in replaced))
+            standing = [c for c in standing if c not in replaced] + [replace(better, score=score)]
+    noisy = [c for c in candidates if not c.intact and not c.outlined]
+    resized = _was_resized(standing, areas, noisy)
+    unbroken = []
+    for area in areas:
+        pieces = _pieces_of(area, noisy)
+        standing += pieces or [area]
+        unbroken += [] if pieces else [area]
+    return standing + [
+        c for c in noisy if not resized and c not in standing and not _beside(c, unbroken) and is_credible(c)
+    ]
+
+
+def standing_tiles(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the rectangles of intact tiles that are credible, and the best where they overlap with one another."""
+    tiles = [c for c in candidates if c.intact and c.region is None]
+    return [c for c in suppressed(tiles) if is_credible(c)]
+
+
+def is_credible(c: Candidate) -> bool:
+    """Whether a candidate has what it needs for itself, whatever else there is.
+
+    Intact tiles need a map that does not contradict them; an area that the map outlines enough confidence, less with
+    more evidence; nearly intact tiles anywhere else the more confidence, the less the map shows there.
+    """
+    if c.intact:
+        return not c.contradicted
+    if c.outlined:
+        return c.mosaic.confidence >= (REPORTED if c.log_ratio >= WEAK_EVIDENCE else SURE)
+    if c.map_mean is None or c.map_mean > MAP_PIXELATED:
+        return True
+    if c.on_jpeg_blocks or c.contradicted:
+        return False
+    return c.mosaic.confidence >= (UNSEEN if c.map_mean < MAP_NOTHING else DOUBTFUL)
+
+
+def _instead_of_tiles(area: Candidate, inner: Sequence[Candidate], shape: Candidate | None) -> Candidate | None:
+    """Return what takes the place of intact tiles in an area that the map outlines; None if they hold it.
+
+    That is the area itself if it was resized, so that the tiles are pieces of uneven cells; or the shape that the
+    largest rectangle of them grows to, if it is clearly larger and goes on in steps: flat surroundings do not.
+    """
+    largest = max(inner, key=lambda c: size(c.mosaic)).mosaic
+    others = [c.mosaic for c in inner if not same_grid(c.mosaic, largest)]
+    if others and not whole_pixels(area.mosaic) and all(_about_same_cell(c.mosaic, area.mosaic) for c in inner):
+        return area
+    if sum(size(m) for m in others) > OTHER_GRIDS * size(area.mosaic):
+        return None
+    alike = sum(size(c.mosaic) for c in inner if same_grid(c.mosaic, largest))
+    if shape is None or size(shape.mosaic) <= LARGER * alike:
+        return None
+    return shape if shape.beyond >= STEPPED else None
+
+
+def _about_same_cell(a: Mosaic, b: Mosaic) -> bool:
+    """Whether the cells of two mosaics differ by less than `SAME_CELL` in width and height."""
+    return max(abs(a.grid.width - b.grid.width), abs(a.grid.height - b.grid.height)) < SAME_CELL
+
+
+def _was_resized(standing: Sequence[Candidate], areas: Sequence[Candidate], noisy: Sequence[Candidate]) -> bool:
+    """Whether there is more evidence for mosaics of fractional cells, of which one is sure, than for others."""
+    fractional = sum(c.score for c in (*standing, *areas) if c.mosaic.confidence >= SURE and not whole_pixels(c.mosaic))
+    return fractional > sum(c.score for c in (*noisy, *areas) if whole_pixels(c.mosaic))
+
+
+def _pieces_of(area: Candidate, noisy: Sequence[Candidate]) -> list[Candidate]:
+    """Return the nearly intact rectangles that take the place of an area which the map outlines; none if it stays.
+
+    They have more evidence, and cover enough of it. Of an area that was resized, whose uneven cells are even here and
+    there, only a rectangle of about its size takes the place, or several if one of them has far more evidence.
+    """
+    m, number = area.mosaic, size(area.mosaic)
+    parts = [(overlapping(c.mosaic, m), size(c.mosaic), c) for c in noisy]
+    parts = [part for part in parts if 2 * part[0] > min(part[1], number)]
+    best = max((c.score for _, _, c in parts), default=0.0)
+    if not whole_pixels(m) and m.confidence >= SURE and best < FAR_MORE * area.score:
+        parts = [part for part in parts if part[0] >= ALONE * max(part[1], number)]
+    covered = COVERED_WHOLE if whole_pixels(m) else COVERED_RESIZED
+    pieces = [c for _, _, c in parts]
+    enough = sum(common for common, _, _ in parts) >= covered * number
+    return pieces if enough and sum(c.score for c in pieces) > area.score else []
+
+
+def _beside(c: Candidate, areas: Sequence[Candidate]) -> bool:
+    """Whether a candidate overlaps with areas that hold their place, or lies beside one."""
+    return any(overlapping(c.mosaic.moved(*by), area.mosaic) for area in areas for by in BESIDE)
+
+
+def suppressed(candidates: Sequence[Candidate], overlap: float = 0.0) -> list[Candidate]:
+    """Return the candidates, those with the best score first, as far as they do not overlap; sorted by y, then x.
+
+    Of what overlaps with better ones by at most this share of its area, the rest remains.
+    """
+    found: list[Candidate] = []
+    for c in sorted(candidates, key=lambda c: -c.score):
+        left = without(c.mosaic, [f.mosaic for f in found], overlap)
+        if left is not None:
+            found.append(c if left is c.mosaic else replace(c, mosaic=left))
+    return sorted(found, key=lambda c: (c.mosaic.y, c.mosaic.x))

