@@ -1,0 +1,120 @@
+"""How many threads the program may use: one number that every pool obeys.
+
+>>> with limit(2):
+...     count()
+2
+
+The number holds for the thread that sets it, and for the work that this thread hands to a `pool`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from deepix.errors import DeepixError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST = 1024
+"""The largest number of threads that is taken for meant."""
+
+_limit: ContextVar[int | None] = ContextVar("deepix.threads", default=None)
+
+
+class ThreadsError(DeepixError, ValueError):
+    """A number of threads that cannot be meant."""
+
+
+@contextmanager
+def limit(threads: int | None) -> Iterator[None]:
+    """Let what happens inside use at most so many threads.
+
+    Limits nest: the smallest holds.
+
+    Parameters
+    ----------
+    threads : 1 … `MOST`; None sets no limit of its own: what holds outside goes on to hold, else all cores are used
+
+    Raises
+    ------
+    ThreadsError : the number is not between 1 and `MOST`; it is a `DeepixError` and a ValueError
+    """
+    check(threads)
+    outer = _limit.get()
+    token = _limit.set(threads if outer is None else outer if threads is None else min(outer, threads))
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
+def check(threads: int | None) -> None:
+    """Check a number of threads that someone asked for.
+
+    Raises
+    ------
+    ThreadsError : it is not between 1 and `MOST`
+    """
+    if threads is not None and not 1 <= threads <= MOST:
+        raise ThreadsError(f"the number of threads must be between 1 and {MOST}, not {threads}")
+
+
+def limited() -> int | None:
+    """Return the limit that holds here; None when there is none."""
+    return _limit.get()
+
+
+def count() -> int:
+    """Return how many threads may be used here: the limit, else the number of cores that this process may run on."""
+    return _limit.get() or _cores()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # Linux: a container or a batch job may have been given some of the cores only
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def pool(most: int | None = None) -> ThreadPoolExecutor:
+    """Return a pool of `count()` threads, whose work sees the same limit as its caller.
+
+    With a limit of one thread, work is done at once by the thread that submits it.
+
+    Parameters
+    ----------
+    most : workers that there is work for, at least 1; None: any number
+
+    Raises
+    ------
+    ValueError : `most` is less than 1
+    """
+    if most is not None and most < 1:
+        raise ValueError(f"a pool needs at least one worker, not {most}")
+    if _limit.get() == 1:
+        return _AtOnce(1)
+    return _Pool(count() if most is None else min(most, count()))
+
+
+class _Pool(ThreadPoolExecutor):
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        # a context can be entered by one thread at a time: each work has a copy of its own
+        return super().submit(partial(copy_context().run, fn, *args, **kwargs))
+
+
+class _AtOnce(ThreadPoolExecutor):
+    """One thread means one: a worker beside the thread that waits for it would be a second."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        try:
+            future.set_result(copy_context().run(fn, *args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
