@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from deepix import files, images, restoration, views
+from deepix import api, files, images, pipeline, views
 from deepix import mosaic as maths
 from deepix.errors import DeepixError
 from deepix.mosaic import Grid, Mosaic
+from deepix.options import Options
 
 SAMPLES = ("astronaut", "chelsea", "coffee", "rocket", "camera")
 """Photographs that lie in scikit-image's own package, read without a network."""
@@ -88,12 +89,12 @@ def shapes() -> list[Mosaic]:
     ]
 
 
-def _sample(folder: Path, name: str, truth: restoration.Array, mosaics: Sequence[Mosaic], suffix: str) -> Row:
+def _sample(folder: Path, name: str, truth: api.Array, mosaics: Sequence[Mosaic], suffix: str) -> Row:
     """Pixelate a picture into a file, restore that without any option, and write the comparison."""
     pixelated, restored = folder / f"{name}_pixelated{suffix}", folder / f"{name}_restored.png"
     made = images.from_array(maths.pixelate(truth, mosaics))
     images.write(made, pixelated, overwrite=True, quality=QUALITY)
-    result = restoration.restore(pixelated)
+    result = api.restore(pixelated)
     result.save(restored, overwrite=True)
     before, after = images.read(pixelated).pixels, images.read(restored).pixels
     captions = {"pixelated": before, "restored": after, "original": truth}
@@ -105,7 +106,7 @@ def _sample(folder: Path, name: str, truth: restoration.Array, mosaics: Sequence
 
 def _own(folder: Path, path: Path) -> Row:
     picture = images.read(path)
-    result = restoration.restore_picture(picture, restoration.locate(picture))
+    result = pipeline.run(picture, Options())
     if not result.mosaics:
         return Row(str(path), None, 0, None, None, None)
     result.save(images.default_output(path, folder / f"{path.stem}_restored{path.suffix}"), overwrite=True)
@@ -113,7 +114,7 @@ def _own(folder: Path, path: Path) -> Row:
     return Row(str(path), None, len(result.mosaics), None, None, comparison)
 
 
-def rmse(estimate: restoration.Array, truth: restoration.Array, unknown: restoration.Array) -> float:
+def rmse(estimate: api.Array, truth: api.Array, unknown: api.Array) -> float:
     """Return the root mean square error over the unknown pixels, in the pictures' unit."""
     difference = estimate[unknown].astype(np.float64) - truth[unknown]
     return float(np.sqrt((difference**2).mean()))

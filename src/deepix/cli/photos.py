@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from deepix import images
     from deepix.mosaic import Mosaic
-    from deepix.restoration import Area
+    from deepix.options import Area
 
 Inputs = Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
@@ -45,7 +45,7 @@ Cell = Annotated[int | None, typer.Option("--cell", min=2, help="The cells' size
 
 
 class Method(Enum):
-    """As `deepix.restoration.Method`, without importing it."""
+    """As `deepix.options.Method`, without importing it."""
 
     network = "network"
     smooth = "smooth"
@@ -158,12 +158,15 @@ def restore(
             images.check_target(path, source, overwrite=overwrite)
         start = time.perf_counter()
         picture = _read(source, load_network)
-        from deepix import finder, restoration, views
+        from deepix import finder, pipeline, views
+        from deepix.options import Options
 
-        mosaics = restoration.locate(picture, areas, mask_array, cell, fast=fast, threads=threads)
-        named = bool(areas) or mask_array is not None
-        mosaics, unsure = restoration.by_confidence(mosaics, force or named)
-        result = restoration.restore_picture(picture, mosaics, "nearest", method.value, model, threads)
+        options = Options(
+            areas=tuple(areas), mask=mask_array, cell=cell, force=force, method=method.value, model=model,
+            threads=threads, fast=fast,
+        )  # fmt: skip
+        result = pipeline.run(picture, options)
+        unsure = result.unsure
         report: dict[str, Any] = {
             "input": str(source),
             "output": None,
@@ -251,9 +254,10 @@ def find(
         if overlay:
             images.check_target(target, source, overwrite=overwrite)
         picture = _read(source, lambda: None if fast else import_module("onnxruntime"))
-        from deepix import finder, restoration, views
+        from deepix import finder, pipeline, views
+        from deepix.options import Options
 
-        mosaics = restoration.locate(picture, fast=fast)
+        mosaics = pipeline.locate(picture, Options(fast=fast)).mosaics
         if overlay:
             files.make_folder(target.parent)
             drawn = images.from_pil(views.overlay(images.to_pil(picture), mosaics))
@@ -404,7 +408,7 @@ def _read(source: Path, prepare: Callable[[], object]) -> images.Picture:
 
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read)
-        from deepix import restoration  # noqa: F401
+        from deepix import pipeline  # noqa: F401
 
         return reading.result()
 
