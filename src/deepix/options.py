@@ -11,9 +11,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from deepix import threads as pools
+from deepix.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +30,8 @@ Method = Literal["network", "smooth"]
 
 METHODS = ("network", "smooth")
 ROUNDINGS = ("nearest", "truncate")
+TRAINED = (".safetensors", ".ckpt", ".pt", ".pth")
+"""Suffixes of what training leaves, which is no model to restore with yet."""
 NOT_IN_DIGEST = ("threads",)
 """Options that do not change what comes out (sums in another order may change a level here and there)."""
 
@@ -112,6 +116,22 @@ class Options:
         """
         asked = {key: value for key, value in self.to_dict().items() if key not in NOT_IN_DIGEST}
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def check_model(model: str | PathLike[str] | None) -> None:
+    """Raise if a model's name is that of what training leaves: a run's folder, or weights.
+
+    Raises
+    ------
+    InputError : it is, and must be made an .onnx file of first
+    """
+    if model is None:
+        return
+    path = Path(model)
+    if path.suffix.lower() in TRAINED or path.is_dir():
+        raise InputError(
+            f"{path}: not a model to restore with; make one: deepix weights export {path} -o model.onnx --name NAME"
+        )
 
 
 def _run_lengths(mask: NDArray[Any]) -> dict[str, Any]:

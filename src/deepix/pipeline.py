@@ -25,7 +25,7 @@ from deepix import finder, images, named_areas, threads
 from deepix import mosaic as maths
 from deepix.errors import DeepixError
 from deepix.mosaic import Mosaic, Rounding
-from deepix.options import Options
+from deepix.options import Options, check_model
 from deepix.restoration import Restoration
 from deepix.smooth import bands, smooth
 from deepix.windows import Box, around
@@ -191,6 +191,7 @@ def _estimate(
     if options.method == "network":
         from deepix import runtime
 
+        check_model(options.model)
         model = options.model or runtime.DEFAULT
         estimate, spread = runtime.estimate(seen, mosaics, model, options.rounding, options.threads)
         who = f"the model {model}"
