@@ -13,7 +13,7 @@ from skimage import data
 from typer.testing import CliRunner
 
 from deepix.cli import app
-from deepix.cli import photos as verbs
+from deepix.cli.demo import demo
 
 runner = CliRunner()
 
@@ -314,4 +314,4 @@ def test_demo_writes_comparisons_and_names_bad_files(folder, tmp_path, monkeypat
     assert after < 0.9 * before
     assert "broken.png" in result.stderr
     deepix("demo", "-o", out)
-    assert verbs.demo.__doc__
+    assert demo.__doc__

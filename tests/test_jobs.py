@@ -182,7 +182,7 @@ def test_a_result_never_looks_like_an_input_to_the_next_run(files, output, compa
 def test_the_rules_of_names(tmp_path):
     def restored(*paths, output=None, **options):
         given = [Input(Path(p), Path(Path(p).name)) for p in paths]
-        where = names.destination(output, given) if output else None
+        where = names.destination(output, single=len(given) == 1) if output else None
         return [str(one.output) for one in names.for_restoring(given, where, **options)]
 
     assert restored("x/a.jpg", "x/a.png", "x/a.PNG") == [

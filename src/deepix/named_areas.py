@@ -22,19 +22,6 @@ MOST_PARTS = 1000
 """Connected parts of a mask, specks not counted, that are fitted: more come from noise."""
 
 
-def check_cells(options: Options, shape: tuple[int, ...]) -> None:
-    """Raise if cells that were asked for are larger than the picture.
-
-    Raises
-    ------
-    DeepixError : naming their size
-    """
-    height, width = shape[:2]
-    for cell in (options.cell, *(area[4] for area in options.areas if len(area) == 5)):
-        if cell is not None and cell > max(height, width):
-            raise DeepixError(f"cells of {cell} pixels are larger than the picture of {width} x {height}")
-
-
 def fitted(pixels: Array, options: Options) -> tuple[list[Mosaic], tuple[str, ...]]:
     """Return the mosaics of the areas and the mask that the options name, and what was left out.
 

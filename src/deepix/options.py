@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from deepix import threads as pools
-from deepix.errors import InputError
+from deepix.errors import DeepixError, InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,6 +91,18 @@ class Options:
     def named(self) -> bool:
         """Whether the user says where the picture is pixelated, by areas or a mask."""
         return bool(self.areas) or self.mask is not None
+
+    def check_cells(self, shape: tuple[int, ...]) -> None:
+        """Check that the cells asked for are no larger than a picture of this shape.
+
+        Raises
+        ------
+        DeepixError : naming their size
+        """
+        height, width = shape[:2]
+        for cell in (self.cell, *(area[4] for area in self.areas if len(area) == 5)):
+            if cell is not None and cell > max(height, width):
+                raise DeepixError(f"cells of {cell} pixels are larger than the picture of {width} x {height}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON; `from_dict` reads them back."""

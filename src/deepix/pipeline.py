@@ -87,7 +87,7 @@ def locate(picture: images.Picture, options: Options) -> Located:
     ------
     DeepixError : an area lies outside the picture, the cells are larger than it, or no grid could be fitted to an area
     """
-    named_areas.check_cells(options, picture.pixels.shape)
+    options.check_cells(picture.pixels.shape)
     with threads.limit(options.threads):
         if options.named:
             mosaics, notes = named_areas.fitted(picture.pixels, options)

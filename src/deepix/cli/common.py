@@ -7,15 +7,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
 from deepix.errors import DeepixError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+UNBOUNDED = 1 << 20
+"""Columns of an output that is no terminal: nothing is wrapped or cut there, so that programs see names whole."""
+
+
+class _Console(Console):
+    @property
+    def size(self) -> ConsoleDimensions:
+        size = super().size
+        return size if self.is_terminal else ConsoleDimensions(UNBOUNDED, size.height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+
+out = _Console(highlight=False, soft_wrap=True)
+err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def fail(message: str) -> None:
@@ -72,6 +87,11 @@ def progress_bar(shown: bool) -> Progress:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=err, transient=True, disable=not (shown and err.is_terminal))
+
+
+def count(number: int, thing: str) -> str:
+    """Return "1 thing", "2 things"."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def _escape(text: str) -> str:

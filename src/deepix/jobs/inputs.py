@@ -54,12 +54,19 @@ class Listing:
     passed_over : files that were met in folders, but are not worked on
     results : as many of them were made by an earlier run
     failed : what was named, or met, and cannot be looked into
+    named : how many files and folders were named
     """
 
     inputs: list[Input] = field(default_factory=list)
     passed_over: list[PassedOver] = field(default_factory=list)
     results: list[Path] = field(default_factory=list)
     failed: list[PassedOver] = field(default_factory=list)
+    named: int = 0
+
+    @property
+    def single(self) -> bool:
+        """Whether one file was named, and no folder."""
+        return self.named == 1 and all(one.root is None for one in self.inputs)
 
 
 def listed(named: Iterable[str | os.PathLike[str]]) -> Listing:
@@ -67,6 +74,7 @@ def listed(named: Iterable[str | os.PathLike[str]]) -> Listing:
     listing = Listing()
     known: set[Path] = set()
     for root in map(Path, named):
+        listing.named += 1
         try:
             folder, there = root.is_dir(), root == STANDARD or os.path.lexists(root)
         except (OSError, ValueError) as error:  # a folder above it may not be looked into, a NUL

@@ -61,8 +61,13 @@ class Names:
     overlay: Path | None = None
 
 
-def destination(text: str, inputs: Sequence[Input]) -> Destination:
+def destination(text: str, *, single: bool) -> Destination:
     """Return what the user means by an output's name: rules 1 and 2.
+
+    Parameters
+    ----------
+    text : as it was typed
+    single : one file was named, and no folder
 
     Raises
     ------
@@ -72,7 +77,6 @@ def destination(text: str, inputs: Sequence[Input]) -> Destination:
         raise OutputError("the name of an output is empty")
     path = Path(text)
     folder = text.endswith((os.sep, os.altsep or os.sep)) or path.is_dir()
-    single = len(inputs) == 1 and inputs[0].root is None
     if single and not folder:
         return Destination(path, folder=False)
     if path == STANDARD:
