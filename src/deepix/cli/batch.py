@@ -68,7 +68,7 @@ def work(
                 tally.add(run(job))
                 progress.advance(task)
     except KeyboardInterrupt:
-        fail(f"interrupted: {tally}" if len(jobs) > 1 else f"interrupted: {jobs[0].source} is not done")
+        fail(f"interrupted: {tally}" if len(jobs) > 1 else f"interrupted: {label(jobs[0].source)} is not done")
         raise typer.Exit(130) from None
     if not shown.as_json and not shown.quiet:
         finish()
@@ -76,6 +76,11 @@ def work(
             note(str(tally))
     if tally.failed:
         raise typer.Exit(1)
+
+
+def label(path: Path, stream: str = "input") -> str:
+    """Return what messages call a file; `-` is the standard input, or output."""
+    return f"standard {stream}" if str(path) == "-" else str(path)
 
 
 class _Tally:
@@ -111,19 +116,20 @@ class _Tally:
         if result.error is not None:
             self._fail(result.source, result.error, result.traceback)
             return
+        name = label(result.source)
         self._done += bool(result.mosaics)
         self._nothing += not result.mosaics
         if self._shown.as_json:
             typer.echo(json.dumps(result.to_dict()))
         elif not self._shown.quiet:
             details = [_described(m.to_dict()) for m in result.mosaics] if self._shown.verbose else []
-            for text in (self._shown.line(result), *(f"{result.source}: {n}" for n in result.notes), *details):
+            for text in (self._shown.line(result), *(f"{name}: {n}" for n in result.notes), *details):
                 if text:
                     note(text)
 
     def _fail(self, source: Path, error: str, traceback: str | None = None) -> None:
         self.failed += 1
-        fail(error if traceback is None else f"{source}: unexpected {error} (--verbose shows where)")
+        fail(error if traceback is None else f"{label(source)}: unexpected {error} (--verbose shows where)")
         if traceback and self._shown.verbose:
             err.print(traceback, markup=False)
         if self._shown.as_json:

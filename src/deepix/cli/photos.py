@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepix.cli.batch import Shown, work
+from deepix.cli.batch import Shown, label, work
 from deepix.cli.common import count, out, show_log
 from deepix.cli.options import takes_options
 from deepix.errors import DeepixError, OutputError
@@ -52,8 +52,9 @@ def register(app: typer.Typer) -> None:
 @takes_options("areas", "mask", "cell", "fast", "threshold", "force", "method", "model", "threads")
 def restore(
     inputs: Inputs,
-    options: Options,
+    *,
     output: Output = None,
+    options: Options,
     uncertainty: Annotated[
         str | None,
         typer.Option(
@@ -135,6 +136,7 @@ def restore(
 @takes_options("fast", "threads")
 def find(
     inputs: Inputs,
+    *,
     options: Options,
     overlay: Annotated[
         str | None,
@@ -170,7 +172,7 @@ def find(
 
     def line(result: JobResult) -> str:
         rows.extend(_row(result.source, m) for m in result.mosaics)
-        return "" if result.mosaics else f"{result.source}: nothing pixelated found"
+        return "" if result.mosaics else f"{label(result.source)}: nothing pixelated found"
 
     def table() -> None:
         from rich.table import Table
@@ -233,13 +235,13 @@ def _target(text: str | None, listing: Listing) -> Destination | None:
 
 def _restored(result: JobResult, quality: int) -> str:
     """Return the line for a picture that was restored, or was not."""
-    name = result.source
+    name = label(result.source)
     if not result.mosaics:
         if result.unsure or result.other_sizes:
             return ""  # the notes say more
         return f"{name}: nothing pixelated found; name it with --area or --mask"
     output = result.written["output"]
-    text = f"{name} -> {output}: {count(len(result.mosaics), 'mosaic')}, {result.seconds:.1f} s"
+    text = f"{name} -> {label(output, 'output')}: {count(len(result.mosaics), 'mosaic')}, {result.seconds:.1f} s"
     if result.noise:
         # of blended grids the cells' values are fitted: no deviation can be stated below a level
         agreement = max(result.consistency, float(any(m.grid.blended for m in result.mosaics)))

@@ -44,7 +44,8 @@ def run(job: Job, *, stdin: BinaryIO | None = None, stdout: BinaryIO | None = No
             result = _with_streams(job, stdin, stdout)
     except DeepixError as error:
         text = str(error)
-        text = text if str(job.source) in text else f"{job.source}: {text}"
+        if job.source != STANDARD and str(job.source) not in text:
+            text = f"{job.source}: {text}"
         result = JobResult(source=job.source, status="failed", error=text, error_kind=type(error).__name__)
     except Exception as error:
         # one strange file must not stop the others of a batch; it still counts as a failure
