@@ -13,14 +13,15 @@ from deepix import images
 from deepix.errors import DeepixError
 
 SHAPES = {"L": (), "LA": (2,), "RGB": (3,), "RGBA": (4,), "CMYK": (4,), "I;16": ()}
+SHAPES |= {f"{mode};16": SHAPES[mode] for mode in ("LA", "RGB", "RGBA", "CMYK")}
 
 
 def samples(mode: str, size: tuple[int, int] = (13, 11), seed: int = 0) -> np.ndarray:
     """Random samples (H, W[, C]) of a mode, with alpha values from 0 to 255."""
     width, height = size
     rng = np.random.default_rng(seed)
-    if mode == "I;16":
-        return rng.integers(0, 65536, (height, width), dtype=np.uint16)
+    if mode.endswith(";16"):
+        return rng.integers(0, 65536, (height, width, *SHAPES[mode]), dtype=np.uint16)
     return rng.integers(0, 256, (height, width, *SHAPES[mode]), dtype=np.uint8)
 
 
@@ -29,7 +30,10 @@ def pil(mode: str, size: tuple[int, int] = (13, 11), seed: int = 0) -> Image.Ima
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (13, 11), **fields: object) -> images.Picture:
-    return images.Picture(**{**vars(images.from_pil(pil(mode, size))), **fields})
+    if mode == "CMYK;16":
+        return images.Picture(samples(mode, size), None, "CMYK", **fields)
+    plain = images.from_array(samples(mode, size)) if mode.endswith(";16") else images.from_pil(pil(mode, size))
+    return images.Picture(**{**vars(plain), **fields})
 
 
 def one_line(error: pytest.ExceptionInfo[DeepixError], name: object) -> str:

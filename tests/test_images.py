@@ -29,7 +29,7 @@ def test_every_lossless_format_gives_back_every_mode(tmp_path: Path, suffix: str
     before = picture(mode)
     images.write(before, path)
     after = images.read(path)
-    assert after.mode == mode
+    assert after.mode == (mode if mode == "I;16" else mode.removesuffix(";16"))
     assert after.pixels.dtype == before.pixels.dtype
     assert np.array_equal(images.to_array(after), samples(mode))
     assert after.notes == ()

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -15,17 +10,14 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile
 
 from deepix.errors import DeepixError, InputError, reason
+from deepix.images import deep, jpeg
+from deepix.images.limits import MAX_PIXELS
 from deepix.images.metadata import TURNS, collect, upright
+from deepix.images.opening import Readable, opened, opened_image, read_whole
 from deepix.images.types import Array, Picture, from_array
-
-MAX_PIXELS = 500_000_000
-"""Files with more pixels are refused: no camera makes them, and a small file that claims them is an attack."""
-
-UNREADABLE = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
-"""Formats that Pillow recognises but needs another program to draw (EPS: Ghostscript would run), or cannot draw."""
 
 _LOSSY = frozenset({"AVIF", "BLP", "DDS", "FTEX", "HEIF", "JPEG", "JPEG2000", "MPO", "PCD", "WEBP"})
 """Formats that are, or may be, lossy; WebP files are looked into."""
@@ -40,11 +32,21 @@ READ_AS = {
 _UNREAD = {"F": "floating-point pixels", "LAB": "Lab colours", "HSV": "HSV colours"}
 """What modes that are not read are called."""
 
-pillow_lock = threading.Lock()
+ANIMATED = frozenset({"AVIF", "FLI", "GIF", "PNG", "WEBP"})
+"""Formats whose further pictures are the frames of an animation; those of a TIFF or an MPO are pictures beside it."""
 
 
-def load(image: str | os.PathLike[str] | bytes | Image.Image | Array) -> Picture:
-    """Return the picture in a file (by its name), a file's bytes, a PIL image or an array.
+def load(
+    image: str | os.PathLike[str] | bytes | Readable | Image.Image | Array,
+    *,
+    first_frame: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Picture:
+    """Return the picture in a file (by its name), a file's bytes, a file object, a PIL image or an array.
+
+    Parameters
+    ----------
+    first_frame, max_pixels : as for `read`; they do not concern PIL images and arrays
 
     Raises
     ------
@@ -53,93 +55,81 @@ def load(image: str | os.PathLike[str] | bytes | Image.Image | Array) -> Picture
     TypeError : anything else
     """
     if isinstance(image, str | os.PathLike):
-        return read(image)
-    if isinstance(image, bytes):
-        if not image:
-            raise InputError("image data: empty")
-        return _decode(BytesIO(image), "image data", None)
+        return read(image, first_frame=first_frame, max_pixels=max_pixels)
     if isinstance(image, Image.Image):
         return from_pil(image)
     if isinstance(image, np.ndarray):
         return from_array(image)
-    raise TypeError(f"a picture is a file name, bytes, a PIL image or an array, not {type(image).__name__}")
+    if isinstance(image, bytes):
+        return read_stream(BytesIO(image), first_frame=first_frame, max_pixels=max_pixels)
+    if hasattr(image, "read"):
+        said = getattr(image, "name", None)
+        name = said if isinstance(said, str) else "image data"
+        return read_stream(image, name, first_frame=first_frame, max_pixels=max_pixels)
+    raise TypeError(
+        f"a picture is a file name, bytes, a file object, a PIL image or an array, not {type(image).__name__}"
+    )
 
 
-def read(path: str | os.PathLike[str]) -> Picture:
-    """Read a picture file, in any format that Pillow decodes by itself.
+def read(path: str | os.PathLike[str], *, first_frame: bool = False, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Read a picture file, in any format that Pillow decodes by itself or by an installed plugin (HEIC, JPEG XL).
 
     Bilevel pictures become gray and palettes become their colours; of a file with several pictures the first is
-    read. Only what can be written back with the same pixels is read exactly: 16-bit colour, which Pillow reduces
-    to 8 bits, is noted, and floating-point, Lab and 32-bit pictures are refused.
+    read. PNG, TIFF and PPM are read with all their 16 bits; of other formats only what can be written back with the
+    same pixels is read exactly: more bits are noted where the format is lossy, else refused, as are floating-point,
+    Lab and 32-bit pictures. A JPEG without its end marker is read, with a note, if all its rows are there.
+
+    Parameters
+    ----------
+    path : the file
+    first_frame : of an animation, read the first frame; otherwise animations are refused (see `read_frames`)
+    max_pixels : pictures with more pixels are refused before their memory is taken
 
     Raises
     ------
-    InputError : the file is missing, unreadable, empty, cut off, no picture, of an unsupported kind, or has more
-        than `MAX_PIXELS` pixels
+    InputError : the file is missing, unreadable, empty, cut off, no picture, of an unsupported kind, an animation,
+        or too large
     """
     path = Path(path)
     with opened(path) as file:
-        return _decode(file, str(path), path)
+        return replace(_decode(file, str(path), first_frame, max_pixels), path=path)
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a picture file; InputError if there is none, or it is no regular file, or empty."""
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path}: is a folder, not a picture")
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path}: not a regular file; save the picture to one first")
-        if status.st_size == 0:
-            raise InputError(f"{path}: the file is empty")
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise InputError(f"{path}: cannot be opened ({reason(error)})") from error
-    with file:
-        yield file
+def read_stream(
+    stream: Readable, name: str = "image data", *, first_frame: bool = False, max_pixels: int = MAX_PIXELS
+) -> Picture:
+    """Read a picture from a file object, such as `sys.stdin.buffer`, to its end.
+
+    Parameters
+    ----------
+    stream : gives bytes
+    name : what messages call it
+    first_frame, max_pixels : as for `read`
+
+    Raises
+    ------
+    InputError : as `read`
+    """
+    return _decode(read_whole(stream, name), name, first_frame, max_pixels)
 
 
-def _decode(file: IO[bytes], name: str, path: Path | None) -> Picture:
-    with decoder(name) as caught, Image.open(file) as image:
-        if image.format in UNREADABLE:
-            raise InputError(f"{name}: {image.format} files are not supported; save it as PNG first")
+def _decode(file: IO[bytes], name: str, first_frame: bool, max_pixels: int) -> Picture:
+    with opened_image(file, name, max_pixels) as (image, caught):
+        if is_animation(image) and not first_frame:
+            raise InputError(
+                f"{name}: is an animation ({image.format}) of several frames; with --first-frame only its first is used"
+            )
         frames = getattr(image, "n_frames", 1) if image.format != "PSD" else 1  # a PSD counts its layers
-        picture = _from_image(image, name)
+        picture = from_opened(image, name, file)
         lossy = _lossy_webp(file) if image.format == "WEBP" else picture.lossy
     several = (f"the file holds {frames} pictures; only the first is used",) if frames > 1 else ()
     warned = dict.fromkeys(f"while reading: {reason(w.message)}" for w in caught if w.category is UserWarning)
-    return replace(picture, path=path, lossy=lossy, notes=(*several, *picture.notes, *warned))
+    return replace(picture, lossy=lossy, notes=(*several, *picture.notes, *warned))
 
 
-@contextmanager
-def decoder(name: str) -> Iterator[list[warnings.WarningMessage]]:
-    """Decode strictly and without Python warnings, and turn whatever a decoder raises into one line.
-
-    Pillow's limit on pixels and its leniency towards cut-off files are global: they are set for the
-    time of one file, under a lock, and restored.
-    """
-    with pillow_lock, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = MAX_PIXELS, False
-        try:
-            yield caught
-        except (DeepixError, MemoryError):
-            raise
-        except UnidentifiedImageError:
-            raise InputError(f"{name}: not a picture in a known format, or damaged at its beginning") from None
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            raise InputError(
-                f"{name}: claims more than {MAX_PIXELS // 10**6} megapixels; scale it down or cut it first"
-            ) from None
-        except Exception as error:  # decoders raise SyntaxError, struct.error, zlib.error, EOFError, … on bad data
-            raise InputError(f"{name}: damaged or cut off ({reason(error)})") from error
-        finally:
-            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+def is_animation(image: Image.Image) -> bool:
+    """Say whether an opened file holds the frames of an animation."""
+    return image.format in ANIMATED and bool(getattr(image, "is_animated", False))
 
 
 def _lossy_webp(file: IO[bytes]) -> bool:
@@ -164,26 +154,43 @@ def from_pil(image: Image.Image) -> Picture:
     filename = getattr(image, "filename", None)
     name = str(filename) if filename else "image"
     try:
-        picture = _from_image(image, name)
+        picture = from_opened(image, name)
     except (DeepixError, MemoryError):
         raise
-    except Exception as error:  # as in decoder; the limits are the caller's, who opened the file
+    except Exception as error:  # as for files; the limits are the caller's, who opened the file
         raise InputError(f"{name}: damaged or cut off ({reason(error)})") from error
     return replace(picture, path=Path(name) if filename else None)
 
 
-def _from_image(image: Image.Image, name: str) -> Picture:
+def from_opened(image: Image.Image, name: str, file: IO[bytes] | None = None) -> Picture:
+    """Return the picture that a PIL image shows, without a path.
+
+    Parameters
+    ----------
+    image : not loaded yet, if it can be helped: loading forgets how the samples are stored
+    name : what messages call it
+    file : what the image was opened from, where that is still open
+
+    Raises
+    ------
+    InputError : its kind is not supported; anything : its data cannot be decoded
+    """
     notes: list[str] = []
-    stored = _stored(image)  # loading forgets it
+    stored = stored_as(image)
+    wide = deep.is_deep(stored, image.mode)
     # Pillow turns the pixels of a TIFF, but not its resolution, while it loads it
     turned = getattr(image, "tag_v2", {}).get(ExifTags.Base.Orientation) in TURNS
-    image.load()
-    deep = ";16" in stored and image.mode in ("RGB", "RGBA", "CMYK")
-    if deep:
-        notes.append("16 bits per channel are read as 8, which changes all pixels; use 16-bit gray or 8 bits")
-
-    turned_image, exif, turns = upright(image, notes)
-    pixels, mode = _pixels(turned_image, stored, name, notes)
+    if file is not None:
+        _check_depth(image, file, stored, name, notes)
+    if file is None or not wide:
+        image = _loaded(image, file, name, notes)
+        if wide:
+            notes.append("16 bits per channel are read as 8, which changes all pixels; open the file with Deepix")
+        transpose, exif, turns = upright(image, notes)
+        pixels, mode = _pixels(transpose(image), stored, name, notes)
+    else:
+        assert isinstance(image, ImageFile.ImageFile)  # it has come from a file
+        pixels, mode, exif, turns = _deep(image, file, stored, name, notes)
     alpha = None
     if mode in ("LA", "RGBA"):
         alpha = pixels[..., -1]
@@ -191,7 +198,7 @@ def _from_image(image: Image.Image, name: str) -> Picture:
     metadata = collect(image, exif, turned or turns)
     key = image.info.get("transparency")
     if key is not None and alpha is None and image.mode in ("1", "L", "RGB"):
-        alpha = np.where(_is_key(pixels, key, stored), 0, 255).astype(np.uint8)
+        alpha = np.where(_is_key(pixels, key, stored), 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
         mode = {"L": "LA", "RGB": "RGBA"}[mode]
     elif key is not None and mode == "I;16":
         metadata["transparency"] = key
@@ -203,10 +210,95 @@ def _from_image(image: Image.Image, name: str) -> Picture:
         metadata,
         image.format in _LOSSY or metadata.get("compression") in ("jpeg", "tiff_jpeg", "webp"),
         notes=tuple(notes),
+        quantization=_quantization(image),
     )
 
 
-def _stored(image: Image.Image) -> str:
+def _quantization(image: Image.Image) -> dict[int, tuple[int, ...]] | None:
+    if image.format not in ("JPEG", "MPO"):
+        return None
+    return {key: tuple(table) for key, table in getattr(image, "quantization", {}).items()}
+
+
+def _loaded(image: Image.Image, file: IO[bytes] | None, name: str, notes: list[str]) -> Image.Image:
+    """Decode the image; return it, or that of a JPEG file to which its end marker has been given."""
+    try:
+        image.load()
+        return image
+    except OSError as error:
+        if file is None or image.format != "JPEG" or "truncated" not in str(error):
+            raise
+    file.seek(0)
+    ended = jpeg.ended(file.read())
+    if ended is None:
+        raise InputError(f"{name}: cut off: rows of the picture are missing")
+    notes.append("the file ends before its end marker; all rows of the picture are there")
+    image = Image.open(BytesIO(ended))
+    image.load()
+    return image
+
+
+def _check_depth(image: Image.Image, file: IO[bytes], stored: str, name: str, notes: list[str]) -> None:
+    """Note that samples lose bits in a lossy format; InputError where Pillow would lose them from any other."""
+    if image.mode not in ("RGB", "RGBA", "RGBX", "CMYK", "LA", "L"):
+        return
+    place = file.tell()
+    bits = _bits(image, file)
+    file.seek(place)
+    if image.format in ("AVIF", "HEIF") and bits > 8:
+        notes.append(f"{bits} bits per channel are read as 8, as the file is lossy in any case")
+    elif bits > 8 and not deep.is_deep(stored, image.mode):
+        raise InputError(
+            f"{name}: a {image.format} with {bits} bits per channel of a kind that is not supported; "
+            "save it as 16-bit PNG, or as TIFF with its channels side by side, first"
+        )
+    elif deep.is_deep(stored, image.mode) and image.format not in ("PNG", "TIFF", "PPM"):
+        raise InputError(
+            f"{name}: {image.format} files with 16 bits per channel are not supported; save it as 16-bit PNG first"
+        )
+
+
+def _bits(image: Image.Image, file: IO[bytes]) -> int:
+    """Return how many bits a sample of the file has, where its format may have more than Pillow says."""
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
+    if image.format == "TIFF":
+        return max(getattr(image, "tag_v2", {}).get(258) or (1,))
+    if image.format not in ("AVIF", "JPEG2000"):
+        return 8
+    file.seek(0)
+    beginning = file.read(1 << 16)
+    if image.format == "AVIF":  # the box av1C: version, profile and level, flags (AV1 in ISOBMFF §2.3)
+        at = beginning.find(b"av1C")
+        flags = beginning[at + 6] if 0 <= at < len(beginning) - 6 else 0
+        return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
+    at = beginning.find(b"\xff\x4f\xff\x51")  # SOC and SIZ, and there Ssiz of each component (T.800 §A.5.1)
+    count = int.from_bytes(beginning[at + 40 : at + 42])
+    depths = beginning[at + 42 : at + 42 + 3 * count : 3] if at >= 0 else b""
+    return max(((d & 0x7F) + 1 for d in depths), default=8)
+
+
+def _deep(
+    image: ImageFile.ImageFile, file: IO[bytes], stored: str, name: str, notes: list[str]
+) -> tuple[Array, str, bytes | None, bool]:
+    """Return uint16 samples, alpha last, their mode, and `upright`'s EXIF data and whether sides change places."""
+    if image.format == "PPM":
+        _, exif, turns = upright(image, notes)
+        return deep.read_ppm(image, file, name), "RGB", exif, turns
+    if stored.startswith("RGBa"):
+        image.tile = deep.retold(image, stored.replace("RGBa", "RGBA"))
+    image.load()
+    low = deep.low_bytes(file, stored)
+    low.load()
+    transpose, exif, turns = upright(image, notes)
+    samples = deep.whole(np.asarray(transpose(image)), np.asarray(transpose(low)), stored)
+    if stored.startswith("RGBa"):
+        samples = deep.straight(samples)
+        notes.append("the colours were divided by the alpha that they had been multiplied by")
+    return samples, "LA" if stored == "LA;16B" else image.mode, exif, turns
+
+
+def stored_as(image: Image.Image) -> str:
     """Return how the file's samples are stored, in Pillow's words ("RGB;16B", "L;4", …); "" if that is not known."""
     tiles = getattr(image, "tile", None)
     if not tiles:
@@ -250,7 +342,7 @@ def _is_key(pixels: Array, key: Any, stored: str) -> NDArray[np.bool_]:
     value = np.asarray(key)
     if stored in ("L;2", "L;4"):  # the chunk counts in the file's own bits, the pixels were spread to 8
         value = value * (85 if stored == "L;2" else 17)
-    elif ";16" in stored:  # both are cut to 8 bits
+    elif ";16" in stored and pixels.dtype == np.uint8:  # both are cut to 8 bits
         value = value >> 8
     same: NDArray[np.bool_] = np.equal(pixels, value)
     return same if same.ndim == 2 else np.all(same, axis=2)

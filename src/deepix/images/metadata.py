@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Callable
 from contextlib import suppress
+from operator import methodcaller
 from typing import Any
 
 from PIL import ExifTags, Image
@@ -37,8 +39,8 @@ TURNS = (5, 6, 7, 8)
 """The EXIF orientations that exchange width and height."""
 
 
-def upright(image: Image.Image, notes: list[str]) -> tuple[Image.Image, bytes | None, bool]:
-    """Apply the EXIF orientation; return image, EXIF data to keep, and whether width and height changed places.
+def upright(image: Image.Image, notes: list[str]) -> tuple[Callable[[Image.Image], Image.Image], bytes | None, bool]:
+    """Return what applies the EXIF orientation, EXIF data to keep, and whether width and height change places.
 
     The parsers raise anything on bad data; that costs the EXIF data, not the picture.
     """
@@ -49,7 +51,7 @@ def upright(image: Image.Image, notes: list[str]) -> tuple[Image.Image, bytes | 
         raise
     except Exception as error:
         notes.append(f"the EXIF data is damaged and was dropped ({reason(error)})")
-        return image, None, False
+        return _as_it_is, None, False
     kept: bytes | None = None
     try:
         data = image.info.get("exif")
@@ -64,7 +66,13 @@ def upright(image: Image.Image, notes: list[str]) -> tuple[Image.Image, bytes | 
     except Exception as error:
         notes.append(f"the EXIF data is damaged and was dropped ({reason(error)})")
     method = _UPRIGHT.get(orientation)
-    return image if method is None else image.transpose(method), kept, orientation in TURNS
+    if method is None:
+        return _as_it_is, kept, False
+    return methodcaller("transpose", method), kept, orientation in TURNS
+
+
+def _as_it_is(image: Image.Image) -> Image.Image:
+    return image
 
 
 def collect(image: Image.Image, exif: bytes | None, turned: bool) -> dict[str, Any]:

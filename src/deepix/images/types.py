@@ -22,7 +22,7 @@ class Picture:
     pixels : uint8 or uint16, (H, W) for gray or (H, W, 3) RGB or (H, W, 4) CMYK; upright, alpha apart
     alpha : same dtype, (H, W), 0 is transparent; None without one
     mode : Pillow's mode for pixels and alpha: "L", "LA", "RGB", "RGBA", "CMYK" or "I;16" (16-bit gray). 16-bit
-        colour or gray with alpha, which only arrays hold, is named as its 8-bit kin
+        colour, and 16-bit gray with alpha, is named as its 8-bit kin
     format : the source file's format as Pillow names it ("PNG", "JPEG", …); None for arrays
     metadata : what a writer keeps: "icc_profile", "exif", "xmp", "comment" (bytes), "dpi" (x, y: pixels per inch),
         "text" (PNG: keyword → text), "gamma", "srgb", "chromaticity" (PNG), "transparency" (the transparent value
@@ -31,6 +31,9 @@ class Picture:
     lossy : the source stored its pixels lossily, as JPEG does (or may have, where a PIL image does not tell)
     path : the source file, if there is one; `write` never writes over it
     notes : one line for each thing that was not taken over as it was
+    quantization : the tables by which a JPEG file divided its coefficients, by their numbers (most files: 0 for
+        brightness, 1 for colours): 64 integers each, 1 to 65535, row after row from the mean to the finest; None for
+        other sources. A file that was saved twice has those of the second time
     """
 
     pixels: Array
@@ -41,6 +44,7 @@ class Picture:
     lossy: bool = False
     path: Path | None = None
     notes: tuple[str, ...] = ()
+    quantization: Mapping[int, tuple[int, ...]] | None = None
 
     def with_pixels(self, pixels: Array) -> Picture:
         """Return the picture with other pixels, all else kept.
