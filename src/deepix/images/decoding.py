@@ -264,10 +264,12 @@ def _bits(image: Image.Image, file: IO[bytes]) -> int:
         return int(image.info.get("bit_depth", 8))
     if image.format == "TIFF":
         return max(getattr(image, "tag_v2", {}).get(258) or (1,))
-    if image.format not in ("AVIF", "JPEG2000"):
+    if image.format not in ("AVIF", "JPEG2000", "SGI"):
         return 8
     file.seek(0)
     beginning = file.read(1 << 16)
+    if image.format == "SGI":
+        return 8 * beginning[3]
     if image.format == "AVIF":  # the box av1C: version, profile and level, flags (AV1 in ISOBMFF §2.3)
         at = beginning.find(b"av1C")
         flags = beginning[at + 6] if 0 <= at < len(beginning) - 6 else 0
