@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import cache
 
 import numpy as np
 import pytest
@@ -98,6 +99,8 @@ def exif_block(orientation: int, order: str = "<", thumbnail: bytes = b"\xff\xd8
     return b"Exif\0\0" + block
 
 
+@cache
 def srgb() -> bytes:
+    """A profile, the same at every call: it holds the time when it was made."""
     profile: bytes = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return profile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -149,8 +150,6 @@ def test_interlaced_png(tmp_path: Path) -> None:
     rows = b"".join(
         b"\0" + row.astype(">u2").tobytes() for x, y, dx, dy in passes for row in array[y::dy, x::dx] if row.size
     )
-    import zlib
-
     header = struct.pack(">LLBBBBB", 9, 9, 16, 2, 0, 0, 1)
     assert np.array_equal(images.load(png(header, (b"IDAT", zlib.compress(rows)))).pixels, array)
 
@@ -198,8 +197,6 @@ def test_animations_with_16_bits_are_refused(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], pnginfo=PngImagePlugin.PngInfo())
     content = bytearray((tmp_path / "a.png").read_bytes())
-    import zlib
-
     content[24] = 16
     content[29:33] = struct.pack(">L", zlib.crc32(content[12:29]))
     (tmp_path / "a.png").write_bytes(content)

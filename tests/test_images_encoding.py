@@ -192,6 +192,49 @@ def test_new_files_have_ordinary_permissions(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
 
 
+@pytest.mark.parametrize(("mode", "expected"), [(0o600, 0o600), (0o640, 0o640), (0o644, 0o644), (0o400, 0o600)])
+def test_a_result_may_be_read_by_no_more_people_than_its_source(tmp_path: Path, mode: int, expected: int) -> None:
+    images.write(picture(), tmp_path / "a.png")
+    (tmp_path / "a.png").chmod(mode)
+    p = images.read(tmp_path / "a.png")
+    images.write(p, tmp_path / "own.png")
+    images.write(picture(), tmp_path / "named.png", source=tmp_path / "a.png")
+    (tmp_path / "old.png").touch(0o666)
+    images.write(p, tmp_path / "old.png", overwrite=True)
+    images.write_frames(images.read_frames(tmp_path / "a.png"), tmp_path / "frames.png")
+    for name in ("own", "named", "old", "frames"):
+        assert stat.S_IMODE((tmp_path / f"{name}.png").stat().st_mode) == expected
+    (tmp_path / "a.png").unlink()  # a source that is gone forbids nothing
+    images.write(p, tmp_path / "gone.png")
+    (tmp_path / "ordinary").touch()
+    assert (tmp_path / "gone.png").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_a_result_of_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    images.write(picture(size=(100, 100)), tmp_path / "a.png")
+    p = images.read(tmp_path / "a.png")
+    with files_limited_to(1000), pytest.raises(OutputError, match="cannot be written") as error:
+        images.write(p, tmp_path / "b.png")
+    one_line(error, tmp_path / "b.png")
+    with pytest.raises(OutputError, match="no folder"):
+        images.write(p, tmp_path / "missing" / "b.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_encode_gives_what_write_writes(tmp_path: Path) -> None:
+    for suffix in (".png", ".JPG", ".tif", ".webp"):
+        images.write(picture(), tmp_path / f"a{suffix}", quality=80)
+        assert images.encode(picture(), suffix, quality=80) == (tmp_path / f"a{suffix}").read_bytes()
+    for suffix, why in ((".gif", "no picture format"), ("", "no picture format")):
+        with pytest.raises(OutputError, match=why) as error:
+            images.encode(picture(), suffix, name="standard output")
+        one_line(error, "standard output")
+    with pytest.raises(OutputError, match="transparency"):
+        images.encode(picture("RGBA"), ".jpg")
+    with pytest.raises(ValueError, match="1 to 100"):
+        images.encode(picture(), quality=0)
+
+
 def test_what_a_format_cannot_encode_is_said(tmp_path: Path) -> None:
     wide = images.from_array(np.zeros((1, 70000), np.uint8))
     for suffix in (".jpg", ".webp"):

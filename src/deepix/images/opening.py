@@ -110,7 +110,6 @@ def opened_image(
                 raise InputError(f"{name}: {image.format} files are not supported; save it as PNG first")
             if _is_raw(image):
                 raise InputError(f"{name}: {recognition.advice(recognition.Kind('a camera’s raw file'))}")
-            caught.clear()
             yield image, caught
 
 
@@ -131,14 +130,18 @@ def _unidentified(kind: recognition.Kind | None, beginning: bytes, tried: str) -
     ----------
     tried : what Pillow says of the formats that it tried
     """
-    known = recognition.read_as(beginning)
-    if known:
-        word = "JPEG2000" if known == "JPEG 2000" else known.upper()
-        why = next((part for part in tried.split("; ") if part.upper().startswith(word) and "failed." in part), "")
-        why = why.partition("failed.")[2].strip()
-        why = f" ({why})" if why else ""
-        return f"a {known} file of a kind that is not supported, or damaged at its beginning{why}"
-    return recognition.advice(kind) if kind else "not a picture in a known format, or damaged at its beginning"
+    if kind and not kind.plugin:
+        return recognition.advice(kind)
+    known = kind.plugin.module if kind and kind.plugin else recognition.read_as(beginning)
+    if not known:
+        return "not a picture in a known format, or damaged at its beginning"
+    words = {"JPEG 2000": "JPEG2000", "pillow_heif": "HEIF", "pillow_jxl": "JXL"}
+    word = words.get(known, known.upper())
+    why = next((part for part in tried.split("; ") if part.upper().startswith(word) and "failed." in part), "")
+    why = why.partition("failed.")[2].strip()
+    why = f" ({why})" if why else ""
+    what = kind.name if kind else f"a {known} file"
+    return f"{what} of a kind that is not supported, or damaged at its beginning{why}"
 
 
 def _is_raw(image: Image.Image) -> bool:
