@@ -284,14 +284,15 @@ def test_what_was_met_in_a_folder_is_named_once_and_counted(folder, monkeypatch)
     deepix("restore", folder / "a.png")
     result = deepix("find", folder, code=1)
     lines = result.stderr.splitlines()
-    assert lines.count(f"{folder / 'notes.txt'}: passed over: not a picture format that is read (.txt)") == 1
-    assert lines.count(f"{folder / 'gone.png'}: passed over: a link that leads nowhere") == 1
-    assert lines.count(f"error: {folder / 'shut'}: the folder cannot be opened (Permission denied)") == 1
-    assert lines[-1] == (
-        "2 with mosaics, 1 with nothing pixelated, 1 failed, 3 passed over (1 of them made by an earlier run)"
-    )
+    assert lines.count(f"{folder / 'notes.txt'}: passed over: no picture that Deepix reads, by its name (.txt)") == 1
+    assert lines.count(f"{folder / 'gone.png'}: passed over: a link to a file that does not exist") == 1
+    assert lines.count(f"error: {folder / 'shut'}: the folder cannot be looked into (Permission denied)") == 1
+    assert sum("the result of an earlier run" in line for line in lines) == 1
+    assert lines[-1] == "2 with mosaics, 1 with nothing pixelated, 1 failed, 3 passed over"
     quiet = deepix("find", folder, "--quiet", code=1)
-    assert quiet.stderr.splitlines() == [f"error: {folder / 'shut'}: the folder cannot be opened (Permission denied)"]
+    assert quiet.stderr.splitlines() == [
+        f"error: {folder / 'shut'}: the folder cannot be looked into (Permission denied)"
+    ]
 
 
 def test_results_of_inputs_of_the_same_name_are_all_kept(folder, tmp_path):
@@ -374,6 +375,17 @@ def test_too_many_threads_are_one_clear_line(folder):
     for verb in ("restore", "find"):
         result = deepix(verb, folder / "a.png", "--threads", 20000, code=2)
         assert "must be between 1 and 1024, not 20000" in plain(result.output)
+
+
+def test_how_large_a_picture_may_be_can_be_said(folder):
+    height, width = data.chelsea().shape[:2]
+    for verb in ("restore", "find"):
+        result = deepix(verb, folder / "a.png", "--max-pixels", height * width - 1, "--fast", code=1)
+        (line,) = result.stderr.splitlines()
+        assert "a.png: " in line
+        assert "pixels" in line
+        deepix(verb, folder / "a.png", "--max-pixels", height * width, "--fast")
+    deepix("find", folder / "a.png", "--max-pixels", 0, code=2)
 
 
 def test_a_broken_promise_writes_nothing(folder, monkeypatch):

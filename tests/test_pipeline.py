@@ -49,6 +49,7 @@ ASKED = st.builds(
     fast=st.booleans(),
     threshold=st.none() | st.floats(0, 1),
     force=st.booleans(),
+    max_pixels=st.none() | st.integers(1, 10**9),
 )
 
 
@@ -67,7 +68,9 @@ def test_options_survive_json_and_pickle_and_keep_their_digest(options):
 
 @given(ASKED, ASKED)
 def test_options_that_ask_for_something_else_have_another_digest(one, other):
-    asked = [{k: v for k, v in options.to_dict().items() if k != "threads"} for options in (one, other)]
+    asked = [
+        {k: v for k, v in options.to_dict().items() if k not in ("threads", "max_pixels")} for options in (one, other)
+    ]
     assert (one.digest() == other.digest()) == (asked[0] == asked[1])
 
 
@@ -88,6 +91,7 @@ def test_the_digest_is_the_same_in_every_version():
         ({"areas": [(1, 2, 30, 30, 0)]}, "at least 1 pixel"),
         ({"threshold": 1.5}, "between 0 and 1"),
         ({"threshold": float("nan")}, "between 0 and 1"),
+        ({"max_pixels": 0}, "at least 1 pixel"),
         ({"threads": 0}, "number of threads"),
         ({"threads": 20000}, "number of threads"),
     ],

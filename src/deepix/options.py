@@ -32,7 +32,7 @@ METHODS = ("network", "smooth")
 ROUNDINGS = ("nearest", "truncate")
 TRAINED = (".safetensors", ".ckpt", ".pt", ".pth")
 """Suffixes of what training leaves, which is no model to restore with yet."""
-NOT_IN_DIGEST = ("threads",)
+NOT_IN_DIGEST = ("threads", "max_pixels")
 """Options that do not change what comes out (sums in another order may change a level here and there)."""
 
 
@@ -52,6 +52,7 @@ class Options:
     fast : find without the network
     threshold : the least confidence, 0 … 1, with which a mosaic that was found is restored; None: `deepix.finder.SURE`
     force : restore all that was found: a threshold of 0
+    max_pixels : of a file that is read: larger ones are refused; None: `deepix.images.MAX_PIXELS`
 
     Raises
     ------
@@ -68,6 +69,7 @@ class Options:
     fast: bool = False
     threshold: float | None = None
     force: bool = False
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "areas", tuple(tuple(int(v) for v in area) for area in self.areas))
@@ -85,6 +87,8 @@ class Options:
                 raise ValueError(f"cells must be at least 1 pixel wide and high, not {cell}")
         if self.threshold is not None and not (math.isfinite(self.threshold) and 0 <= self.threshold <= 1):
             raise ValueError(f"the threshold is a confidence between 0 and 1, not {self.threshold}")
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise ValueError(f"a picture has at least 1 pixel; a limit of {self.max_pixels} would refuse all")
         pools.check(self.threads)
 
     @property

@@ -72,7 +72,7 @@ def work(
         raise typer.Exit(130) from None
     if not shown.as_json and not shown.quiet:
         finish()
-        if len(jobs) != 1 or listing.passed_over or listing.results or listing.failed:
+        if len(jobs) != 1 or listing.passed_over or listing.failed:
             note(str(tally))
     if tally.failed:
         raise typer.Exit(1)
@@ -94,10 +94,8 @@ class _Tally:
 
     def __str__(self) -> str:
         text = f"{self._done} {self._shown.done}, {self._nothing} with nothing pixelated, {self.failed} failed"
-        if passed_over := len(self._listing.passed_over) + len(self._listing.results):
+        if passed_over := len(self._listing.passed_over):
             text += f", {passed_over} passed over"
-        if results := len(self._listing.results):
-            text += f" ({results} of them made by an earlier run)"
         left = self._jobs + len(self._listing.failed) - self._done - self._nothing - self.failed
         return text + (f", {left} not done" if left else "")
 

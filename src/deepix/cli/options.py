@@ -58,12 +58,13 @@ def area(text: str) -> Area:
     return numbers  # type: ignore[return-value]
 
 
-def _mask(path: Path | None) -> NDArray[np.bool_] | None:
+def mask(path: Path | None, max_pixels: int | None = None) -> NDArray[np.bool_] | None:
+    """Return the mask in a file; None without a file."""
     if path is None:
         return None
     from deepix import images
 
-    return images.read_mask(path)
+    return images.read_mask(path, max_pixels=images.MAX_PIXELS if max_pixels is None else max_pixels)
 
 
 Areas = Annotated[
@@ -77,7 +78,7 @@ Cell = Annotated[int | None, typer.Option("--cell", min=2, help="The cells' size
 
 FLAGS = {
     "areas": _Flag("area", Areas, None, lambda given: tuple(area(text) for text in given or ())),
-    "mask": _Flag("mask", MaskFile, None, _mask),
+    "mask": _Flag("mask", MaskFile),
     "cell": _Flag("cell", Cell),
     "fast": _Flag(
         "fast",
@@ -131,6 +132,18 @@ FLAGS = {
             ),
         ],
     ),
+    "max_pixels": _Flag(
+        "max_pixels",
+        Annotated[
+            int | None,
+            typer.Option(
+                metavar="N",
+                min=1,
+                help=r"Refuse pictures with more pixels, for the memory they take. \[default: 200 million]",
+                show_default=False,
+            ),
+        ],
+    ),
 }
 """The fields of `Options` that the command line offers."""
 
@@ -153,6 +166,8 @@ def takes_options(*fields: str) -> Callable[[Callable[..., None]], Callable[...,
         @wraps(verb)
         def command(**given: Any) -> None:
             asked = {field: flag.value(given.pop(flag.name)) for field, flag in flags.items()}
+            if asked.get("mask"):
+                asked["mask"] = mask(asked["mask"], asked.get("max_pixels"))
             try:
                 options = Options(**asked)
             except ValueError as error:

@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
         app.command()(verb)
 
 
-@takes_options("areas", "mask", "cell", "fast", "threshold", "force", "method", "model", "threads")
+@takes_options("areas", "mask", "cell", "fast", "threshold", "force", "method", "model", "threads", "max_pixels")
 def restore(
     inputs: Inputs,
     *,
@@ -133,7 +133,7 @@ def restore(
         work(listing, jobs, shown)
 
 
-@takes_options("fast", "threads")
+@takes_options("fast", "threads", "max_pixels")
 def find(
     inputs: Inputs,
     *,

@@ -1,8 +1,7 @@
 """Which files are meant by what was named: files as they are, folders searched for pictures, with every file told of.
 
-The rules of a search: hidden files and folders are left out, links to folders are not followed; what has not the suffix
-of a picture format that is read, is no regular file, or leads nowhere, is passed over, and so is what an earlier run
-made of a picture that lies below the same folder (see `made_of`).
+`deepix.images.search` says what is met in a folder; besides, what an earlier run made of a picture that lies anywhere
+below the same folder is passed over (see `made_of`).
 """
 
 from __future__ import annotations
@@ -16,10 +15,12 @@ from typing import NamedTuple
 
 from deepix import images
 from deepix.errors import reason
+from deepix.images import Skipped
 from deepix.jobs.job import STANDARD
 
-RESTORED, COMPARE, UNCERTAINTY, FOUND = "_restored", "_compare", "_uncertainty", "_found"
+RESTORED, COMPARE, UNCERTAINTY, FOUND = images.RESULT_SUFFIXES
 """What is added to a picture's name, before the suffix, for what is made of it."""
+MADE_EARLIER = "the result of an earlier run; name it on the command line to use it"
 
 
 class Input(NamedTuple):
@@ -37,13 +38,6 @@ class Input(NamedTuple):
     root: Path | None = None
 
 
-class PassedOver(NamedTuple):
-    """A file that was met, but is not worked on, and why."""
-
-    path: Path
-    reason: str
-
-
 @dataclass
 class Listing:
     """What is meant by the files and folders that were named.
@@ -51,16 +45,14 @@ class Listing:
     Attributes
     ----------
     inputs : the files to work on, each once, in the order given and sorted within folders
-    passed_over : files that were met in folders, but are not worked on
-    results : as many of them were made by an earlier run
+    passed_over : what was met in folders, but is not worked on, and why
     failed : what was named, or met, and cannot be looked into
     named : how many files and folders were named
     """
 
     inputs: list[Input] = field(default_factory=list)
-    passed_over: list[PassedOver] = field(default_factory=list)
-    results: list[Path] = field(default_factory=list)
-    failed: list[PassedOver] = field(default_factory=list)
+    passed_over: list[Skipped] = field(default_factory=list)
+    failed: list[Skipped] = field(default_factory=list)
     named: int = 0
 
     @property
@@ -78,14 +70,14 @@ def listed(named: Iterable[str | os.PathLike[str]]) -> Listing:
         try:
             folder, there = root.is_dir(), root == STANDARD or os.path.lexists(root)
         except (OSError, ValueError) as error:  # a folder above it may not be looked into, a NUL
-            listing.failed.append(PassedOver(root, f"cannot be opened ({reason(error)})"))
+            listing.failed.append(Skipped(root, f"cannot be opened ({reason(error)})"))
             continue
         if root == STANDARD or (there and not folder):
             found = [Input(root, Path(root.name))]
         elif folder:
             found = _searched(root, listing)
         else:
-            listing.failed.append(PassedOver(root, "no such file or folder"))
+            listing.failed.append(Skipped(root, "no such file or folder"))
             continue
         for one in found:
             place = one.path.resolve()
@@ -97,44 +89,21 @@ def listed(named: Iterable[str | os.PathLike[str]]) -> Listing:
 
 def _searched(root: Path, listing: Listing) -> list[Input]:
     """Return the pictures below a folder; put into the listing what else was met there."""
+    met = images.search([root])
+    shut = [one for one in met.skipped if one.path.is_dir() and not one.path.is_symlink()]
+    listing.failed += shut
+    listing.passed_over += [one for one in met.skipped if one not in shut]
     suffixes = images.readable_suffixes()
-    pictures: list[Path] = []
-    failed = len(listing.failed)
-
-    def shut(error: OSError) -> None:
-        listing.failed.append(PassedOver(Path(error.filename), f"the folder cannot be opened ({reason(error)})"))
-
-    for folder, subfolders, names in os.walk(root, onerror=shut):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in subfolders:
-            if (path := Path(folder, name)).is_symlink():
-                listing.passed_over.append(PassedOver(path, "a link to a folder"))
-        for path in (Path(folder, name) for name in sorted(names) if not name.startswith(".")):
-            if why := _unfit(path, suffixes):
-                listing.passed_over.append(PassedOver(path, why))
-            else:
-                pictures.append(path)
-    stems = {path.stem for path in pictures}
-    made = {path for path in pictures if not stems.isdisjoint(made_of(path.stem, suffixes))}
-    listing.results += [path for path in pictures if path in made]
-    found = [Input(path, path.relative_to(root), root) for path in pictures if path not in made]
-    if not found and len(listing.failed) == failed:
-        listing.failed.append(PassedOver(root, "no pictures in this folder"))
+    stems = {one.path.stem for one in met.found}
+    found = []
+    for one in met.found:
+        if stems.isdisjoint(made_of(one.path.stem, suffixes)):
+            found.append(Input(one.path, one.relative, root))
+        else:
+            listing.passed_over.append(Skipped(one.path, MADE_EARLIER))
+    if not found and not shut:
+        listing.failed.append(Skipped(root, "no pictures in this folder"))
     return found
-
-
-def _unfit(path: Path, suffixes: Collection[str]) -> str | None:
-    """Return why a file is no picture to work on; None for one that is."""
-    try:
-        if not path.exists():
-            return "a link that leads nowhere"
-        if not path.is_file():
-            return "not a regular file"
-    except OSError as error:
-        return f"cannot be looked at ({reason(error)})"
-    if path.suffix.lower() not in suffixes:
-        return f"not a picture format that is read ({path.suffix or 'no suffix'})"
-    return None
 
 
 def made_of(stem: str, suffixes: Collection[str]) -> set[str]:

@@ -122,7 +122,7 @@ def _send(data: bytes, stream: BinaryIO | None) -> None:
 def _find(job: FindJob) -> JobResult:
     if job.overlay:
         _check(job.overlay, job)
-    picture = _read(job.source, lambda: None if job.options.fast else import_module("onnxruntime"))
+    picture = _read(job, lambda: None if job.options.fast else import_module("onnxruntime"))
     from deepix import pipeline, views
 
     located = pipeline.locate(picture, job.options)
@@ -146,14 +146,14 @@ def _find(job: FindJob) -> JobResult:
 
 
 def _restore(job: RestoreJob) -> JobResult:
-    output = job.output if job.as_named else images.default_output(job.source, job.output)
+    output = job.output if job.as_named else _lossless(job)
     if job.uncertainty and job.raw and job.uncertainty.suffix.lower() != ".png":
         raise OutputError(f"{job.uncertainty}: raw uncertainty is written as .png")
     wanted = {"output": output, "compare": job.compare, "uncertainty": job.uncertainty}
     targets = {what: path for what, path in wanted.items() if path is not None}
     for path in targets.values():
         _check(path, job)
-    picture = _read(job.source, lambda: _open_network(job))
+    picture = _read(job, lambda: _open_network(job))
     from deepix import pipeline
 
     result = pipeline.run(picture, job.options)
@@ -254,11 +254,20 @@ def _place(m: Mosaic) -> str:
 # ── both ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _read(source: Path, prepare: Callable[[], object]) -> images.Picture:
+def _most(job: Job) -> int:
+    return images.MAX_PIXELS if job.options.max_pixels is None else job.options.max_pixels
+
+
+def _lossless(job: RestoreJob) -> Path:
+    """Return the output's name with the suffix of a format that keeps the picture as it is."""
+    return images.default_output(job.source, job.output, max_pixels=_most(job))
+
+
+def _read(job: Job, prepare: Callable[[], object]) -> images.Picture:
     """Read a picture and then prepare, and meanwhile import what finds mosaics, which takes as long."""
 
     def read() -> images.Picture:
-        picture = images.read(source)
+        picture = images.read(job.source, max_pixels=_most(job))
         prepare()
         return picture
 
