@@ -1,5 +1,6 @@
 # make demo   sets up .venv, restores sample pictures and those named: make demo FILES="a.jpg b.png"
 # make test   sets up .venv with everything, lints, checks types, tests
+# make fuzz   reads, searches and restores COUNT=2000 damaged files of every format; what it finds is shrunk and printed
 # make bench  prints the benchmarks
 # make train-challenge, train-photo, train-locator   trains a shipped model for MINUTES=60 more, on DATA=../shared/data
 # make ship   puts what was trained in the shipped models' place, where it validates better
@@ -9,9 +10,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 FILES ?=
 MINUTES ?= 60
+COUNT ?= 2000
 DATA ?= ../shared/data
 
-.PHONY: demo test bench train-challenge train-photo train-locator ship clean
+.PHONY: demo test fuzz bench train-challenge train-photo train-locator ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +34,9 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2
+
+fuzz: $(VENV)/.dev
+	FUZZ=$(COUNT) $(BIN)/python -m pytest tests/test_fuzzing.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/quality.py

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from skimage import data
 from typer.testing import CliRunner
 
 from deepix.cli import app
-from deepix.cli import photos as verbs
+from deepix.cli.demo import demo
 
 runner = CliRunner()
 
@@ -29,6 +30,11 @@ def deepix(*arguments, code=0):
         return str(result.exception)
     assert result.exit_code == code, result.output
     return result
+
+
+def plain(text):
+    """What the help says, without the boxes around it."""
+    return re.sub(r"[│╭╮╰╯─]", " ", text)
 
 
 @pytest.fixture
@@ -239,6 +245,180 @@ def test_a_missing_file_does_not_stop_the_others(folder, tmp_path):
     assert (tmp_path / "out" / "a.png").exists()
 
 
+def test_an_unreadable_file_does_not_stop_the_others(folder, tmp_path, monkeypatch):
+    """As it is for anyone but the administrator, who may read everything."""
+    shut = folder / "clean.png"
+    real_access, real_open = os.access, Path.open
+
+    def access(path, *arguments, **options):
+        return Path(path) != shut and real_access(path, *arguments, **options)
+
+    def opened(path, *arguments, **options):
+        if path == shut:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real_open(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "access", access)
+    monkeypatch.setattr(Path, "open", opened)
+    result = deepix("restore", shut, folder / "a.png", "-o", tmp_path / "out", code=1)
+    assert f"error: {shut}: cannot be opened (Permission denied)" in result.stderr
+    assert "1 restored, 0 with nothing pixelated, 1 failed" in result.stderr
+    assert (tmp_path / "out" / "a.png").exists()
+    alone = deepix("find", shut, code=1)
+    assert alone.stderr.splitlines() == [f"error: {shut}: cannot be opened (Permission denied)"]
+
+
+def test_what_was_met_in_a_folder_is_named_once_and_counted(folder, monkeypatch):
+    (folder / "notes.txt").write_text("x")
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "shut").mkdir()
+    (folder / "deep" / "broken.png").unlink()
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    deepix("restore", folder / "a.png")
+    result = deepix("find", folder, code=1)
+    lines = result.stderr.splitlines()
+    assert lines.count(f"{folder / 'notes.txt'}: passed over: no picture that Deepix reads, by its name (.txt)") == 1
+    assert lines.count(f"{folder / 'gone.png'}: passed over: a link to a file that does not exist") == 1
+    assert lines.count(f"error: {folder / 'shut'}: the folder cannot be looked into (Permission denied)") == 1
+    assert sum("the result of an earlier run" in line for line in lines) == 1
+    assert lines[-1] == "2 with mosaics, 1 with nothing pixelated, 1 failed, 3 passed over"
+    quiet = deepix("find", folder, "--quiet", code=1)
+    assert quiet.stderr.splitlines() == [
+        f"error: {folder / 'shut'}: the folder cannot be looked into (Permission denied)"
+    ]
+
+
+def test_results_of_inputs_of_the_same_name_are_all_kept(folder, tmp_path):
+    """Three inputs of one name into one folder, and a.png beside a.jpg: nothing is lost."""
+    for name in ("x", "y", "z"):
+        (tmp_path / name).mkdir()
+        Image.open(folder / "a.png").save(tmp_path / name / "a.png")
+    Image.open(folder / "a.png").save(tmp_path / "x" / "a.bmp")
+    out, doubt, found = (tmp_path / name for name in ("out", "doubt", "found"))
+    sources = [tmp_path / "x", tmp_path / "y" / "a.png", tmp_path / "z" / "a.png"]
+    deepix("restore", *sources, "-o", out, "--uncertainty", doubt, "--compare", "--overwrite", "--fast")
+    stems = ["a", "a_png", "a_2", "a_3"]
+    assert {p.name for p in out.iterdir()} == {
+        *("a.bmp", "a_png.png", "a_2.png", "a_3.png"),
+        *(f"{stem}_compare.png" for stem in stems),
+    }
+    assert {p.name for p in doubt.iterdir()} == {f"{stem}_uncertainty.png" for stem in stems}
+    deepix("find", *sources, "--overlay", found, "--fast")
+    assert {p.name for p in found.iterdir()} == {f"{stem}_found.png" for stem in stems}
+
+
+def test_results_in_the_folder_itself_are_no_inputs_of_the_next_run(folder):
+    options = ("--uncertainty", folder / "doubt", "--compare", "--method", "network", "--fast")
+    deepix("restore", folder, "-o", folder / "better", *options, code=1)
+    deepix("restore", folder / "a.png", "-o", f"{folder}/", "--fast")
+    deepix("find", folder, "--overlay", folder, "--fast", code=1)
+    made = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    assert {"better/a_restored.png", "better/deep/b_restored.png", "doubt/deep/b_uncertainty.png"} < made
+    assert {"a_restored.png", "a_found.png", "deep/b_found.png"} < made
+    again = deepix("find", folder, "--json", "--fast", code=1)
+    names = {Path(json.loads(line)["input"]).name for line in again.stdout.splitlines()}
+    assert names == {"a.png", "b.png", "broken.png", "clean.png"}
+
+
+def test_cells_of_another_size_are_named(folder):
+    result = deepix("restore", folder / "a.png", "--cell", 20)
+    assert "96 x 80 pixels at 30, 40 left as they are: their cells are 12 x 12 pixels, not 20" in result.stderr
+    assert "nothing pixelated found" not in result.stderr
+    assert not (folder / "a_restored.png").exists()
+
+
+def test_the_threshold_is_stated_and_can_be_chosen(folder, monkeypatch):
+    from deepix import finder
+    from deepix.mosaic import Grid, Mosaic
+
+    found = Mosaic(30, 40, 96, 80, Grid(30, 40, 12, 12), confidence=0.6)
+    monkeypatch.setattr(finder, "find", lambda *arguments, **options: [found])
+    options = ("restore", folder / "a.png", "--method", "smooth", "--json", "--overwrite")
+    for given, restored, threshold in (
+        ((), 1, 0.5),
+        (("--threshold", 0.7), 0, 0.7),
+        (("--threshold", 0.6), 1, 0.6),
+        (("--threshold", 0.7, "--force"), 1, 0.0),
+    ):
+        report = json.loads(deepix(*options, *given).stdout)
+        assert len(report["mosaics"]) == restored
+        assert len(report["unsure"]) == 1 - restored
+        assert report["threshold"] == threshold
+    deepix("restore", folder / "a.png", "--threshold", 1.5, code=2)
+    assert finder.SURE == 0.5
+    assert "[default: 0.5]" in plain(deepix("restore", "--help").output)
+
+
+def test_a_name_without_suffix_gets_one(folder):
+    deepix("restore", folder / "a.png", "-o", folder / "better", "--uncertainty", folder / "doubt", "--fast")
+    assert Image.open(folder / "better.png").size == Image.open(folder / "a.png").size
+    assert (folder / "doubt.png").exists()
+    assert not (folder / "better").exists()
+    deepix("restore", folder / "a.png", "-o", f"{folder / 'better'}/", "--fast")
+    assert [p.name for p in (folder / "better").iterdir()] == ["a.png"]
+
+
+def test_what_training_leaves_is_no_model(folder, tmp_path):
+    result = deepix("restore", folder / "a.png", "--model", tmp_path, code=1)
+    (line,) = result.stderr.splitlines()
+    assert f"deepix weights export {tmp_path}" in line
+
+
+def test_too_many_threads_are_one_clear_line(folder):
+    for verb in ("restore", "find"):
+        result = deepix(verb, folder / "a.png", "--threads", 20000, code=2)
+        assert "must be between 1 and 1024, not 20000" in plain(result.output)
+
+
+def test_how_large_a_picture_may_be_can_be_said(folder):
+    height, width = data.chelsea().shape[:2]
+    for verb in ("restore", "find"):
+        result = deepix(verb, folder / "a.png", "--max-pixels", height * width - 1, "--fast", code=1)
+        (line,) = result.stderr.splitlines()
+        assert "a.png: " in line
+        assert "pixels" in line
+        deepix(verb, folder / "a.png", "--max-pixels", height * width, "--fast")
+    deepix("find", folder / "a.png", "--max-pixels", 0, code=2)
+
+
+def test_a_broken_promise_writes_nothing(folder, monkeypatch):
+    from deepix import pipeline
+
+    real = pipeline.quantized
+    monkeypatch.setattr(pipeline, "quantized", lambda *arguments: np.roll(real(*arguments), 3, axis=1))
+    result = deepix("restore", folder / "a.png", "--fast", "--compare", code=1)
+    (line,) = result.stderr.splitlines()
+    assert "does not agree with the input" in line
+    assert not list(folder.glob("a_*"))
+
+
+def test_an_interruption_says_what_was_done(folder, tmp_path, monkeypatch):
+    from deepix import jobs
+
+    real = jobs.run
+
+    def interrupted(job):
+        if job.source.name == "b.png":
+            raise KeyboardInterrupt
+        return real(job)
+
+    monkeypatch.setattr(jobs, "run", interrupted)
+    result = deepix("restore", folder, "-o", tmp_path / "out", "--fast", code=130)
+    assert result.stderr.splitlines()[-1] == (
+        "error: interrupted: 1 restored, 1 with nothing pixelated, 0 failed, 2 not done"
+    )
+    assert (tmp_path / "out" / "a.png").exists()
+    alone = deepix("find", folder / "deep" / "b.png", code=130)
+    assert alone.stderr.splitlines() == [f"error: interrupted: {folder / 'deep' / 'b.png'} is not done"]
+
+
 def test_an_unexpected_error_does_not_stop_the_others(folder, tmp_path, monkeypatch):
     from deepix import finder
 
@@ -282,6 +462,98 @@ def test_the_program_itself(folder):
         assert done.stderr.strip() == "error: the output: No space left on device"
 
 
+PROGRAM = [sys.executable, "-c", "from deepix.cli import main; main()"]
+
+
+def test_names_are_whole_and_can_be_printed_in_any_encoding(folder, tmp_path):
+    path = tmp_path / ("ünï→日 " + 20 * "long " + ".png")
+    path.write_bytes((folder / "a.png").read_bytes())
+    for encoding, shown in (("utf-8", str(path)), ("cp1252", "ünï\\u2192\\u65e5"), ("ascii", "\\xfcn\\xef\\u2192")):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "40"}
+        done = subprocess.run([*PROGRAM, "find", path, "--fast"], capture_output=True, env=environment)
+        assert done.returncode == 0
+        assert shown in done.stdout.decode(encoding)
+        assert "96 x 80" in done.stdout.decode(encoding)
+        assert not done.stderr
+    strange = tmp_path / "no\udcff.png"  # bytes that are no text in any encoding
+    done = subprocess.run([*PROGRAM, "find", strange], capture_output=True)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="as POSIX shells close streams")
+def test_streams_that_are_closed_are_no_traceback(folder):
+    def shell(line):
+        command = " ".join(f"'{word}'" for word in PROGRAM)
+        return subprocess.run(["sh", "-c", f"{command} {line}"], capture_output=True, text=True, cwd=folder)
+
+    found = shell("find a.png --fast >&-")
+    assert (found.returncode, found.stderr) == (1, "error: the output: Bad file descriptor\n")
+    assert shell("find a.png --fast 2>&-").returncode == 0
+    restored = shell("restore a.png --method smooth --fast >&-")
+    assert restored.returncode == 0
+    assert "1 mosaic" in restored.stderr
+    assert shell("restore a.png --method smooth --fast --overwrite >&- 2>&-").returncode == 0
+    assert Image.open(folder / "a_restored.png").size == Image.open(folder / "a.png").size
+    assert shell("restore nowhere.png >&- 2>&-").returncode == 1
+    nothing = shell("find - <&-")
+    assert (nothing.returncode, nothing.stderr) == (1, "error: standard input is closed\n")
+
+
+def test_standard_input_and_output(folder):
+    picture = (folder / "a.png").read_bytes()
+    done = subprocess.run([*PROGRAM, "restore", "-", "--fast"], input=picture, capture_output=True)
+    assert done.returncode == 0
+    assert b"standard input -> standard output: 1 mosaic" in done.stderr
+    deepix("restore", folder / "a.png", "--fast")
+    assert done.stdout == (folder / "a_restored.png").read_bytes()
+    found = subprocess.run([*PROGRAM, "find", "-", "--json", "--fast"], input=picture, capture_output=True)
+    assert json.loads(found.stdout)["mosaics"][0]["area"] == [30, 40, 96, 80]
+    broken = subprocess.run([*PROGRAM, "restore", "-"], input=picture[:500], capture_output=True, text=False)
+    assert broken.returncode == 1
+    assert broken.stderr.startswith(b"error: standard input: damaged")
+    assert len(broken.stderr.splitlines()) == 1
+    assert not broken.stdout
+    deepix("restore", "-", folder / "a.png", code=2)
+    deepix("restore", "-", "--json", code=2)
+    assert "one picture only" in deepix("restore", folder, "-o", "-", code=1)
+
+
+def test_an_interruption_of_the_program_is_one_line_and_code_130(folder):
+    code = (
+        "import os, signal; from deepix import jobs; "
+        "jobs.run = lambda job: os.kill(os.getpid(), signal.SIGINT); from deepix.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "find", folder], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr == "error: interrupted: 0 with mosaics, 0 with nothing pixelated, 0 failed, 4 not done\n"
+
+
+def test_the_process_is_not_cut_short_while_children_or_threads_are_at_work():
+    code = (
+        "import sys, threading, time; from deepix import cli\n"
+        "def late():\n    time.sleep(0.5)\n    print('done')\n"
+        "{start}\n"
+        "cli._leave(3)"
+    )
+    for start in (
+        "threading.Thread(target=late).start()",
+        "import multiprocessing; multiprocessing.get_context('fork').Process(target=late).start()",
+    ):
+        done = subprocess.run([sys.executable, "-c", code.format(start=start)], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (3, "done\n")
+
+
+def test_help_keeps_its_defaults_and_lines(folder):
+    for verb in ("restore", "find"):
+        lines = [line.rstrip() for line in plain(deepix(verb, "--help").output).splitlines()]
+        text = " ".join(" ".join(lines).split())
+        assert "[default: all cores]" in text
+    paragraph = lines[lines.index(next(line for line in lines if "The confidence, from 0 to 1" in line)) :]
+    assert len(paragraph[0]) > 60
+    assert len(paragraph[1]) > 60
+
+
 def test_help_and_import_load_nothing_heavy():
     code = (
         "import sys, deepix, deepix.cli; "
@@ -314,4 +586,12 @@ def test_demo_writes_comparisons_and_names_bad_files(folder, tmp_path, monkeypat
     assert after < 0.9 * before
     assert "broken.png" in result.stderr
     deepix("demo", "-o", out)
-    assert verbs.demo.__doc__
+    assert demo.__doc__
+
+
+def test_demo_of_a_picture_of_ones_own_needs_no_samples(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    result = deepix("demo", folder / "a.png", "-o", tmp_path / "demo")
+    assert {p.name for p in (tmp_path / "demo").iterdir()} == {"a_restored.png", "a_compare.png"}
+    assert "scikit-image is not installed" in result.stderr
+    assert "pip install 'deepix[demo]'" in deepix("demo", "-o", tmp_path / "demo", code=1)

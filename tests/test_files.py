@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,28 @@ def test_a_missing_folder_is_no_hindrance_where_it_will_be_made(tmp_path: Path) 
     files.write_bytes(path, b"x")
     with pytest.raises(OutputError, match="the folder cannot be made"):
         files.make_folder(path / "below")
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.check_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="file is no folder"):
+        files.check_folder(tmp_path / "file" / "b")
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    with pytest.raises(OutputError, match=r"a: cannot be written \((Permission denied|Read-only file system)\)"):
+        files.check_folder(tmp_path / "a")
+
+
+def test_a_read_only_file_system_is_said_although_nothing_can_be_removed_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)  # as Linux does, also of what is not there
+    with pytest.raises(OutputError, match=r"x: cannot be written \(Read-only file system\)"):
+        files.write_bytes(tmp_path / "x", b"")
 
 
 @pytest.mark.parametrize("name", ["none", ".", "n\0ul"])

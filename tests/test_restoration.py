@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import data
 
 import deepix
-from deepix import Mosaic, restoration, smooth
+from deepix import Mosaic, pipeline, smooth
 from deepix.mosaic import Grid
 
 
@@ -43,7 +43,7 @@ def test_large_mosaics_become_integers_in_bands_as_in_one_piece(photo, monkeypat
     whole = deepix.mosaic.quantize(estimate, pixelated, mosaics)
     monkeypatch.setattr(smooth, "STRIP", 1000)
     assert len(smooth.bands(mosaics[0])) > 1
-    np.testing.assert_array_equal(restoration._quantized(estimate, pixelated, mosaics, "nearest"), whole)
+    np.testing.assert_array_equal(pipeline.quantized(estimate, pixelated, mosaics, "nearest"), whole)
 
 
 def test_finds_and_restores_a_photo_without_any_option(photo, mosaics):
@@ -197,7 +197,7 @@ def test_what_is_left_out_changes_nothing(method, cell, monkeypatch):
     mosaics = [Mosaic.rectangle(500, 400, 72, 60, cell)]
     pixelated = deepix.pixelate(large, mosaics)
     first = deepix.restore(pixelated, mosaics, method=method)
-    monkeypatch.setattr(restoration, "_around", lambda mosaics, shape: (slice(0, shape[0]), slice(0, shape[1])))
+    monkeypatch.setattr(pipeline, "_around", lambda mosaics, shape: (slice(0, shape[0]), slice(0, shape[1])))
     second = deepix.restore(pixelated, mosaics, method=method)
     np.testing.assert_array_equal(first.image, second.image)
     if method == "network":

@@ -16,9 +16,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepix.api import find, pixelate, restore
     from deepix.errors import DeepixError, InputError, OutputError
     from deepix.mosaic import Grid, Mosaic
-    from deepix.restoration import Restoration, find, pixelate, restore
+    from deepix.restoration import Restoration
 
 __all__ = [
     "DeepixError",
@@ -37,7 +38,8 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(("DeepixError", "InputError", "OutputError"), "deepix.errors"),
     **dict.fromkeys(("Grid", "Mosaic"), "deepix.mosaic"),
-    **dict.fromkeys(("Restoration", "find", "pixelate", "restore"), "deepix.restoration"),
+    "Restoration": "deepix.restoration",
+    **dict.fromkeys(("find", "pixelate", "restore"), "deepix.api"),
 }
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from deepix import files, images, restoration, views
+from deepix import api, files, images, pipeline, views
 from deepix import mosaic as maths
 from deepix.errors import DeepixError
 from deepix.mosaic import Grid, Mosaic
+from deepix.options import Options
+
+log = logging.getLogger(__name__)
 
 SAMPLES = ("astronaut", "chelsea", "coffee", "rocket", "camera")
 """Photographs that lie in scikit-image's own package, read without a network."""
 
 SEED = 20
 """Of the areas: all of them lie where a mosaic can be seen (one of a flat wall looks as the wall did)."""
-
 
 HIDDEN = "astronaut"
 """The photograph that is pixelated in several shapes and saved as a JPEG file of this …"""
@@ -38,41 +42,47 @@ class Row:
     failed: bool = False
 
 
-def run(folder: Path, inputs: Sequence[Path], say: Callable[[str], None] | None = None) -> Iterator[Row]:
+def run(folder: Path, inputs: Sequence[Path]) -> Iterator[Row]:
     """Write comparisons of the samples and of the user's own pictures into the folder.
+
+    What is being done is logged, one line for each picture.
 
     Parameters
     ----------
     folder : made when missing; an earlier demo's pictures in it are replaced
     inputs : pictures of the user's that are pixelated already; a file that fails is named and yields a failed row
-    say : gets one line for each picture as work on it begins
 
     Raises
     ------
-    ModuleNotFoundError : scikit-image is not installed
+    ModuleNotFoundError : scikit-image, which has the samples, is not installed, and there are no inputs
     OutputError : the folder cannot be written
     """
-    from skimage import data
-
     files.make_folder(folder)
-    for number, name in enumerate(SAMPLES):
-        if say:
-            say(f"{name}: pixelate, find, restore")
-        truth = getattr(data, name)()
-        mosaics = maths.random_mosaics(truth.shape, 3, np.random.default_rng(SEED + number), cells=(6, 24))
-        yield _sample(folder, name, truth, mosaics, ".png")
-    if say:
-        say(f"{HIDDEN}: pixelate in three shapes, save as JPEG, find, restore")
-    yield _sample(folder, f"{HIDDEN}_jpeg", getattr(data, HIDDEN)(), shapes(), ".jpg")
+    try:
+        from skimage import data
+    except ModuleNotFoundError:
+        if not inputs:
+            raise
+        log.info("scikit-image is not installed: without its sample pictures (pip install 'deepix[demo]')")
+    else:
+        yield from _samples(folder, data)
     for path in inputs:
-        if say:
-            say(f"{path}: find, restore")
+        log.info("%s: find, restore", path)
         try:
             yield _own(folder, path)
         except DeepixError as error:
-            if say:
-                say(f"error: {error}")
+            log.error("%s", error)
             yield Row(str(path), None, 0, None, None, None, failed=True)
+
+
+def _samples(folder: Path, data: Any) -> Iterator[Row]:
+    for number, name in enumerate(SAMPLES):
+        log.info("%s: pixelate, find, restore", name)
+        truth = getattr(data, name)()
+        mosaics = maths.random_mosaics(truth.shape, 3, np.random.default_rng(SEED + number), cells=(6, 24))
+        yield _sample(folder, name, truth, mosaics, ".png")
+    log.info("%s: pixelate in three shapes, save as JPEG, find, restore", HIDDEN)
+    yield _sample(folder, f"{HIDDEN}_jpeg", getattr(data, HIDDEN)(), shapes(), ".jpg")
 
 
 def shapes() -> list[Mosaic]:
@@ -88,12 +98,12 @@ def shapes() -> list[Mosaic]:
     ]
 
 
-def _sample(folder: Path, name: str, truth: restoration.Array, mosaics: Sequence[Mosaic], suffix: str) -> Row:
+def _sample(folder: Path, name: str, truth: api.Array, mosaics: Sequence[Mosaic], suffix: str) -> Row:
     """Pixelate a picture into a file, restore that without any option, and write the comparison."""
     pixelated, restored = folder / f"{name}_pixelated{suffix}", folder / f"{name}_restored.png"
     made = images.from_array(maths.pixelate(truth, mosaics))
     images.write(made, pixelated, overwrite=True, quality=QUALITY)
-    result = restoration.restore(pixelated)
+    result = api.restore(pixelated)
     result.save(restored, overwrite=True)
     before, after = images.read(pixelated).pixels, images.read(restored).pixels
     captions = {"pixelated": before, "restored": after, "original": truth}
@@ -105,7 +115,7 @@ def _sample(folder: Path, name: str, truth: restoration.Array, mosaics: Sequence
 
 def _own(folder: Path, path: Path) -> Row:
     picture = images.read(path)
-    result = restoration.restore_picture(picture, restoration.locate(picture))
+    result = pipeline.run(picture, Options())
     if not result.mosaics:
         return Row(str(path), None, 0, None, None, None)
     result.save(images.default_output(path, folder / f"{path.stem}_restored{path.suffix}"), overwrite=True)
@@ -113,7 +123,7 @@ def _own(folder: Path, path: Path) -> Row:
     return Row(str(path), None, len(result.mosaics), None, None, comparison)
 
 
-def rmse(estimate: restoration.Array, truth: restoration.Array, unknown: restoration.Array) -> float:
+def rmse(estimate: api.Array, truth: api.Array, unknown: api.Array) -> float:
     """Return the root mean square error over the unknown pixels, in the pictures' unit."""
     difference = estimate[unknown].astype(np.float64) - truth[unknown]
     return float(np.sqrt((difference**2).mean()))

@@ -1,8 +1,8 @@
-"""The errors that are meant for the person at the keyboard: one line that says what is wrong and how to mend it."""
+"""The errors that users see: one line that says what is wrong and what to do about it."""
 
 
 class DeepixError(Exception):
-    """Something the user can mend; its text is one line, ready to print."""
+    """Something that the user can put right; its text is one line, ready to print."""
 
 
 class InputError(DeepixError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from deepix.errors import InputError, OutputError, reason
@@ -40,7 +42,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = 
     except (OSError, ValueError) as error:
         raise failure(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be written, what went wrong is said already
+            temporary.unlink(missing_ok=True)
 
 
 def place(temporary: Path, path: Path, overwrite: bool) -> None:
@@ -98,6 +101,25 @@ def check_free(path: str | os.PathLike[str], overwrite: bool) -> None:
         raise failure(path, error) from error
     if not overwrite:
         raise failure(path, FileExistsError())
+
+
+def check_folder(path: Path) -> None:
+    """Raise if a file cannot be made in this folder, which may still have to be made itself.
+
+    Raises
+    ------
+    OutputError : on the way to it lies something that is no folder, or a folder that may not be written to
+    """
+    try:
+        there = next(p for p in (path, *path.absolute().parents) if p.exists())
+        if not there.is_dir():
+            raise NotADirectoryError(f"{there} is no folder")
+        if not os.access(there, os.W_OK):
+            read_only = hasattr(os, "statvfs") and os.statvfs(there).f_flag & os.ST_RDONLY
+            code = errno.EROFS if read_only else errno.EACCES
+            raise OSError(code, os.strerror(code))
+    except (OSError, ValueError) as error:
+        raise failure(path, error) from error
 
 
 def make_folder(path: Path) -> None:

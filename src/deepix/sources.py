@@ -27,6 +27,9 @@ Bytes = NDArray[np.uint8]
 STL10_SIZE = 96
 """Width and height of STL-10's pictures."""
 
+MAX_BYTES = 1 << 28
+"""A file or a member of an archive with more bytes, 256 MiB, is no picture to train on, and is not read."""
+
 _DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 
 
@@ -82,6 +85,8 @@ def read(path: str | Path) -> Source:
             return _folder(path)
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
+        if not path.is_file():
+            raise InputError(f"{path}: neither a folder nor a regular file")
         if suffix == ".npy":
             return from_array(path, np.load(path, mmap_mode="r", allow_pickle=False))
         if suffix == ".npz":
@@ -100,6 +105,8 @@ def read(path: str | Path) -> Source:
         raise InputError(f"{path}: not a picture, folder, zip or tar archive, STL-10 .bin, .npy or .npz") from None
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
+    except MemoryError:  # an array in an .npz may state any size
+        raise InputError(f"{path}: its array is larger than the memory; split it") from None
 
 
 def total(opened: Iterable[Source]) -> int | None:
@@ -120,12 +127,20 @@ def _is_picture(name: str) -> bool:
 
 
 def _picture(path: Path) -> Source:
-    return Source("picture", 1, iter([_item(str(path), path.read_bytes)]))
+    return Source("picture", 1, iter([_file(path)]))
 
 
-def _item(name: str, load: Callable[[], bytes]) -> Item:
+def _file(path: Path) -> Item:
+    return _item(str(path), lambda: path.stat().st_size, path.read_bytes)
+
+
+def _item(name: str, size: Callable[[], int], load: Callable[[], bytes]) -> Item:
+    """Return the item of an encoded file, which is not read if it is larger than `MAX_BYTES`."""
+
     def checked() -> bytes:
         try:
+            if size() > MAX_BYTES:
+                raise InputError(f"{name}: {size()} bytes; a picture to train on has at most {MAX_BYTES >> 20} MiB")
             return load()
         # RuntimeError: a zip's member is encrypted, or compressed by an unknown method
         except (*_DAMAGE, RuntimeError) as error:
@@ -140,7 +155,7 @@ def _folder(path: Path) -> Source:
         key=lambda file: file.relative_to(path).as_posix(),
     )
     _need(files, path)
-    return Source("folder", len(files), (_item(str(file), file.read_bytes) for file in files))
+    return Source("folder", len(files), (_file(file) for file in files))
 
 
 def _zip(path: Path) -> Source:
@@ -152,7 +167,8 @@ def _zip(path: Path) -> Source:
     def items() -> Iterator[Item]:
         with archive:
             for info in members:
-                yield _item(f"{path}:{info.filename}", partial(archive.read, info))
+                # `read` gives no more than the size that is stated
+                yield _item(f"{path}:{info.filename}", partial(int, info.file_size), partial(archive.read, info))
 
     return Source("zip", len(members), items())
 
@@ -167,7 +183,7 @@ def _tar(path: Path) -> Iterator[Item]:
                 member = archive.extractfile(info)
                 assert member is not None  # it is a file
                 found = True
-                yield _item(f"{path}:{info.name}", member.read)
+                yield _item(f"{path}:{info.name}", partial(int, info.size), member.read)
     except _DAMAGE as error:
         raise InputError(f"{path}: a damaged archive ({reason(error)})") from error
     _need(found, path)

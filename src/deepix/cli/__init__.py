@@ -5,16 +5,24 @@ Heavy modules are imported inside the commands, so that `deepix --help` stays fa
 
 from __future__ import annotations
 
+import errno
+import inspect
+import io
 import os
+import re
 import sys
+import threading
 from contextlib import suppress
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 import deepix
 from deepix.cli import challenge, data, photos, training, weights
 from deepix.cli.common import fail
+from deepix.cli.demo import demo
+from deepix.cli.pixelate import pixelate
 from deepix.cli.summary import summary
 from deepix.errors import DeepixError, reason
 
@@ -43,6 +51,8 @@ def _options(
 
 
 photos.register(app)
+app.command()(pixelate)
+app.command()(demo)
 app.add_typer(challenge.app, name="challenge")
 training.register(app)
 app.command()(summary)
@@ -50,33 +60,88 @@ app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 
 
+def _unwrap(commands: typer.Typer) -> None:
+    """Let the terminal wrap the help's paragraphs, which are wrapped in the code already; examples stay lines."""
+    for command in commands.registered_commands:
+        text = inspect.cleandoc(command.help or getattr(command.callback, "__doc__", None) or "")
+        command.help = re.sub(r"(?<=[^\n])\n(?=[^\s])", " ", text)
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _unwrap(group.typer_instance)
+
+
+_unwrap(app)
+
+
 def main() -> None:
     """Run the command line; a `DeepixError`, or the system's, becomes one line and exit code 1."""
+    _open_streams()
     try:
         app()
     except DeepixError as error:
         fail(str(error))
         _leave(1)
     except OSError as error:  # of what is written to no file of ours, on a full disk
-        fail(f"{error.filename or 'the output'}: {reason(error)}")
+        with suppress(OSError):
+            fail(f"{error.filename or 'the output'}: {reason(error)}")
         _leave(1)
     except KeyboardInterrupt:
         fail("interrupted")
         _leave(130)
     except SystemExit as ended:
+        if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
+            fail("interrupted")
         if isinstance(ended.code, int):
             _leave(ended.code)
         raise
 
 
+class _Closed(io.TextIOBase):
+    """What a closed standard output is: nothing can be written to it."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    def writable(self) -> bool:
+        return True
+
+
+def _open_streams() -> None:
+    """Make the standard streams fit for whatever names files have, and for having been closed by the shell.
+
+    A descriptor that is closed would be given to the next file that is opened: what a library writes to standard error
+    would end in it.
+    """
+    with suppress(OSError):
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(number)
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _leave(code: int) -> NoReturn:
     """End the process, without taking apart what was imported: that took a fifth of a second of a small picture's two.
 
-    Training, which has workers and open files, ends as usual; so does a command whose output cannot be written.
+    Training, which has workers and open files, ends as usual; so does a command whose output cannot be written, or that
+    has children or threads at work.
     """
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
-        if "torch" not in sys.modules:
+        if "torch" not in sys.modules and not _at_work():
             os._exit(code)
     sys.exit(code)
+
+
+def _at_work() -> bool:
+    """Whether there are child processes, or threads that are waited for at the end."""
+    multiprocessing: Any = sys.modules.get("multiprocessing")
+    if multiprocessing is not None and multiprocessing.active_children():
+        return True
+    return any(not t.daemon and t is not threading.main_thread() for t in threading.enumerate())

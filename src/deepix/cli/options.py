@@ -1,0 +1,181 @@
+"""The options of a restoration on the command line: each declared once, for every verb that takes it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from enum import Enum
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from deepix.options import Area, Options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Method(Enum):
+    """As `deepix.options.Method`."""
+
+    network = "network"
+    smooth = "smooth"
+
+
+class _Flag(NamedTuple):
+    """A field of `Options` as an option of the command line.
+
+    Attributes
+    ----------
+    name : the parameter's
+    type : of the parameter, annotated with the option
+    default : of the parameter
+    value : makes the field's value of the parameter's
+    """
+
+    name: str
+    type: Any
+    default: Any = None
+    value: Callable[[Any], Any] = lambda given: given
+
+
+def area(text: str) -> Area:
+    """Return the area that X,Y,W,H or X,Y,W,H,CELL means.
+
+    Raises
+    ------
+    BadParameter : it is neither
+    """
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (4, 5) or min(numbers[2:]) < 1 or (len(numbers) == 5 and numbers[4] < 2):
+        raise typer.BadParameter(f"{text}: an area is X,Y,W,H or X,Y,W,H,CELL, in whole pixels")
+    return numbers  # type: ignore[return-value]
+
+
+def mask(path: Path | None, max_pixels: int | None = None) -> NDArray[np.bool_] | None:
+    """Return the mask in a file; None without a file."""
+    if path is None:
+        return None
+    from deepix import images
+
+    return images.read_mask(path, max_pixels=images.MAX_PIXELS if max_pixels is None else max_pixels)
+
+
+Areas = Annotated[
+    list[str] | None,
+    typer.Option("--area", metavar="X,Y,W,H[,CELL]", help="A rectangle in pixels; may be given several times."),
+]
+MaskFile = Annotated[
+    Path | None, typer.Option("--mask", metavar="FILE", help="A picture of the same size, white where pixelated.")
+]
+Cell = Annotated[int | None, typer.Option("--cell", min=2, help="The cells' size in pixels.", show_default=False)]
+
+FLAGS = {
+    "areas": _Flag("area", Areas, None, lambda given: tuple(area(text) for text in given or ())),
+    "mask": _Flag("mask", MaskFile),
+    "cell": _Flag("cell", Cell),
+    "fast": _Flag(
+        "fast",
+        Annotated[
+            bool,
+            typer.Option("--fast", help="Find without the network: only intact rectangles, cells in whole pixels."),
+        ],
+        False,
+    ),
+    "threshold": _Flag(
+        "threshold",
+        Annotated[
+            float | None,
+            typer.Option(
+                metavar="T",
+                min=0,
+                max=1,
+                help=r"Restore what was found with at least this confidence. \[default: 0.5]",
+                show_default=False,
+            ),
+        ],
+    ),
+    "force": _Flag(
+        "force",
+        Annotated[
+            bool, typer.Option("--force", help="Restore everything that was found, however unsure: a threshold of 0.")
+        ],
+        False,
+    ),
+    "method": _Flag(
+        "method",
+        Annotated[Method, typer.Option(help="A trained network, or the training-free restorer.", show_default=True)],
+        Method.network,
+        lambda given: given.value,
+    ),
+    "model": _Flag(
+        "model",
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="NAME|FILE", help=r"photo, challenge, or an .onnx file. \[default: photo]", show_default=False
+            ),
+        ],
+    ),
+    "threads": _Flag(
+        "threads",
+        Annotated[
+            int | None,
+            typer.Option(
+                metavar="N", min=1, help=r"Threads of the processor to use. \[default: all cores]", show_default=False
+            ),
+        ],
+    ),
+    "max_pixels": _Flag(
+        "max_pixels",
+        Annotated[
+            int | None,
+            typer.Option(
+                metavar="N",
+                min=1,
+                help=r"Refuse pictures with more pixels, for the memory they take. \[default: 200 million]",
+                show_default=False,
+            ),
+        ],
+    ),
+}
+"""The fields of `Options` that the command line offers."""
+
+
+def takes_options(*fields: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator: the verb's parameter `options` becomes these options of the command line."""
+    flags = {field: FLAGS[field] for field in fields}
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(verb, eval_str=True).parameters.values():
+            if parameter.name != "options":
+                parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+                continue
+            parameters += [
+                inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
+                for f in flags.values()
+            ]
+
+        @wraps(verb)
+        def command(**given: Any) -> None:
+            asked = {field: flag.value(given.pop(flag.name)) for field, flag in flags.items()}
+            if asked.get("mask"):
+                asked["mask"] = mask(asked["mask"], asked.get("max_pixels"))
+            try:
+                options = Options(**asked)
+            except ValueError as error:
+                raise typer.BadParameter(str(error)) from error
+            verb(options=options, **given)
+
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return command
+
+    return decorate

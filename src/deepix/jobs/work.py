@@ -1,0 +1,294 @@
+"""The work: a job in, a record of what became of it out. Nothing is printed, and nothing is kept."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from deepix import files, images, threads
+from deepix.errors import DeepixError, InputError, OutputError, reason
+from deepix.jobs.job import STANDARD, FindJob, Job, JobResult, RestoreJob
+from deepix.options import check_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deepix.mosaic import Mosaic
+    from deepix.restoration import Restoration
+
+
+def run(job: Job, *, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> JobResult:
+    """Do a job; whatever goes wrong with it is in the result.
+
+    Parameters
+    ----------
+    job : a `FindJob` or `RestoreJob`
+    stdin, stdout : what `STANDARD` stands for; None: this process's own
+
+    Raises
+    ------
+    TypeError : another kind of job
+    """
+    if not isinstance(job, FindJob | RestoreJob):
+        raise TypeError(f"not a job that can be done: {type(job).__name__}")
+    start = time.perf_counter()
+    try:
+        with threads.limit(job.options.threads):
+            result = _with_streams(job, stdin, stdout)
+    except DeepixError as error:
+        text = str(error)
+        if job.source != STANDARD and str(job.source) not in text:
+            text = f"{job.source}: {text}"
+        result = JobResult(source=job.source, status="failed", error=text, error_kind=type(error).__name__)
+    except Exception as error:
+        # one strange file must not stop the others of a batch; it still counts as a failure
+        kind = type(error).__name__
+        result = JobResult(
+            source=job.source,
+            status="failed",
+            error=f"{kind}: {error}",
+            error_kind=kind,
+            traceback=traceback.format_exc(),
+        )
+    return replace(result, seconds=time.perf_counter() - start)
+
+
+def _do(job: FindJob | RestoreJob) -> JobResult:
+    return _restore(job) if isinstance(job, RestoreJob) else _find(job)
+
+
+# ── standard input and output ────────────────────────────────────────────────────────────────────
+
+
+def _with_streams(job: FindJob | RestoreJob, stdin: BinaryIO | None, stdout: BinaryIO | None) -> JobResult:
+    """Do a job whose input or output may be a stream: by files in a folder of its own."""
+    to_stream = isinstance(job, RestoreJob) and job.output == STANDARD
+    if job.source != STANDARD and not to_stream:
+        return _do(job)
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="deepix-") as name:
+        folder = Path(name)
+        inner: FindJob | RestoreJob = job
+        if job.source == STANDARD:
+            inner = replace(inner, source=folder / "input")
+            files.write_bytes(inner.source, _received(stdin))
+        if isinstance(inner, RestoreJob) and to_stream:
+            inner = replace(inner, output=folder / f"output{job.source.suffix}", as_named=False)
+        try:
+            result = _do(inner)
+        except DeepixError as error:
+            text = str(error).replace(str(inner.source), "standard input") if job.source == STANDARD else str(error)
+            raise type(error)(text) from error
+        if to_stream and "output" in result.written:
+            _send(files.read_bytes(result.written["output"]), stdout)
+            result = replace(result, written={**result.written, "output": STANDARD})
+        return replace(result, source=job.source)
+
+
+def _received(stream: BinaryIO | None) -> bytes:
+    if stream is None and sys.stdin is None:
+        raise InputError("standard input is closed")
+    try:
+        data = (stream or sys.stdin.buffer).read()
+    except OSError as error:
+        raise InputError(f"standard input: cannot be read ({reason(error)})") from error
+    if not data:
+        raise InputError("standard input is empty")
+    return data
+
+
+def _send(data: bytes, stream: BinaryIO | None) -> None:
+    if stream is None and sys.stdout is None:
+        raise OutputError("standard output is closed")
+    stream = stream or sys.stdout.buffer
+    try:
+        stream.write(data)
+        stream.flush()
+    except OSError as error:
+        raise OutputError(f"standard output: cannot be written ({reason(error)})") from error
+
+
+# ── finding ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _find(job: FindJob) -> JobResult:
+    if job.overlay:
+        _check(job.overlay, job)
+    picture = _read(job, lambda: None if job.options.fast else import_module("onnxruntime"))
+    from deepix import pipeline, views
+
+    located = pipeline.locate(picture, job.options)
+    written = {}
+    if job.overlay:
+        drawn = images.from_pil(views.overlay(images.to_pil(picture), located.mosaics))
+        _write(drawn, job.overlay, job)
+        written["overlay"] = job.overlay
+    return JobResult(
+        source=job.source,
+        status="done" if located.mosaics else "nothing",
+        size=(picture.pixels.shape[1], picture.pixels.shape[0]),
+        mosaics=_plain(located.mosaics),
+        threshold=pipeline.threshold(job.options),
+        written=written,
+        notes=(*picture.notes, *located.notes),
+    )
+
+
+# ── restoring ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _restore(job: RestoreJob) -> JobResult:
+    output = job.output if job.as_named else _lossless(job)
+    if job.uncertainty and job.raw and job.uncertainty.suffix.lower() != ".png":
+        raise OutputError(f"{job.uncertainty}: raw uncertainty is written as .png")
+    wanted = {"output": output, "compare": job.compare, "uncertainty": job.uncertainty}
+    targets = {what: path for what, path in wanted.items() if path is not None}
+    for path in targets.values():
+        _check(path, job)
+    picture = _read(job, lambda: _open_network(job))
+    from deepix import pipeline
+
+    result = pipeline.run(picture, job.options)
+    written = _written(job, picture, result, targets) if result.mosaics else {}
+    return JobResult(
+        source=job.source,
+        status="done" if result.mosaics else "unsure" if result.unsure else "nothing",
+        size=(picture.pixels.shape[1], picture.pixels.shape[0]),
+        mosaics=_plain(result.mosaics),
+        uncertainties=tuple(result.mean_uncertainties),
+        unsure=_plain(result.unsure),
+        other_sizes=_plain(result.other_sizes),
+        threshold=pipeline.threshold(job.options),
+        method=job.options.method,
+        consistency=result.consistency,
+        noise=result.noise,
+        written=written,
+        skipped=tuple(what for what in targets if what not in written),
+        notes=(*picture.notes, *_notes(result, job)),
+    )
+
+
+def _open_network(job: RestoreJob) -> None:
+    if job.options.method == "network":
+        from deepix import runtime
+
+        check_model(job.options.model)
+        runtime.load(job.options.model or runtime.DEFAULT, job.options.threads)
+
+
+def _written(
+    job: RestoreJob, picture: images.Picture, result: Restoration, targets: dict[str, Path]
+) -> dict[str, Path]:
+    """Write what was wanted of a restoration; return which files that are."""
+    spread = result.uncertainty
+    if spread is not None and spread.ndim == 3:
+        spread = spread[..., 0]
+    written = {}
+    for what, path in targets.items():
+        if what == "output":
+            _write(result.picture, path, job, job.quality)
+        elif what == "compare":
+            _write(_side_by_side(picture, result.picture, spread), path, job)
+        elif spread is not None:
+            _write(_drawn(spread, picture.pixels, job.raw), path, job)
+        else:
+            continue
+        written[what] = path
+    return written
+
+
+def _side_by_side(
+    picture: images.Picture, restored: images.Picture, spread: NDArray[np.float32] | None
+) -> images.Picture:
+    from deepix import views
+
+    pictures = [("input", images.to_pil(picture)), ("restored", images.to_pil(restored))]
+    if spread is not None:
+        pictures.append(("uncertainty", views.heat_map(spread)))
+    return images.from_pil(views.side_by_side(pictures))
+
+
+def _drawn(spread: NDArray[np.float32], pixels: NDArray[Any], raw: bool) -> images.Picture:
+    """Return standard deviations as a picture to be written."""
+    import numpy as np
+
+    from deepix import views
+
+    if not raw:
+        return images.from_pil(views.heat_map(spread, "levels"))
+    unit = 256.0 ** (2 - pixels.dtype.itemsize)  # one level of 16 bits, 1/256 of one of 8 bits
+    return images.from_array(np.rint(np.nan_to_num(spread) * unit).clip(0, 65535).astype(np.uint16))
+
+
+def _notes(result: Restoration, job: RestoreJob) -> list[str]:
+    """Return one line for each thing that was left as it is, or is promised less of."""
+    notes = list(result.notes)
+    notes += [
+        f"{_place(m)} left as they are: not sure of the cells (confidence {m.confidence:.2f}); --force restores them, "
+        f"--area {m.x},{m.y},{m.width},{m.height},CELL with cells of your own"
+        for m in result.unsure
+    ]
+    notes += [
+        f"{_place(m)} left as they are: their cells are {m.grid.width:.4g} x {m.grid.height:.4g} pixels, "
+        f"not {job.options.cell} as --cell says"
+        for m in result.other_sizes
+    ]
+    if resized := sum(m.grid.blended for m in result.mosaics):
+        mosaics = "1 mosaic was" if resized == 1 else f"{resized} mosaics were"
+        notes.append(f"{mosaics} resized: pixelated again, the cells agree to 1 level, not exactly")
+    return notes
+
+
+def _place(m: Mosaic) -> str:
+    return f"{m.width} x {m.height} pixels at {m.x}, {m.y}"
+
+
+# ── both ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _most(job: Job) -> int:
+    return images.MAX_PIXELS if job.options.max_pixels is None else job.options.max_pixels
+
+
+def _lossless(job: RestoreJob) -> Path:
+    """Return the output's name with the suffix of a format that keeps the picture as it is."""
+    return images.default_output(job.source, job.output, max_pixels=_most(job))
+
+
+def _read(job: Job, prepare: Callable[[], object]) -> images.Picture:
+    """Read a picture and then prepare, and meanwhile import what finds mosaics, which takes as long."""
+
+    def read() -> images.Picture:
+        picture = images.read(job.source, max_pixels=_most(job))
+        prepare()
+        return picture
+
+    with threads.pool(1) as pool:
+        reading = pool.submit(read)
+        from deepix import pipeline  # noqa: F401
+
+        return reading.result()
+
+
+def _check(path: Path, job: Job) -> None:
+    """Raise now what would otherwise be raised after the work, when it is written."""
+    images.check_target(path, job.source, overwrite=job.overwrite)
+    files.check_folder(path.parent)
+
+
+def _write(picture: images.Picture, path: Path, job: Job, quality: int = images.QUALITY) -> None:
+    files.make_folder(path.parent)
+    images.write(picture, path, overwrite=job.overwrite, quality=quality, source=job.source)
+
+
+def _plain(mosaics: Sequence[Mosaic]) -> tuple[Mosaic, ...]:
+    """Return mosaics without what they have worked out of themselves, which is large and stays in this process."""
+    return tuple(replace(m) for m in mosaics)

@@ -1,0 +1,110 @@
+"""Areas that the user names, by rectangles or a mask, made into mosaics: each gets a grid where it has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepix import finder
+from deepix.errors import DeepixError
+from deepix.mosaic import Mosaic
+from deepix.options import Options
+
+Array = NDArray[Any]
+
+LEAST_CONFIDENCE = 0.5
+"""A grid fitted to an area that the user named must be at least this sure."""
+SMALLEST = 3
+"""Pixels of the smallest cells that are looked for: where it is not known, what holds less than 2 x 2 is a speck."""
+MOST_PARTS = 1000
+"""Connected parts of a mask, specks not counted, that are fitted: more come from noise."""
+
+
+def fitted(pixels: Array, options: Options) -> tuple[list[Mosaic], tuple[str, ...]]:
+    """Return the mosaics of the areas and the mask that the options name, and what was left out.
+
+    Parameters
+    ----------
+    pixels : uint8 or uint16 (H, W) or (H, W, C)
+    options : `areas`, `mask` and `cell` count
+
+    Returns
+    -------
+    the mosaics, with grids as the areas say, or fitted to the pixels
+    notes, one line each: the parts of the mask that are too small to be mosaics
+
+    Raises
+    ------
+    DeepixError : an area does not lie in the picture, the mask does not fit it or is empty, or no grid can be made out
+    """
+    height, width = pixels.shape[:2]
+    result = []
+    for x, y, w, h, *size in options.areas:
+        if x < 0 or y < 0 or w < 1 or h < 1 or x + w > width or y + h > height:
+            raise DeepixError(f"the area {x},{y},{w},{h} does not lie in the picture of {width} x {height} pixels")
+        if size:
+            result.append(Mosaic.rectangle(x, y, w, h, size[0]))
+        else:
+            m = _fit(pixels[y : y + h, x : x + w], np.ones((h, w), bool), options.cell).moved(x, y)
+            result.append(_sure(m, options.cell))
+    if options.mask is None:
+        return result, ()
+    parts, notes = _parts(pixels, options.mask, options.cell)
+    return [*result, *parts], notes
+
+
+def _fit(inside: Array, area: NDArray[np.bool_], cell: int | None) -> Mosaic:
+    grid, confidence = finder.fit_grid(inside, area, (cell, cell) if cell else None)
+    return Mosaic.from_mask(area, grid, confidence)
+
+
+def _sure(m: Mosaic, cell: int | None) -> Mosaic:
+    if m.confidence < LEAST_CONFIDENCE and cell is None:
+        raise DeepixError(f"no grid can be made out in the area {m.x},{m.y},{m.width},{m.height}: name its cell size")
+    return m
+
+
+def _parts(pixels: Array, mask: Array, cell: int | None) -> tuple[list[Mosaic], tuple[str, ...]]:
+    """Return a mosaic for each connected part of a mask, and a note on those smaller than 2 x 2 cells."""
+    from scipy import ndimage
+
+    height, width = pixels.shape[:2]
+    if mask.shape != (height, width):
+        size = " x ".join(str(n) for n in mask.shape[::-1])
+        raise DeepixError(f"the mask of {size} pixels does not fit the picture of {width} x {height}")
+    labels, count = ndimage.label(mask != 0)
+    if not count:
+        raise DeepixError("the mask is empty: paint the pixelated parts white")
+    sizes = np.bincount(labels.ravel())[1:]
+    boxes = ndimage.find_objects(labels)
+    large = np.flatnonzero(sizes >= 4 * (cell or SMALLEST) ** 2)
+    if not large.size and count == 1:
+        large = np.arange(1)  # nothing else was meant
+    if not large.size:
+        raise DeepixError(
+            f"the mask has {count} parts, all of them smaller than 2 x 2 cells: fill the pixelated parts with white"
+        )
+    if large.size > MOST_PARTS:
+        raise DeepixError(f"the mask has {count} parts; more than {MOST_PARTS} come from noise: clean it first")
+    fits = []
+    for k in large.tolist():
+        box = boxes[k]
+        # each in its own box: memory and time do not grow with the number of parts
+        fits.append(_fit(pixels[box], labels[box] == k + 1, cell).moved(box[1].start, box[0].start))
+    largest = max((max(m.grid.width, m.grid.height) for m in fits if m.confidence >= LEAST_CONFIDENCE), default=0)
+    # where no grid can be made out, a part may be a speck as well, beside the others' cells
+    kept = [
+        _sure(m, cell)
+        for m in fits
+        if cell is not None or m.confidence >= LEAST_CONFIDENCE or m.area.sum() >= 4 * largest**2
+    ]
+    if not (left := count - len(kept)):
+        return kept, ()
+    what = (
+        "1 part of the mask is smaller than 2 x 2 cells and is"
+        if left == 1
+        else (f"{left} parts of the mask are smaller than 2 x 2 cells and are")
+    )
+    return kept, (f"{what} left as {'it is' if left == 1 else 'they are'}",)

@@ -1,0 +1,166 @@
+"""What a user may ask of a restoration, in one place: checked, compared, sent to other processes, written down.
+
+Nothing is imported here that takes time, so that the command line can check its options before it does anything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from deepix import threads as pools
+from deepix.errors import DeepixError, InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deepix.mosaic import Rounding
+
+Area = tuple[int, int, int, int] | tuple[int, int, int, int, int]
+"""A rectangle (x, y, width, height[, cell]), in pixels."""
+Method = Literal["network", "smooth"]
+"""Which restorer: `deepix.runtime.estimate`, or the training-free `deepix.smooth.smooth`."""
+
+METHODS = ("network", "smooth")
+ROUNDINGS = ("nearest", "truncate")
+TRAINED = (".safetensors", ".ckpt", ".pt", ".pth")
+"""Suffixes of what training leaves, which is no model to restore with yet."""
+NOT_IN_DIGEST = ("threads", "max_pixels")
+"""Options that do not change what comes out (sums in another order may change a level here and there)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Options:
+    """How a picture's mosaics are located and restored; can be pickled.
+
+    Attributes
+    ----------
+    areas : rectangles (x, y, width, height[, cell]) that were pixelated, in pixels
+    mask : (H, W), non-zero where the picture was pixelated
+    cell : the cells' size in pixels, where it is known
+    rounding : how the mosaic's program made integers of means: "nearest" or "truncate"
+    method : "network" or "smooth"
+    model : "photo" (also None), "challenge", or the path of an .onnx file, as text
+    threads : of the processor; None: all cores
+    fast : find without the network
+    threshold : the least confidence, 0 … 1, with which a mosaic that was found is restored; None: `deepix.finder.SURE`
+    force : restore all that was found: a threshold of 0
+    max_pixels : of a file that is read: larger ones are refused; None: `deepix.images.MAX_PIXELS`
+
+    Raises
+    ------
+    ValueError : a value that is not one of these; the message is one line
+    """
+
+    areas: tuple[Area, ...] = ()
+    mask: NDArray[Any] | None = None
+    cell: int | None = None
+    rounding: Rounding = "nearest"
+    method: Method = "network"
+    model: str | PathLike[str] | None = None
+    threads: int | None = None
+    fast: bool = False
+    threshold: float | None = None
+    force: bool = False
+    max_pixels: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "areas", tuple(tuple(int(v) for v in area) for area in self.areas))
+        if self.model is not None:
+            object.__setattr__(self, "model", str(self.model))
+        if self.method not in METHODS:
+            raise ValueError(f"no such method: {self.method!r}; there are 'network' and 'smooth'")
+        if self.rounding not in ROUNDINGS:
+            raise ValueError(f"no such rounding: {self.rounding!r}; there are 'nearest' and 'truncate'")
+        for area in self.areas:
+            if len(area) not in (4, 5):
+                raise ValueError(f"an area is (x, y, width, height) or (x, y, width, height, cell), not {area}")
+        for cell in (self.cell, *(area[4] for area in self.areas if len(area) == 5)):
+            if cell is not None and cell < 1:
+                raise ValueError(f"cells must be at least 1 pixel wide and high, not {cell}")
+        if self.threshold is not None and not (math.isfinite(self.threshold) and 0 <= self.threshold <= 1):
+            raise ValueError(f"the threshold is a confidence between 0 and 1, not {self.threshold}")
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise ValueError(f"a picture has at least 1 pixel; a limit of {self.max_pixels} would refuse all")
+        pools.check(self.threads)
+
+    @property
+    def named(self) -> bool:
+        """Whether the user says where the picture is pixelated, by areas or a mask."""
+        return bool(self.areas) or self.mask is not None
+
+    def check_cells(self, shape: tuple[int, ...]) -> None:
+        """Check that the cells asked for are no larger than a picture of this shape.
+
+        Raises
+        ------
+        DeepixError : naming their size
+        """
+        height, width = shape[:2]
+        for cell in (self.cell, *(area[4] for area in self.areas if len(area) == 5)):
+            if cell is not None and cell > max(height, width):
+                raise DeepixError(f"cells of {cell} pixels are larger than the picture of {width} x {height}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON; `from_dict` reads them back."""
+        result = {f.name: getattr(self, f.name) for f in fields(self)}
+        result["areas"] = [list(area) for area in self.areas]
+        result["mask"] = None if self.mask is None else _run_lengths(self.mask)
+        return result
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Options:
+        """Return the options that `to_dict` described."""
+        values = dict(data)
+        values["areas"] = tuple(tuple(area) for area in data.get("areas", ()))
+        if values.get("mask") is not None:
+            values["mask"] = _from_run_lengths(values["mask"])
+        return cls(**values)
+
+    def digest(self) -> str:
+        """Return 64 hexadecimal digits that are the same for options that ask for the same result.
+
+        Stable over processes, machines and versions as long as the options themselves are. A model's name or path
+        counts, not its content.
+        """
+        asked = {key: value for key, value in self.to_dict().items() if key not in NOT_IN_DIGEST}
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def check_model(model: str | PathLike[str] | None) -> None:
+    """Raise if a model's name is that of what training leaves: a run's folder, or weights.
+
+    Raises
+    ------
+    InputError : it is, and must be made an .onnx file of first
+    """
+    if model is None:
+        return
+    path = Path(model)
+    if path.suffix.lower() in TRAINED or path.is_dir():
+        raise InputError(
+            f"{path}: not a model to restore with; make one: deepix weights export {path} -o model.onnx --name NAME"
+        )
+
+
+def _run_lengths(mask: NDArray[Any]) -> dict[str, Any]:
+    """Return a mask as COCO's uncompressed run lengths: row-major, the first run is of zeros."""
+    import numpy as np
+
+    flat = (np.asarray(mask) != 0).ravel().astype(np.int8)
+    edges = np.flatnonzero(np.diff(flat, prepend=0))
+    return {"size": list(mask.shape), "runs": np.diff(edges, prepend=0, append=flat.size).tolist()}
+
+
+def _from_run_lengths(data: Mapping[str, Any]) -> NDArray[np.bool_]:
+    import numpy as np
+
+    runs = data["runs"]
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(data["size"])

@@ -1,0 +1,246 @@
+"""One picture, step by step: locate its mosaics ─▶ decide which are sure ─▶ restore them ─▶ integers that agree.
+
+Everything that restores a picture (the Python calls, the command line, whatever comes later) goes through `run`, or
+through its steps: a picture that was located once can be restored many times, with other mosaics or other options.
+
+    located = locate(picture, options)
+    sure, unsure = decide(located, options)
+    restoration = restore(picture, sure, options)
+
+A step that refines a restoration, once there is one, belongs into `restore`, between the estimate and the rounding:
+what it changes is projected and checked as the estimate is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepix import finder, images, named_areas, threads
+from deepix import mosaic as maths
+from deepix.errors import DeepixError
+from deepix.mosaic import Mosaic, Rounding
+from deepix.options import Options, check_model
+from deepix.restoration import Restoration
+from deepix.smooth import bands, smooth
+from deepix.windows import Box, around
+
+Array = NDArray[Any]
+
+LOOKED_AT = 9
+"""Cells (of 16 pixels at least) around mosaics in which pixels can matter: windows, and what is blurred for them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """Where a picture is pixelated.
+
+    Attributes
+    ----------
+    mosaics : those that were found, each with its confidence, or that the user named
+    named : the user said where: what was named is not questioned
+    other_sizes : those that were found, but have cells of another size than the one asked for
+    notes : one line for each thing that was left out
+    """
+
+    mosaics: tuple[Mosaic, ...]
+    named: bool = False
+    other_sizes: tuple[Mosaic, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def run(picture: images.Picture, options: Options, mosaics: Sequence[Mosaic] | None = None) -> Restoration:
+    """Locate a picture's mosaics and restore those that are sure.
+
+    Parameters
+    ----------
+    picture : as `deepix.images` has read it
+    options : what is asked for
+    mosaics : what to restore, where that is known: then nothing is located
+
+    Raises
+    ------
+    DeepixError : as `locate` and `restore`
+    """
+    if mosaics is not None:
+        return restore(picture, mosaics, options)
+    located = locate(picture, options)
+    sure, unsure = decide(located, options)
+    result = restore(picture, sure, options)
+    return replace(result, unsure=unsure, other_sizes=located.other_sizes, notes=located.notes)
+
+
+def locate(picture: images.Picture, options: Options) -> Located:
+    """Return the mosaics that the options name, with grids fitted where needed; else find them.
+
+    Parameters
+    ----------
+    picture : as `deepix.images` has read it
+    options : `areas`, `mask`, `cell`, `fast` and `threads` count
+
+    Raises
+    ------
+    DeepixError : an area lies outside the picture, the cells are larger than it, or no grid could be fitted to an area
+    """
+    options.check_cells(picture.pixels.shape)
+    with threads.limit(options.threads):
+        if options.named:
+            mosaics, notes = named_areas.fitted(picture.pixels, options)
+            return Located(tuple(mosaics), named=True, notes=notes)
+        found = _found(picture, options)
+    # a cell size that the user knows settles what a finder can only guess
+    cell = options.cell
+    fits = [cell is None or (m.grid.width, m.grid.height) == (cell, cell) for m in found]
+    return Located(
+        tuple(m for m, fit in zip(found, fits, strict=True) if fit),
+        other_sizes=tuple(m for m, fit in zip(found, fits, strict=True) if not fit),
+    )
+
+
+def _found(picture: images.Picture, options: Options) -> list[Mosaic]:
+    # of an array nobody knows where it comes from
+    lossy = picture.lossy if picture.format else None
+    found = finder.find(picture.pixels, lossy=lossy, fast=options.fast, threads=options.threads)
+    return [blended(picture.pixels, m) for m in found]
+
+
+def blended(pixels: Array, m: Mosaic) -> Mosaic:
+    """Return the mosaic with its grid blended, if that is how its pixels look: only where it is not in whole pixels."""
+    return m if _whole(m.grid) else maths.fit_blending(pixels, m)
+
+
+def decide(located: Located, options: Options) -> tuple[list[Mosaic], list[Mosaic]]:
+    """Return the located mosaics in two lists: what is to be restored, and what is too unsure and stays as it is."""
+    least = 0.0 if located.named else threshold(options)
+    sure = [m for m in located.mosaics if m.confidence >= least]
+    return sure, [m for m in located.mosaics if m.confidence < least]
+
+
+def threshold(options: Options) -> float:
+    """Return the least confidence with which a mosaic that was found is restored."""
+    if options.force:
+        return 0.0
+    return finder.SURE if options.threshold is None else options.threshold
+
+
+def restore(picture: images.Picture, mosaics: Sequence[Mosaic], options: Options) -> Restoration:
+    """Restore the given mosaics of a picture.
+
+    Parameters
+    ----------
+    picture : as `deepix.images` has read it
+    mosaics : areas with their grids; must not overlap
+    options : `rounding`, `method`, `model` and `threads` count
+
+    Raises
+    ------
+    InputError : the model's file cannot be read
+    DeepixError : a mosaic lies outside the picture, two overlap, or the result does not agree with the input
+    """
+    pixels = picture.pixels
+    check(mosaics, pixels.shape)
+    if not mosaics:
+        return Restoration(picture, [], 0.0, 0.0)
+    # what is far from all mosaics changes nothing, and a photo is large
+    box = _around(mosaics, pixels.shape)
+    seen, inside = pixels[box], [m.moved(-box[1].start, -box[0].start) for m in mosaics]
+    with threads.limit(options.threads), threads.pool(1) as pool:
+        noise = pool.submit(maths.noise, seen, inside)
+        estimate, spread = _estimate(seen, inside, options)
+        restored = pixels.copy()
+        restored[box] = quantized(estimate, seen, inside, options.rounding)
+        consistency = maths.consistency(restored[box], seen, inside, options.rounding)
+        _check_promise(consistency, noise.result(), seen, inside, options.rounding)
+    deviation = None
+    if spread is not None:
+        deviation = np.zeros(pixels.shape[:2], np.float32)
+        deviation[box] = spread
+        if pixels.ndim == 3:
+            deviation = np.broadcast_to(deviation[..., None], pixels.shape)
+    return Restoration(picture.with_pixels(restored), list(mosaics), consistency, noise.result(), uncertainty=deviation)
+
+
+def check(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> None:
+    """Check that mosaics lie in a picture of this shape and do not overlap.
+
+    Raises
+    ------
+    DeepixError : naming the one that does not
+    """
+    try:
+        maths.check(mosaics, shape)
+    except ValueError as error:
+        raise DeepixError(str(error)) from error
+
+
+def _around(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> Box:
+    """Return the part of a picture that the mosaics and all that restorers look at around them lie in."""
+    cell = max(max(m.grid.width, m.grid.height) for m in mosaics)
+    return around(mosaics, math.ceil(LOOKED_AT * max(cell, 16)), shape)
+
+
+def _estimate(
+    seen: Array, mosaics: Sequence[Mosaic], options: Options
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return the most probable picture and, from a network, the standard deviation of its error."""
+    if options.method == "network":
+        from deepix import runtime
+
+        check_model(options.model)
+        model = options.model or runtime.DEFAULT
+        estimate, spread = runtime.estimate(seen, mosaics, model, options.rounding, options.threads)
+        who = f"the model {model}"
+    else:
+        estimate, spread, who = smooth(seen, mosaics, options.rounding), None, "the restorer"
+    if not np.isfinite(estimate).all():
+        raise DeepixError(f"{who} gives values that are not finite: nothing is restored; use another --model or method")
+    return estimate, spread
+
+
+def quantized(
+    estimate: NDArray[np.float32], seen: Array, mosaics: Sequence[Mosaic], rounding: Rounding
+) -> NDArray[Any]:
+    """Return `deepix.mosaic.quantize` of the estimate; large mosaics in bands, side by side."""
+    parts = [bands(m) if _whole(m.grid) else [m] for m in mosaics]
+    result = maths.quantize(estimate, seen, [part[0] for part in parts if len(part) == 1], rounding)
+
+    def fill(m: Mosaic) -> None:
+        box = m.box
+        there = m.area.reshape(m.height, m.width, *(1,) * (seen.ndim - 2))
+        values = maths.quantize(estimate[box], seen[box], [m.moved(-m.x, -m.y)], rounding)
+        np.copyto(result[box], values, where=there)
+
+    with threads.pool() as pool:
+        list(pool.map(fill, (band for part in parts if len(part) > 1 for band in part)))
+    return result
+
+
+def _check_promise(
+    consistency: float, noise: float, seen: Array, mosaics: Sequence[Mosaic], rounding: Rounding
+) -> None:
+    """Raise if the restoration does not pixelate to the input: exactly, or as nearly as the input itself allows.
+
+    Where the tiles are intact nothing may be left, and 1 level where a lossy file disturbed them or a grid is blended.
+    Near both ends of the range side by side no picture attains the cells of a blended grid: there the restoration must
+    come within that 1 level of what the input's own projection leaves.
+    """
+    resized = [m for m in mosaics if isinstance(m.cells, maths.BlendedCells)]
+    allowed = 1.0 if noise > 0 or resized else 0.0
+    if resized and consistency > allowed:
+        own = maths.quantize(seen.astype(np.float32), seen, resized, rounding)
+        allowed += maths.consistency(own, seen, resized, rounding)
+    if not consistency <= allowed:
+        raise DeepixError(
+            f"the restoration does not agree with the input: pixelated again, it is off by {consistency:g} levels "
+            f"where at most {allowed:g} can be; nothing is restored, please report it"
+        )
+
+
+def _whole(g: maths.Grid) -> bool:
+    """Whether the grid is one of whole pixels."""
+    return all(float(v).is_integer() for v in (g.x, g.y, g.width, g.height))
