@@ -14,7 +14,7 @@ from deepix.cli.common import note, out, progress_bar
 from deepix.errors import DeepixError
 
 if TYPE_CHECKING:
-    from deepix.training.pictures import Progress
+    from deepix.training.data.packing import Progress
 
 app = typer.Typer(no_args_is_help=True, help="Pack pictures to train on into one file, and look at it.")
 
@@ -68,7 +68,9 @@ def pack(
 
       deepix data pack imagenet.zip -o crops.npy --crops 40 --size 128 --colour
     """
-    from deepix.training import pictures
+    from deepix.training.data.crops import Crops
+    from deepix.training.data.packed import information_path
+    from deepix.training.data.packing import pack as write_packed
 
     given = {
         "size": size,
@@ -82,11 +84,11 @@ def pack(
     if number is None and settings:
         raise DeepixError(f"--{next(iter(settings))} is about crops: say how many of each picture with --crops")
     try:
-        crops = None if number is None else pictures.Crops(number, **settings)  # type: ignore[arg-type]
+        crops = None if number is None else Crops(number, **settings)  # type: ignore[arg-type]
     except ValueError as error:
         raise DeepixError(str(error)) from error
     with _progress(quiet) as progress:
-        report = pictures.pack(
+        report = write_packed(
             sources,
             output,
             crops=crops,
@@ -99,7 +101,7 @@ def pack(
     for line in report.skipped[:_SHOWN]:
         note(f"skipped: {line}")
     if len(report.skipped) > _SHOWN:
-        note(f"… {len(report.skipped) - _SHOWN} more: see {pictures.information_path(output)}")
+        note(f"… {len(report.skipped) - _SHOWN} more: see {information_path(output)}")
     skipped = f" ({len(report.skipped)} skipped)" if report.skipped else ""
     out.print(f"{report.path}: {_shape(report.shape)} from {report.read} pictures{skipped}", markup=False)
 
@@ -126,11 +128,12 @@ def show(
     from rich.table import Table
 
     from deepix import images
-    from deepix.training import pictures
+    from deepix.training.data.contact_sheets import contact_sheet
+    from deepix.training.data.packed import open_packed
 
-    packed = pictures.open_packed(file)
+    packed = open_packed(file)
     target = output or file.with_name(file.name + ".png")
-    sheet = pictures.contact_sheet(packed.pixels, columns, rows)
+    sheet = contact_sheet(packed.pixels, columns, rows)
     images.write(images.from_pil(sheet), target, overwrite=overwrite)
     if check:
         packed.check()
