@@ -293,6 +293,7 @@ def _estimates(
     device: str,
     batch: int,
 ) -> list[NDArray[np.float32]]:
+    import deepix.training  # noqa: F401  so that weights and training runs are among the models
     from deepix import challenge
 
     results = []
