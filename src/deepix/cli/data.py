@@ -1,4 +1,4 @@
-"""deepix data …: pictures to train on, packed into one file."""
+"""deepix data …: training pictures, packed into one file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deepix.errors import DeepixError
 if TYPE_CHECKING:
     from deepix.training.data.packing import Progress
 
-app = typer.Typer(no_args_is_help=True, help="Pack pictures to train on into one file, and look at it.")
+app = typer.Typer(no_args_is_help=True, help="Pack training pictures into one file, and inspect it.")
 
 _SHOWN = 10  # skipped pictures that are named on the screen; FILE.json names all
 
@@ -25,42 +25,56 @@ _SHOWN = 10  # skipped pictures that are named on the screen; FILE.json names al
 def pack(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SOURCE", help="Folder, zip or tar archive, STL-10 .bin, .npy, .npz or picture."),
+        typer.Argument(metavar="SOURCE", help="Folders, zip or tar archives, STL-10 .bin, .npy, .npz or pictures."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The packed file, *.npy.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the packed file, *.npy.")
+    ],
     number: Annotated[
         int | None,
         typer.Option(
-            "--crops", min=1, help="Take so many random resized crops of each picture, not the challenge's preparation."
+            "--crops",
+            min=1,
+            help="Random resized crops to take from each picture, instead of the challenge's preparation.",
         ),
     ] = None,
-    size: Annotated[int | None, typer.Option(min=1, show_default="64", help="Width and height of a crop.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, show_default="64", help="Width and height of a crop, in pixels.")
+    ] = None,
     scale: Annotated[
         tuple[float, float] | None,
-        typer.Option(metavar="LEAST GREATEST", show_default="0.1 1", help="A crop's share of the picture's area."),
+        typer.Option(
+            metavar="LEAST GREATEST", show_default="0.1 1", help="Range of a crop's share of the picture's area."
+        ),
     ] = None,
     ratio: Annotated[
         tuple[float, float] | None,
-        typer.Option(metavar="LEAST GREATEST", show_default="0.75 1.333", help="A crop's width : height."),
+        typer.Option(metavar="LEAST GREATEST", show_default="0.75 1.333", help="Range of a crop's aspect ratio."),
     ] = None,
     enlarge: Annotated[
-        float | None, typer.Option(min=1, show_default="1", help="Enlarge a crop by this factor at most.")
+        float | None, typer.Option(min=1, show_default="1", help="Largest factor by which a crop may be enlarged.")
     ] = None,
-    colour: Annotated[bool, typer.Option("--colour", "--color", help="Keep the crops' colours.")] = False,
-    seed: Annotated[int | None, typer.Option(min=0, show_default="0", help="Of the random crops.")] = None,
+    colour: Annotated[
+        bool, typer.Option("--colour", "--color", help="Keep the colours; otherwise crops are grayscale.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(min=0, show_default="0", help="Seed of the random crops.")] = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, show_default="all cores", help="Processes.")
+        int | None,
+        typer.Option(
+            "--jobs", "-j", min=1, max=256, show_default="all cores", help="Processes that decode and resize."
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Overwrite existing files.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
-    """Turn pictures into one file to train on.
-
-    FILE.json, written beside it, says where the pictures come from.
+    """Pack pictures into one file for training.
 
     Each picture is prepared as the challenge does it (its middle, 64x64,
-    gray), or --crops takes random parts of larger pictures. Pictures that
-    cannot be used are skipped and named.
+    grayscale), or --crops takes random parts of larger pictures.
+
+    FILE.json, written beside it, records where the pictures come from.
+    Pictures that cannot be used are named there, and the first ones on the
+    screen; the exit code is 0 as long as one could be used.
 
     [bold]Examples[/]
 
@@ -82,7 +96,7 @@ def pack(
     }
     settings = {name: value for name, value in given.items() if value is not None}
     if number is None and settings:
-        raise DeepixError(f"--{next(iter(settings))} is about crops: say how many of each picture with --crops")
+        raise DeepixError(f"--{next(iter(settings))} is about crops: give their number with --crops, too")
     try:
         crops = None if number is None else Crops(number, **settings)  # type: ignore[arg-type]
     except ValueError as error:
@@ -92,7 +106,7 @@ def pack(
             sources,
             output,
             crops=crops,
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=jobs or _cores(),
             overwrite=overwrite,
             progress=progress,
         )
@@ -108,16 +122,19 @@ def pack(
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(help="What deepix data pack wrote.")],
+    file: Annotated[Path, typer.Argument(help="A file that deepix data pack wrote.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="PNG", show_default="FILE.png", help="The contact sheet.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="PNG", show_default="FILE.png", help="Where to write the contact sheet."
+        ),
     ] = None,
-    columns: Annotated[int, typer.Option(min=1, help="Pictures side by side.")] = 16,
+    columns: Annotated[int, typer.Option(min=1, help="Pictures in a row.")] = 16,
     rows: Annotated[int, typer.Option(min=1, help="Rows of pictures.")] = 10,
-    check: Annotated[bool, typer.Option("--check", help="Compare the pixels with their checksum.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the contact sheet if it exists.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Verify the checksum of the pixels.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Overwrite an existing contact sheet.")] = False,
 ) -> None:
-    """Draw a packed file's pictures on one sheet, and print their provenance.
+    """Draw a contact sheet of a packed file, and print where its pictures come from.
 
     [bold]Examples[/]
 
@@ -152,6 +169,11 @@ def show(
     out.print(f"contact sheet: {target}", markup=False)
 
 
+def _cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _shape(shape: tuple[int, ...]) -> str:
     number, height, width, *colour = shape
     return f"{number:,} pictures, {width}x{height}, {'colour' if colour else 'gray'}"
@@ -159,7 +181,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Progress]:
-    """Show a progress bar on standard error; yields what moves it."""
+    """Show a progress bar on standard error; yields the function that moves it."""
     with progress_bar(not quiet) as bar:
         task = bar.add_task("reading", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
