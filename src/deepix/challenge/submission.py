@@ -24,7 +24,7 @@ def predictions(
     ----------
     estimates : float (N, H, W), 0 … 255; what lies outside is clipped
     known : bool (N, H, W)
-    rounding : "truncate" is what the ancestor did
+    rounding : how estimates become integers; "truncate" is what DeePixV1, the winning entry, did
 
     Raises
     ------
