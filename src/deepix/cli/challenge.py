@@ -39,26 +39,30 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite existing
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
+Sources = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="SOURCE…",
+        help="Folders, zip or tar archives, STL-10 .bin, .npy, .npz or pictures.",
+        show_default=False,
+    ),
+]
+TruePictures = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE.npz",
+        help="Where to write the true pictures and their mosaics.",
+        show_default=False,
+    ),
+]
+
+
 @app.command()
 def prepare(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="SOURCE…",
-            help="Folders, zip or tar archives, STL-10 .bin, .npy, .npz or pictures.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE.npz",
-            help="Where to write the true pictures and their mosaics.",
-            show_default=False,
-        ),
-    ],
+    paths: Sources,
+    output: TruePictures,
     test_set: Annotated[
         Path | None,
         typer.Option(
@@ -85,12 +89,32 @@ def prepare(
     """
     import numpy as np
 
-    from deepix import challenge, files, sources
+    from deepix import challenge, files
 
     if test_set is not None and test_set.resolve() == output.resolve():
         raise typer.BadParameter("the test set and the true pictures need two files", param_hint="--test-set")
     for path in [output] if test_set is None else [output, test_set]:
         files.check_output(path, overwrite)
+    images, faults = _prepared(paths)
+    rng = np.random.default_rng(seed)
+    drawn = [challenge.random_mosaic(rng) for _ in range(len(images) * mosaics)]
+    challenge.write_examples(output, images, drawn, overwrite)
+    out.print(f"{output}: {len(images)} pictures, {len(drawn)} mosaics", markup=False)
+    if test_set is not None:
+        examples = challenge.Examples(np.repeat(images, mosaics, axis=0), drawn)
+        challenge.write_test_set(test_set, examples.test_set(), overwrite)
+        out.print(f"{test_set}: a test set of {len(drawn)} pictures", markup=False)
+    if faults:
+        note(f"{faults} of {faults + len(images)} pictures left out")
+        raise typer.Exit(1)
+
+
+def _prepared(paths: Sequence[Path]) -> tuple[NDArray[np.uint8], int]:
+    """Return the prepared pictures of the sources, uint8 (N, 64, 64), and how many could not be read."""
+    import numpy as np
+
+    from deepix import challenge, sources
+
     opened = [sources.read(path) for path in paths]
     pictures, faults = [], 0
     with _progress("preparing", sources.total(opened)) as advance:
@@ -103,18 +127,7 @@ def prepare(
                 pictures.append(picture)
     if not pictures:
         raise DeepixError(f"{', '.join(map(str, paths))}: none of {faults} pictures can be read")
-    rng = np.random.default_rng(seed)
-    drawn = [challenge.random_mosaic(rng) for _ in range(len(pictures) * mosaics)]
-    images = np.stack(pictures)
-    challenge.write_examples(output, images, drawn, overwrite)
-    out.print(f"{output}: {len(images)} pictures, {len(drawn)} mosaics", markup=False)
-    if test_set is not None:
-        examples = challenge.Examples(np.repeat(images, mosaics, axis=0), drawn)
-        challenge.write_test_set(test_set, examples.test_set(), overwrite)
-        out.print(f"{test_set}: a test set of {len(drawn)} pictures", markup=False)
-    if faults:
-        note(f"{faults} of {faults + len(pictures)} pictures left out")
-        raise typer.Exit(1)
+    return np.stack(pictures), faults
 
 
 @app.command()

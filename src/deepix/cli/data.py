@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from deepix.cli.common import note, out, progress_bar
 from deepix.errors import DeepixError
 
 if TYPE_CHECKING:
+    from deepix.training.data.crops import Crops
     from deepix.training.data.packing import Progress
 
 app = typer.Typer(no_args_is_help=True, help="Pack training pictures into one file, and inspect it.")
@@ -21,51 +22,55 @@ app = typer.Typer(no_args_is_help=True, help="Pack training pictures into one fi
 _SHOWN = 10  # skipped pictures that are named on the screen; FILE.json names all
 
 
+Sources = Annotated[
+    list[Path],
+    typer.Argument(metavar="SOURCE", help="Folders, zip or tar archives, STL-10 .bin, .npy, .npz or pictures."),
+]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the packed file, *.npy.")]
+Number = Annotated[
+    int | None,
+    typer.Option(
+        "--crops",
+        min=1,
+        help="Random resized crops to take from each picture, instead of the challenge's preparation.",
+    ),
+]
+Size = Annotated[int | None, typer.Option(min=1, show_default="64", help="Width and height of a crop, in pixels.")]
+Scale = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LEAST GREATEST", show_default="0.1 1", help="Range of a crop's share of the picture's area."),
+]
+Ratio = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LEAST GREATEST", show_default="0.75 1.333", help="Range of a crop's aspect ratio."),
+]
+Enlarge = Annotated[
+    float | None, typer.Option(min=1, show_default="1", help="Largest factor by which a crop may be enlarged.")
+]
+Colour = Annotated[bool, typer.Option("--colour", "--color", help="Keep the colours; otherwise crops are grayscale.")]
+Seed = Annotated[int | None, typer.Option(min=0, show_default="0", help="Seed of the random crops.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, max=256, show_default="all cores", help="Processes that decode and resize."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite existing files.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
+
 @app.command()
 def pack(
-    sources: Annotated[
-        list[Path],
-        typer.Argument(metavar="SOURCE", help="Folders, zip or tar archives, STL-10 .bin, .npy, .npz or pictures."),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the packed file, *.npy.")
-    ],
-    number: Annotated[
-        int | None,
-        typer.Option(
-            "--crops",
-            min=1,
-            help="Random resized crops to take from each picture, instead of the challenge's preparation.",
-        ),
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(min=1, show_default="64", help="Width and height of a crop, in pixels.")
-    ] = None,
-    scale: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            metavar="LEAST GREATEST", show_default="0.1 1", help="Range of a crop's share of the picture's area."
-        ),
-    ] = None,
-    ratio: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LEAST GREATEST", show_default="0.75 1.333", help="Range of a crop's aspect ratio."),
-    ] = None,
-    enlarge: Annotated[
-        float | None, typer.Option(min=1, show_default="1", help="Largest factor by which a crop may be enlarged.")
-    ] = None,
-    colour: Annotated[
-        bool, typer.Option("--colour", "--color", help="Keep the colours; otherwise crops are grayscale.")
-    ] = False,
-    seed: Annotated[int | None, typer.Option(min=0, show_default="0", help="Seed of the random crops.")] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs", "-j", min=1, max=256, show_default="all cores", help="Processes that decode and resize."
-        ),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Overwrite existing files.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    sources: Sources,
+    output: Output,
+    number: Number = None,
+    size: Size = None,
+    scale: Scale = None,
+    ratio: Ratio = None,
+    enlarge: Enlarge = None,
+    colour: Colour = False,
+    seed: Seed = None,
+    jobs: Jobs = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Pack pictures into one file for training.
 
@@ -82,25 +87,13 @@ def pack(
 
       deepix data pack imagenet.zip -o crops.npy --crops 40 --size 128 --colour
     """
-    from deepix.training.data.crops import Crops
     from deepix.training.data.packed import information_path
     from deepix.training.data.packing import pack as write_packed
 
-    given = {
-        "size": size,
-        "scale": scale,
-        "ratio": ratio,
-        "enlarge": enlarge,
-        "colour": colour or None,
-        "seed": seed,
-    }
-    settings = {name: value for name, value in given.items() if value is not None}
-    if number is None and settings:
-        raise DeepixError(f"--{next(iter(settings))} is about crops: give their number with --crops, too")
-    try:
-        crops = None if number is None else Crops(number, **settings)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise DeepixError(str(error)) from error
+    crops = _crops(
+        number,
+        {"size": size, "scale": scale, "ratio": ratio, "enlarge": enlarge, "colour": colour or None, "seed": seed},
+    )
     with _progress(quiet) as progress:
         report = write_packed(
             sources,
@@ -167,6 +160,19 @@ def show(
         out.print(f"random resized crops: {settings}", markup=False)
     out.print(f"sha256 of the pixels: {packed.info['sha256']}{' (agrees)' if check else ''}")
     out.print(f"contact sheet: {target}", markup=False)
+
+
+def _crops(number: int | None, given: Mapping[str, Any]) -> Crops | None:
+    """Return how crops are taken; None without any. What is None among the settings is left to its default."""
+    from deepix.training.data.crops import Crops
+
+    settings = {name: value for name, value in given.items() if value is not None}
+    if number is None and settings:
+        raise DeepixError(f"--{next(iter(settings))} is about crops: give their number with --crops, too")
+    try:
+        return None if number is None else Crops(number, **settings)
+    except ValueError as error:
+        raise DeepixError(str(error)) from error
 
 
 def _cores() -> int:

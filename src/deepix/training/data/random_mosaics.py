@@ -92,24 +92,10 @@ def draw(
     most = ranges.count[1]
     device = generator.device if generator is not None else torch.device("cpu")
     # a lone mosaic always fits; float64 makes floor(random · n) uniform for all practical purposes
-    tries = TRIES if most > 1 else 1
-    shape = (8, batch, most, tries)
-    random = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
-
-    def uniform(row: int, low: int | Tensor, high: int | Tensor) -> Tensor:
-        return (random[row] * (high - low + 1)).floor_().long() + low
-
-    w = uniform(0, ranges.width[0], min(ranges.width[1], width))
-    h = uniform(1, ranges.height[0], min(ranges.height[1], height))
-    x = uniform(2, 0, width - w)
-    y = uniform(3, 0, height - h)
-    cell_width = uniform(4, *ranges.cell)
-    cell_height = cell_width if ranges.square else uniform(5, *ranges.cell)
-    if ranges.corner:
-        grid_x, grid_y = x, y
-    else:
-        grid_x, grid_y = x - uniform(6, 0, cell_width - 1), y - uniform(7, 0, cell_height - 1)
-    candidates = torch.stack([x, y, w, h, grid_x, grid_y, cell_width, cell_height], dim=-1)
+    shape = (8, batch, most, TRIES if most > 1 else 1)
+    candidates = _candidates(
+        torch.rand(shape, generator=generator, device=device, dtype=torch.float64), height, width, ranges
+    )
     low, high = ranges.count
     wanted = torch.randint(low, high + 1, (batch,), generator=generator, device=device)
     result = torch.zeros(batch, most, 8, dtype=torch.int64, device=device)
@@ -119,6 +105,25 @@ def draw(
         chosen = candidates[torch.arange(batch, device=device), m, first]
         result[:, m] = chosen * fits.any(dim=1)[:, None]
     return result
+
+
+def _candidates(uniform: Tensor, height: int, width: int, ranges: Ranges) -> Tensor:
+    """Return rectangles int64 (…, 8), as `draw` describes them, made of uniform random numbers (8, …)."""
+
+    def whole(row: int, low: int | Tensor, high: int | Tensor) -> Tensor:
+        return (uniform[row] * (high - low + 1)).floor_().long() + low
+
+    w = whole(0, ranges.width[0], min(ranges.width[1], width))
+    h = whole(1, ranges.height[0], min(ranges.height[1], height))
+    x = whole(2, 0, width - w)
+    y = whole(3, 0, height - h)
+    cell_width = whole(4, *ranges.cell)
+    cell_height = cell_width if ranges.square else whole(5, *ranges.cell)
+    if ranges.corner:
+        grid_x, grid_y = x, y
+    else:
+        grid_x, grid_y = x - whole(6, 0, cell_width - 1), y - whole(7, 0, cell_height - 1)
+    return torch.stack([x, y, w, h, grid_x, grid_y, cell_width, cell_height], dim=-1)
 
 
 def _overlap(a: Tensor, b: Tensor) -> Tensor:

@@ -45,6 +45,7 @@ def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -
     if jobs == 1 or len(first) == 1:
         yield from map(work, chain(first, tasks))
         return
+    most_ahead = _AHEAD * len(first)
     with _team(work, len(first)) as idle:
         at_work: dict[Connection, int] = {}
         results: dict[int, Result] = {}
@@ -56,8 +57,8 @@ def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -
                 results[at_work.pop(ready)] = _receive(ready)
                 idle.append(ready)
 
-        for number, task in enumerate(chain(first, tasks)):
-            while not idle or number - due >= _AHEAD * len(first):
+        for number, task in enumerate(chain(_taken(first), tasks)):
+            while not idle or number - due >= most_ahead:
                 collect()
                 while due in results:
                     yield results.pop(due)
@@ -68,6 +69,13 @@ def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -
         while at_work:
             collect()
         yield from (results[number] for number in sorted(results))
+
+
+def _taken(tasks: list[Task]) -> Iterator[Task]:
+    """Yield what a list holds, and keep none of it."""
+    tasks.reverse()
+    while tasks:
+        yield tasks.pop()
 
 
 @contextmanager
