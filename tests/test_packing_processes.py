@@ -76,7 +76,7 @@ def test_large_tasks_and_results() -> None:
 
 
 def test_a_worker_that_ends_by_itself_is_told() -> None:
-    with pytest.raises(DeepixError, match=r"has ended by itself.*fewer jobs"):
+    with pytest.raises(DeepixError, match=r"ended unexpectedly.*fewer jobs"):
         list(in_order(ends, range(10), 2))
 
 

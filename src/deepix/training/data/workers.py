@@ -1,4 +1,4 @@
-"""Work for several processes, which end with the one that gave it, however that ends.
+"""Work shared among several processes, which end when the process that started them does, however it ends.
 
 Each worker holds one end of a pipe and works on one task at a time. It ends when the other end closes: when nothing is
 left to do, and just as well when the process that holds it is killed. There are no queues, hence no semaphores that
@@ -38,7 +38,7 @@ def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -
 
     Raises
     ------
-    DeepixError : a process cannot be started, or has ended by itself
+    DeepixError : a process cannot be started, or ended unexpectedly
     """
     tasks = iter(tasks)
     first = list(islice(tasks, jobs))
@@ -94,7 +94,9 @@ def _team(work: Callable[[Any], object], number: int) -> Iterator[list[Connectio
                 try:
                     process.start()
                 except OSError as error:
-                    raise DeepixError(f"no further process can be started ({reason(error)}): use fewer jobs") from error
+                    raise DeepixError(
+                        f"no further worker process can be started ({reason(error)}); use fewer jobs"
+                    ) from error
                 processes.append(process)
                 theirs.close()  # so that our end tells when the worker has gone
         yield list(pipes)
@@ -151,6 +153,4 @@ def _receive(worker: Connection) -> Any:
 
 
 def _gone() -> DeepixError:
-    return DeepixError(
-        "a process that prepares pictures has ended by itself, perhaps for want of memory: use fewer jobs"
-    )
+    return DeepixError("a worker process ended unexpectedly, perhaps out of memory; use fewer jobs")
