@@ -43,14 +43,14 @@ def refusal(read: Callable[[Path], object], path: Path) -> str:
 @pytest.mark.parametrize("read", READERS)
 def test_a_pipe_is_refused_without_waiting_for_someone_to_write(read: Callable[[Path], object], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert refusal(read, tmp_path / "pipe") == "is a pipe or a device; name a regular file"
+    assert refusal(read, tmp_path / "pipe") == "not a regular file; save its content to one first"
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there are no devices with names")
 @pytest.mark.parametrize("read", READERS)
 def test_devices_and_made_up_files_are_refused(read: Callable[[Path], object], tmp_path: Path) -> None:
-    assert refusal(read, Path("/dev/zero")) == "is a pipe or a device; name a regular file"
-    assert refusal(read, tmp_path) == "is a folder; name a regular file"
+    assert refusal(read, Path("/dev/zero")) == "not a regular file; save its content to one first"
+    assert refusal(read, tmp_path) == "is a folder; name a file in it"
     if sys.platform == "linux":
         refusal(read, Path("/proc/cpuinfo"))
 

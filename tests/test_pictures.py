@@ -4,92 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import packing_cases
 import pytest
+from packing_cases import Arrays, encoded, make_folder, make_tar, make_tgz, make_zip, prepared
 from PIL import Image
 from skimage import data
-from typer.testing import CliRunner
 
 from deepix import challenge
-from deepix.cli import app
-from deepix.errors import DeepixError, InputError, OutputError
+from deepix.errors import InputError, OutputError
 from deepix.training.data import packing
 from deepix.training.data.contact_sheets import contact_sheet
 from deepix.training.data.crops import Crops, crop, place
 from deepix.training.data.packed import information_path, open_packed
 from deepix.training.data.packing import pack, read
 
-Arrays = dict[str, np.ndarray]
-
 
 @pytest.fixture(scope="module")
 def photos() -> Arrays:
-    """Gray and colour, high and wide; names in the order in which they are read."""
-    return {
-        "a/cat.png": data.chelsea(),
-        "a/coins.png": data.coins(),
-        "b/deep/astronaut.png": np.ascontiguousarray(data.astronaut()[:, 100:400]),
-        "c.png": data.camera()[:200],
-    }
-
-
-def encoded(image: np.ndarray, kind: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, kind)
-    return file.getvalue()
+    return packing_cases.photos()
 
 
 @pytest.fixture(scope="module")
 def files(photos: Arrays) -> dict[str, bytes]:
-    """The photos as files, among others that are no pictures or not meant to be read."""
-    return {
-        "a/notes.txt": b"no picture",
-        ".hidden/x.png": b"hidden",
-        "__MACOSX/a/._cat.png": b"junk",
-        **{name: encoded(image) for name, image in photos.items()},
-    }
-
-
-def make_folder(path: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return path
-
-
-def make_zip(path: Path, files: dict[str, bytes]) -> Path:
-    path = path.with_suffix(".zip")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
-def make_tar(path: Path, files: dict[str, bytes], suffix: str = ".tar") -> Path:
-    path = path.with_suffix(suffix)
-    with tarfile.open(path, "w:gz" if suffix != ".tar" else "w") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return path
-
-
-def make_tgz(path: Path, files: dict[str, bytes]) -> Path:
-    return make_tar(path, files, ".tgz")
-
-
-def prepared(photos: Arrays) -> np.ndarray:
-    return np.stack([challenge.prepare(image) for image in photos.values()])
+    return packing_cases.files(photos)
 
 
 @pytest.fixture
@@ -453,83 +398,3 @@ def test_training_needs_no_more_than_its_own_packages() -> None:
         "sys.exit(bool({'scipy', 'rich', 'typer', 'matplotlib', 'skimage'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-# ── the command line ─────────────────────────────────────────────────────────────────────────────
-
-
-def run(*arguments: object) -> str:
-    result = CliRunner().invoke(app, ["data", *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def test_pack_and_show(files: dict[str, bytes], photos: Arrays, tmp_path: Path) -> None:
-    source = make_folder(tmp_path / "in", {**files, "bad.png": b"bad"})
-    output = tmp_path / "out.npy"
-    said = run("pack", source, "-o", output, "--jobs", 1)
-    assert "4 pictures, 64x64, gray from 5 pictures (1 skipped)" in said
-    assert f"skipped: {source / 'bad.png'}: not a picture" in said
-    np.testing.assert_array_equal(open_packed(output).pixels, prepared(photos))
-
-    said = run("show", output, "--columns", 2, "--check")
-    assert "(agrees)" in said
-    assert "folder" in said
-    with Image.open(tmp_path / "out.npy.png") as sheet:
-        assert sheet.size == (2 * 66 + 2, 2 * 66 + 2)
-    with pytest.raises(OutputError, match=r"out.npy.png: exists"):
-        run("show", output)
-    run("show", output, "--overwrite")
-
-
-def test_pack_crops(files: dict[str, bytes], tmp_path: Path) -> None:
-    source = make_zip(tmp_path / "in", files)
-    output = tmp_path / "out.npy"
-    options = [
-        "--crops",
-        2,
-        "--size",
-        32,
-        "--scale",
-        0.2,
-        0.5,
-        "--ratio",
-        1,
-        1,
-        "--enlarge",
-        2,
-        "--colour",
-        "--seed",
-        3,
-    ]
-    assert run("pack", source, "-o", output, "--jobs", 1, "--quiet", *options) == ""
-    result = open_packed(output)
-    assert result.pixels.shape == (8, 32, 32, 3)
-    assert result.info["preparation"]["crops"] == {
-        "number": 2,
-        "size": 32,
-        "scale": [0.2, 0.5],
-        "ratio": [1, 1],
-        "enlarge": 2,
-        "colour": True,
-        "seed": 3,
-    }
-    assert "enlarge 2.0, colour True, seed 3" in run("show", output)
-
-
-def test_options_about_crops_need_crops(packed: Path, tmp_path: Path) -> None:
-    with pytest.raises(DeepixError, match="--size is about crops"):
-        run("pack", packed, "-o", tmp_path / "out.npy", "--size", 32)
-    with pytest.raises(DeepixError, match="the scale must be"):
-        run("pack", packed, "-o", tmp_path / "out.npy", "--crops", 1, "--scale", 0.5, 0.1)
-
-
-def test_help_has_examples_and_the_defaults_that_hold() -> None:
-    said = run("pack", "--help")
-    assert "deepix data pack photos/" in said
-    assert "deepix data show train.npy" in run("show", "--help")
-    crops = Crops()
-    for values in ([crops.size], crops.scale, crops.ratio, [crops.enlarge], [crops.seed]):
-        assert f"({' '.join(f'{value:.4g}' for value in values)})" in said

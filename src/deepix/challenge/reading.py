@@ -36,8 +36,9 @@ def _open_regular(path: str | Path) -> BinaryIO:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
-            raise InputError(f"{path}: is {kind}; name a regular file")
+            if stat.S_ISDIR(status.st_mode):
+                raise InputError(f"{path}: is a folder; name a file in it")
+            raise InputError(f"{path}: not a regular file; save its content to one first")
         if status.st_size > MOST_BYTES:
             most = f"{MOST_BYTES:,} at most"
             raise InputError(f"{path}: {status.st_size:,} bytes are more than a file of the challenge has ({most})")
