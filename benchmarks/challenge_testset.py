@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+import deepix.training  # noqa: F401  so that weights and training runs are among the models
 from deepix import challenge, sources
 from deepix.errors import InputError
 

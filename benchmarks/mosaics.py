@@ -16,8 +16,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from deepix.training import mosaics
-from deepix.training.mosaics import CHALLENGE, TRUNCATED, Mosaics, Ranges
+from deepix.training import operators
+from deepix.training.data import samples
+from deepix.training.data.random_mosaics import CHALLENGE, Ranges
+from deepix.training.operators import TRUNCATED, Mosaics
 
 REPETITIONS = 7
 
@@ -45,7 +47,7 @@ def pictures_per_second(step: Callable[[], object], batch: int, device: torch.de
 
 def forward_and_backward(estimate: Tensor, pixelated: Tensor, ours: Mosaics) -> None:
     estimate = estimate.detach().requires_grad_()
-    mosaics.project(estimate, pixelated, ours, TRUNCATED).square().sum().backward()  # type: ignore[no-untyped-call]
+    operators.project(estimate, pixelated, ours, TRUNCATED).square().sum().backward()  # type: ignore[no-untyped-call]
 
 
 def main() -> None:
@@ -76,13 +78,13 @@ def main() -> None:
         shape = (batch, channels, size, size)
         truth = torch.randint(256, shape, generator=generator).to(device) / 255
         estimate = torch.rand(shape, generator=generator).to(device)
-        _, pixelated, ours = mosaics.sample(truth, CHALLENGE, generator)
+        _, pixelated, ours = samples.sample(truth, CHALLENGE, generator)
         steps: dict[str, Callable[[], object]] = {
-            "sample (challenge)": partial(mosaics.sample, truth, CHALLENGE, generator),
-            "sample (up to 4 mosaics, any cells)": partial(mosaics.sample, truth, photos, generator),
-            "pixelate": partial(mosaics.pixelate, truth, ours),
+            "sample (challenge)": partial(samples.sample, truth, CHALLENGE, generator),
+            "sample (up to 4 mosaics, any cells)": partial(samples.sample, truth, photos, generator),
+            "pixelate": partial(operators.pixelate, truth, ours),
             "coordinates": ours.coordinates,
-            "project": partial(mosaics.project, estimate, pixelated, ours, TRUNCATED),
+            "project": partial(operators.project, estimate, pixelated, ours, TRUNCATED),
             "project, forward and backward": partial(forward_and_backward, estimate, pixelated, ours),
         }
         for what, step in steps.items():

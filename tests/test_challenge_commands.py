@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,26 @@ def test_truncating_is_the_ancestors_rounding(tmp_path: Path, pictures: Path) ->
     nearest, truncated = (np.concatenate(challenge.read_submission(tmp_path / h)) for h in ("nearest", "truncate"))
     assert set(np.unique(nearest.astype(int) - truncated)) == {0, 1}
     assert call("predict", truth, "-m", "smooth", "-o", tmp_path / "x", "--round", "up").exit_code == 2
+
+
+def test_weights_and_runs_are_models(tmp_path: Path, pictures: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from deepix.training import networks, weights
+
+    torch.manual_seed(0)
+    run = tmp_path / "run"
+    run.mkdir()
+    weights.save(networks.create("deepixv1:2,3,2:3,3"), run / "best.safetensors")
+    truth = tmp_path / "truth.npz"
+    call("prepare", pictures, "-o", truth)
+    # in a process that has imported nothing of training yet
+    command = [sys.executable, "-m", "deepix", "challenge", "predict", str(truth), "--device", "cpu"]
+    for name in (run, run / "best.safetensors"):
+        subprocess.run([*command, "-m", str(name), "-o", str(tmp_path / name.name) + ".bin"], check=True)
+    submissions = [challenge.read_submission(tmp_path / name) for name in ("run.bin", "best.safetensors.bin")]
+    for a, b in zip(*submissions, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len(submissions[0]) == 5
 
 
 def test_a_test_set_that_no_submission_can_hold(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from deepix.mosaic import Grid, Mosaic, check, pixelate
-from deepix.training.examples import (
+from deepix.training.data.examples import (
     CLASSES,
     FILTERS,
     SHAPES,
@@ -24,7 +24,7 @@ from deepix.training.examples import (
     example,
     visible,
 )
-from deepix.training.negatives import NEGATIVES, negative
+from deepix.training.data.negatives import NEGATIVES, negative
 
 PHOTO = skimage.data.astronaut()
 GRAY = skimage.data.camera()

@@ -4,89 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import packing_cases
 import pytest
+from packing_cases import Arrays, encoded, make_folder, make_tar, make_tgz, make_zip, prepared
 from PIL import Image
 from skimage import data
-from typer.testing import CliRunner
 
 from deepix import challenge
-from deepix.cli import app
-from deepix.errors import DeepixError, InputError, OutputError
-from deepix.training import pictures
-from deepix.training.pictures import Crops, open_packed, pack, read
-
-Arrays = dict[str, np.ndarray]
+from deepix.errors import InputError, OutputError
+from deepix.training.data import packing
+from deepix.training.data.contact_sheets import contact_sheet
+from deepix.training.data.crops import Crops, crop, place
+from deepix.training.data.packed import information_path, open_packed
+from deepix.training.data.packing import pack, read
 
 
 @pytest.fixture(scope="module")
 def photos() -> Arrays:
-    """Gray and colour, high and wide; names in the order in which they are read."""
-    return {
-        "a/cat.png": data.chelsea(),
-        "a/coins.png": data.coins(),
-        "b/deep/astronaut.png": np.ascontiguousarray(data.astronaut()[:, 100:400]),
-        "c.png": data.camera()[:200],
-    }
-
-
-def encoded(image: np.ndarray, kind: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, kind)
-    return file.getvalue()
+    return packing_cases.photos()
 
 
 @pytest.fixture(scope="module")
 def files(photos: Arrays) -> dict[str, bytes]:
-    """The photos as files, among others that are no pictures or not meant to be read."""
-    return {
-        "a/notes.txt": b"no picture",
-        ".hidden/x.png": b"hidden",
-        "__MACOSX/a/._cat.png": b"junk",
-        **{name: encoded(image) for name, image in photos.items()},
-    }
-
-
-def make_folder(path: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return path
-
-
-def make_zip(path: Path, files: dict[str, bytes]) -> Path:
-    path = path.with_suffix(".zip")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
-def make_tar(path: Path, files: dict[str, bytes], suffix: str = ".tar") -> Path:
-    path = path.with_suffix(suffix)
-    with tarfile.open(path, "w:gz" if suffix != ".tar" else "w") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return path
-
-
-def make_tgz(path: Path, files: dict[str, bytes]) -> Path:
-    return make_tar(path, files, ".tgz")
-
-
-def prepared(photos: Arrays) -> np.ndarray:
-    return np.stack([challenge.prepare(image) for image in photos.values()])
+    return packing_cases.files(photos)
 
 
 @pytest.fixture
@@ -268,7 +216,7 @@ def test_no_usable_picture_is_an_error(tmp_path: Path) -> None:
 def test_crops_do_not_depend_on_the_number_of_processes(
     colour: bool, files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pictures, "_BATCH", 1)  # so that there are more batches than may be under way
+    monkeypatch.setattr(packing, "BATCH", 1)  # so that there are more batches than may be under way
     more = {f"more/{i}.png": files["a/cat.png"] for i in range(4)}
     source = make_folder(tmp_path / "in", {**files, **more, "b/bad.png": b"bad"})
     crops = Crops(9, size=48, colour=colour, seed=5)
@@ -287,21 +235,21 @@ def test_crops_do_not_depend_on_the_number_of_processes(
 
 def test_gray_crops_are_the_challenges_luminance_of_the_coloured_ones(photos: Arrays) -> None:
     image = Image.fromarray(photos["a/cat.png"])
-    gray, colour = (pictures.crop(image, Crops(5, colour=colour), np.random.default_rng(1)) for colour in (False, True))
+    gray, colour = (crop(image, Crops(5, colour=colour), np.random.default_rng(1)) for colour in (False, True))
     np.testing.assert_array_equal(gray, [challenge.to_grayscale(crop) for crop in colour])
 
 
 def test_the_whole_picture_is_a_crop_prepared_as_the_challenge_does_it(photos: Arrays) -> None:
     image = photos["b/deep/astronaut.png"][:300]
     crops = Crops(1, scale=(1, 1), ratio=(1, 1))
-    (result,) = pictures.crop(Image.fromarray(image), crops, np.random.default_rng(0))
+    (result,) = crop(Image.fromarray(image), crops, np.random.default_rng(0))
     np.testing.assert_array_equal(result, challenge.prepare(image))
 
 
 def test_places_of_crops() -> None:
     crops = Crops(size=64, scale=(0.2, 0.6), ratio=(0.5, 2))
     rng = np.random.default_rng(0)
-    x, y, width, height = np.array([pictures._place(640, 480, crops, rng) for _ in range(4000)]).T
+    x, y, width, height = np.array([place(640, 480, crops, rng) for _ in range(4000)]).T
     assert (x >= 0).all()
     assert (y >= 0).all()
     assert (x + width <= 640).all()
@@ -319,7 +267,7 @@ def test_places_of_crops() -> None:
 def test_crops_are_never_enlarged_more_than_allowed(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for enlarge, least in ((1.0, 64), (1.5, 43)):
-        places = [pictures._place(200, 70, Crops(scale=(0.01, 1), enlarge=enlarge), rng) for _ in range(2000)]
+        places = [place(200, 70, Crops(scale=(0.01, 1), enlarge=enlarge), rng) for _ in range(2000)]
         assert min(min(width, height) for _, _, width, height in places) == least
     np.save(tmp_path / "a.npy", np.zeros((2, 50, 90), np.uint8))
     pack([tmp_path / "a.npy"], tmp_path / "enlarged.npy", crops=Crops(2, enlarge=1.28))
@@ -386,7 +334,7 @@ def test_a_changed_pixel_is_noticed(packed: Path) -> None:
 
 
 def change_information(path: Path, **changes: object) -> None:
-    information = pictures.information_path(path)
+    information = information_path(path)
     information.write_text(json.dumps({**json.loads(information.read_text()), **changes}))
 
 
@@ -394,11 +342,11 @@ def change_information(path: Path, **changes: object) -> None:
     ("damage", "message"),
     [
         (Path.unlink, "no such file"),
-        (lambda path: pictures.information_path(path).unlink(), "deepix data pack"),
+        (lambda path: information_path(path).unlink(), "deepix data pack"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "damaged"),
         (lambda path: path.write_bytes(b"no array"), "damaged"),
-        (lambda path: pictures.information_path(path).write_text("{"), "damaged"),
-        (lambda path: pictures.information_path(path).write_text("[]"), "does not describe"),
+        (lambda path: information_path(path).write_text("{"), "damaged"),
+        (lambda path: information_path(path).write_text("[]"), "does not describe"),
         (lambda path: change_information(path, version=2), "does not describe"),
         (lambda path: change_information(path, shape=[3, 64, 64]), "does not fit"),
         (lambda path: change_information(path, dtype="int8"), "does not fit"),
@@ -433,100 +381,20 @@ def test_outputs_that_cannot_be(name: str, message: str, packed: Path, tmp_path:
 
 def test_contact_sheet() -> None:
     pixels = np.arange(50, dtype=np.uint8)[:, None, None] * np.ones((8, 6), np.uint8)
-    sheet = np.asarray(pictures.contact_sheet(pixels, columns=4, rows=2, gap=1))
+    sheet = np.asarray(contact_sheet(pixels, columns=4, rows=2, gap=1))
     assert sheet.shape == (2 * 9 + 1, 4 * 7 + 1)
     assert sheet[1::9, 1::7].ravel().tolist() == [0, 7, 14, 21, 28, 35, 42, 49]
     assert (sheet[0] == 255).all()
-    assert pictures.contact_sheet(pixels[:2], gap=3).size == (2 * 9 + 3, 8 + 6)
+    assert contact_sheet(pixels[:2], gap=3).size == (2 * 9 + 3, 8 + 6)
     colour = np.zeros((1, 5, 5, 3), np.uint8)
-    assert pictures.contact_sheet(colour).mode == "RGB"
+    assert contact_sheet(colour).mode == "RGB"
     with pytest.raises(ValueError, match="needs a picture"):
-        pictures.contact_sheet(pixels[:0])
+        contact_sheet(pixels[:0])
 
 
 def test_training_needs_no_more_than_its_own_packages() -> None:
     code = (
-        "import sys; from deepix.training import pictures, mosaics; "
+        "import sys; from deepix.training.data import packing, packed, samples; "
         "sys.exit(bool({'scipy', 'rich', 'typer', 'matplotlib', 'skimage'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-# ── the command line ─────────────────────────────────────────────────────────────────────────────
-
-
-def run(*arguments: object) -> str:
-    result = CliRunner().invoke(app, ["data", *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def test_pack_and_show(files: dict[str, bytes], photos: Arrays, tmp_path: Path) -> None:
-    source = make_folder(tmp_path / "in", {**files, "bad.png": b"bad"})
-    output = tmp_path / "out.npy"
-    said = run("pack", source, "-o", output, "--jobs", 1)
-    assert "4 pictures, 64x64, gray from 5 pictures (1 skipped)" in said
-    assert f"skipped: {source / 'bad.png'}: not a picture" in said
-    np.testing.assert_array_equal(open_packed(output).pixels, prepared(photos))
-
-    said = run("show", output, "--columns", 2, "--check")
-    assert "(agrees)" in said
-    assert "folder" in said
-    with Image.open(tmp_path / "out.npy.png") as sheet:
-        assert sheet.size == (2 * 66 + 2, 2 * 66 + 2)
-    with pytest.raises(OutputError, match=r"out.npy.png: exists"):
-        run("show", output)
-    run("show", output, "--overwrite")
-
-
-def test_pack_crops(files: dict[str, bytes], tmp_path: Path) -> None:
-    source = make_zip(tmp_path / "in", files)
-    output = tmp_path / "out.npy"
-    options = [
-        "--crops",
-        2,
-        "--size",
-        32,
-        "--scale",
-        0.2,
-        0.5,
-        "--ratio",
-        1,
-        1,
-        "--enlarge",
-        2,
-        "--colour",
-        "--seed",
-        3,
-    ]
-    assert run("pack", source, "-o", output, "--jobs", 1, "--quiet", *options) == ""
-    result = open_packed(output)
-    assert result.pixels.shape == (8, 32, 32, 3)
-    assert result.info["preparation"]["crops"] == {
-        "number": 2,
-        "size": 32,
-        "scale": [0.2, 0.5],
-        "ratio": [1, 1],
-        "enlarge": 2,
-        "colour": True,
-        "seed": 3,
-    }
-    assert "enlarge 2.0, colour True, seed 3" in run("show", output)
-
-
-def test_options_about_crops_need_crops(packed: Path, tmp_path: Path) -> None:
-    with pytest.raises(DeepixError, match="--size is about crops"):
-        run("pack", packed, "-o", tmp_path / "out.npy", "--size", 32)
-    with pytest.raises(DeepixError, match="the scale must be"):
-        run("pack", packed, "-o", tmp_path / "out.npy", "--crops", 1, "--scale", 0.5, 0.1)
-
-
-def test_help_has_examples_and_the_defaults_that_hold() -> None:
-    said = run("pack", "--help")
-    assert "deepix data pack photos/" in said
-    assert "deepix data show train.npy" in run("show", "--help")
-    crops = Crops()
-    for values in ([crops.size], crops.scale, crops.ratio, [crops.enlarge], [crops.seed]):
-        assert f"({' '.join(f'{value:.4g}' for value in values)})" in said

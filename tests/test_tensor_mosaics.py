@@ -11,8 +11,10 @@ from scipy import stats
 
 from deepix import challenge, mosaic
 from deepix.mosaic import Grid, Mosaic
-from deepix.training import mosaics as tensors
-from deepix.training.mosaics import CHALLENGE, TRUNCATED, Mosaics, Ranges
+from deepix.training import operators
+from deepix.training.data import random_mosaics, samples
+from deepix.training.data.random_mosaics import CHALLENGE, Ranges
+from deepix.training.operators import TRUNCATED, Mosaics
 
 HEIGHT, WIDTH = 23, 31
 ANY = Ranges(width=(1, 31), height=(1, 23), cell=(1, 12), count=(0, 5), square=False, corner=False)
@@ -59,7 +61,7 @@ batches = st.lists(picture_mosaics(), min_size=1, max_size=3)
 
 @given(batches)
 def test_cells_and_coordinates_are_those_of_mosaic_py(batch: list[list[Mosaic]]) -> None:
-    ours = tensors.from_numpy(batch, HEIGHT, WIDTH)
+    ours = operators.from_numpy(batch, HEIGHT, WIDTH)
     coordinates = ours.coordinates().numpy()
     assert coordinates.dtype == np.float32
     for b, theirs in enumerate(batch):
@@ -73,7 +75,7 @@ def test_cells_and_coordinates_are_those_of_mosaic_py(batch: list[list[Mosaic]])
             sizes = np.meshgrid(across[m.cells.column_index], down[m.cells.row_index])
             for place, values in zip(places, (*m.coordinates(), *sizes), strict=True):
                 place[m.box][m.area] = values[m.area]
-        places[2:] /= tensors.CELL_UNIT
+        places[2:] /= operators.CELL_UNIT
         np.testing.assert_array_equal(ours.cell[b].numpy(), expected)
         np.testing.assert_array_equal(ours.known[b, 0].numpy(), expected == 0)
         np.testing.assert_array_equal(ours.counts[b, : len(counts)].numpy(), counts)
@@ -83,11 +85,11 @@ def test_cells_and_coordinates_are_those_of_mosaic_py(batch: list[list[Mosaic]])
 
 @given(batches, seeds, st.sampled_from([1, 3]))
 def test_pixelate_and_project_are_those_of_mosaic_py(batch: list[list[Mosaic]], seed: int, channels: int) -> None:
-    ours = tensors.from_numpy(batch, HEIGHT, WIDTH)
+    ours = operators.from_numpy(batch, HEIGHT, WIDTH)
     x = pictures(seed, len(batch), channels)
     z = torch.rand(x.shape, generator=seeded(seed), dtype=torch.float64)
-    cut, means = tensors.pixelate(x, ours), tensors.pixelate(x.double(), ours, truncate=False)
-    projected = tensors.project(z, cut.double(), ours, TRUNCATED)
+    cut, means = operators.pixelate(x, ours), operators.pixelate(x.double(), ours, truncate=False)
+    projected = operators.project(z, cut.double(), ours, TRUNCATED)
     for b, theirs in enumerate(batch):
         levels = np.rint(to_image(x[b]) * 255).astype(np.uint8)
         expected = mosaic.pixelate(levels, theirs, "truncate")
@@ -99,9 +101,9 @@ def test_pixelate_and_project_are_those_of_mosaic_py(batch: list[list[Mosaic]], 
 
 @given(seeds, st.integers(1, 4))
 def test_random_mosaics_have_the_cells_of_the_same_mosaics_in_numpy(seed: int, batch: int) -> None:
-    drawn = tensors.draw(batch, HEIGHT, WIDTH, ANY, seeded(seed))
-    ours = tensors.from_rectangles(drawn, HEIGHT, WIDTH)
-    theirs = tensors.from_numpy(tensors.to_numpy(drawn), HEIGHT, WIDTH)  # which also checks that none overlap
+    drawn = random_mosaics.draw(batch, HEIGHT, WIDTH, ANY, seeded(seed))
+    ours = random_mosaics.from_rectangles(drawn, HEIGHT, WIDTH)
+    theirs = operators.from_numpy(random_mosaics.to_numpy(drawn), HEIGHT, WIDTH)  # which also checks that none overlap
     for name in ("cell", "boxes", "counts"):
         assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
 
@@ -109,23 +111,23 @@ def test_random_mosaics_have_the_cells_of_the_same_mosaics_in_numpy(seed: int, b
 def test_truncation_is_exact_where_float_means_fall_just_below_an_integer() -> None:
     # every level, as cells of every number of pixels up to 400: the mean is the level itself
     for side in range(1, 21):
-        ours = tensors.from_numpy([[Mosaic.rectangle(0, 0, side, side, cell=side)]] * 256, 20, 20)
+        ours = operators.from_numpy([[Mosaic.rectangle(0, 0, side, side, cell=side)]] * 256, 20, 20)
         x = (torch.arange(256.0) / 255)[:, None, None, None].expand(-1, 1, 20, 20)
-        assert torch.equal(tensors.pixelate(x, ours), x)
+        assert torch.equal(operators.pixelate(x, ours), x)
 
 
 def test_the_validation_sets_parameters_are_rectangles() -> None:
     params = torch.tensor([[3, 5, 20, 9, 6], [0, 0, 4, 32, 16]], dtype=torch.int16)
-    ours = tensors.from_rectangles(params, 64, 64)
+    ours = random_mosaics.from_rectangles(params, 64, 64)
     theirs = [[Mosaic.rectangle(x, y, w, h, cell)] for x, y, w, h, cell in params.tolist()]
-    assert torch.equal(ours.cell, tensors.from_numpy(theirs, 64, 64).cell)
+    assert torch.equal(ours.cell, operators.from_numpy(theirs, 64, 64).cell)
 
 
 # ── laws ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def any_mosaics(seed: int, batch: int = 3) -> Mosaics:
-    return tensors.random(batch, HEIGHT, WIDTH, ANY, seeded(seed))
+    return random_mosaics.random(batch, HEIGHT, WIDTH, ANY, seeded(seed))
 
 
 @given(seeds)
@@ -143,8 +145,8 @@ def test_pixelating_is_a_projection_that_keeps_known_pixels(seed: int) -> None:
     ours = any_mosaics(seed)
     x = pictures(seed, 3, 2)
     for truncate in (True, False):
-        once = tensors.pixelate(x, ours, truncate)
-        torch.testing.assert_close(tensors.pixelate(once, ours, truncate), once)
+        once = operators.pixelate(x, ours, truncate)
+        torch.testing.assert_close(operators.pixelate(once, ours, truncate), once)
         assert torch.equal(torch.where(ours.known, once, 0), torch.where(ours.known, x, 0))
 
 
@@ -152,23 +154,23 @@ def test_pixelating_is_a_projection_that_keeps_known_pixels(seed: int) -> None:
 def test_projecting_agrees_with_the_input_and_never_moves_away_from_the_truth(seed: int) -> None:
     ours = any_mosaics(seed)
     truth = pictures(seed, 3, 1).double()
-    pixelated = tensors.pixelate(truth, ours, truncate=False)
+    pixelated = operators.pixelate(truth, ours, truncate=False)
     z = torch.rand(truth.shape, dtype=torch.float64, generator=seeded(seed))
-    projected = tensors.project(z, pixelated, ours)
-    torch.testing.assert_close(tensors.pixelate(projected, ours, truncate=False), pixelated)
-    torch.testing.assert_close(tensors.project(projected, pixelated, ours), projected)
+    projected = operators.project(z, pixelated, ours)
+    torch.testing.assert_close(operators.pixelate(projected, ours, truncate=False), pixelated)
+    torch.testing.assert_close(operators.project(projected, pixelated, ours), projected)
     before, after = ((estimate - truth).square().sum((1, 2, 3)) for estimate in (z, projected))
     assert (after <= before + 1e-12).all()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_gradients(seed: int) -> None:
-    ours = tensors.random(2, 5, 6, Ranges((2, 5), (2, 5), (1, 3), (1, 2), False, False), seeded(seed))
+    ours = random_mosaics.random(2, 5, 6, Ranges((2, 5), (2, 5), (1, 3), (1, 2), False, False), seeded(seed))
     assert not ours.known.all()
     z, y = torch.rand(2, 2, 2, 5, 6, dtype=torch.float64, generator=seeded(seed)).requires_grad_().unbind()
-    assert torch.autograd.gradcheck(lambda z, y: tensors.project(z, y, ours, 0.1), (z, y))
-    assert torch.autograd.gradcheck(lambda z: tensors.pixelate(z, ours, truncate=False), (z,))
-    cut = tensors.pixelate(z, ours)
+    assert torch.autograd.gradcheck(lambda z, y: operators.project(z, y, ours, 0.1), (z, y))
+    assert torch.autograd.gradcheck(lambda z: operators.pixelate(z, ours, truncate=False), (z,))
+    cut = operators.pixelate(z, ours)
     (gradient,) = torch.autograd.grad(cut.sum(), z)
     assert torch.equal(gradient, ours.known.expand_as(z).double())
 
@@ -176,9 +178,9 @@ def test_gradients(seed: int) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_short_floats_are_projected_in_float32(dtype: torch.dtype) -> None:
     truth = pictures(1, 4, 1, 64, 64)
-    _, pixelated, ours = tensors.sample(truth, generator=seeded(1), truncate=False)
+    _, pixelated, ours = samples.sample(truth, generator=seeded(1), truncate=False)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        projected = tensors.project(truth.to(dtype), pixelated, ours)
+        projected = operators.project(truth.to(dtype), pixelated, ours)
     assert projected.dtype == torch.float32
     torch.testing.assert_close(ours.mean(projected), ours.mean(pixelated), atol=1e-5, rtol=0)
 
@@ -191,7 +193,7 @@ def p_value(counts: torch.Tensor, probabilities: np.ndarray) -> float:
 
 
 def test_the_distribution_is_the_challenges() -> None:
-    drawn = tensors.draw(200_000, 64, 64, CHALLENGE, seeded(2026))
+    drawn = random_mosaics.draw(200_000, 64, 64, CHALLENGE, seeded(2026))
     assert drawn.shape == (200_000, 1, 8)
     x, y, width, height, grid_x, grid_y, cell_width, cell_height = drawn[:, 0].unbind(1)
     assert torch.equal(x, grid_x)
@@ -220,59 +222,59 @@ def test_the_distribution_is_the_challenges() -> None:
 
 def test_several_mosaics_do_not_overlap_and_are_as_many_as_drawn_where_there_is_room() -> None:
     ranges = Ranges((2, 12), (2, 12), (1, 6), (2, 4))
-    drawn = tensors.draw(500, 64, 64, ranges, seeded(3))
-    theirs = tensors.to_numpy(drawn)
+    drawn = random_mosaics.draw(500, 64, 64, ranges, seeded(3))
+    theirs = random_mosaics.to_numpy(drawn)
     for ours in theirs:
         mosaic.check(ours, (64, 64))
     numbers = torch.tensor([len(ours) for ours in theirs]).bincount(minlength=5)
     assert numbers[:2].sum() == 0
     assert p_value(numbers[2:], np.full(3, 1 / 3)) > 0.001
-    covered = (tensors.from_rectangles(drawn, 64, 64).cell > 0).sum((1, 2))
+    covered = (random_mosaics.from_rectangles(drawn, 64, 64).cell > 0).sum((1, 2))
     assert torch.equal(covered, (drawn[..., 2] * drawn[..., 3]).sum(1))
 
 
 def test_later_mosaics_are_left_out_where_there_is_no_room() -> None:
-    drawn = tensors.draw(50, 10, 10, Ranges((6, 10), (6, 10), (2, 3), (3, 3)), seeded(4))
+    drawn = random_mosaics.draw(50, 10, 10, Ranges((6, 10), (6, 10), (2, 3), (3, 3)), seeded(4))
     assert (drawn[:, 0, 2] > 0).all()
     assert not drawn[:, 1:].any()
 
 
 def test_cells_apart_and_at_a_random_offset() -> None:
     ranges = Ranges((20, 40), (20, 40), (5, 5), square=False, corner=False)
-    drawn = tensors.draw(20_000, 64, 64, ranges, seeded(5))[:, 0]
+    drawn = random_mosaics.draw(20_000, 64, 64, ranges, seeded(5))[:, 0]
     for offset in ((drawn[:, 0] - drawn[:, 4]), (drawn[:, 1] - drawn[:, 5])):
         assert p_value(offset.bincount(minlength=5), np.full(5, 0.2)) > 0.001
-    sizes = tensors.draw(1000, 64, 64, Ranges(square=False), seeded(6))[:, 0, 6:]
+    sizes = random_mosaics.draw(1000, 64, 64, Ranges(square=False), seeded(6))[:, 0, 6:]
     assert abs(np.corrcoef(sizes.T.numpy())[0, 1]) < 0.1
 
 
 def test_areas_are_limited_to_small_pictures_and_refused_where_none_fits() -> None:
-    drawn = tensors.draw(1000, 8, 100, CHALLENGE, seeded(7))[:, 0]
+    drawn = random_mosaics.draw(1000, 8, 100, CHALLENGE, seeded(7))[:, 0]
     assert drawn[:, 3].unique().tolist() == [4, 5, 6, 7, 8]
     assert drawn[:, 2].max() == 32
     with pytest.raises(ValueError, match="do not fit into pictures of 100 x 3"):
-        tensors.draw(1, 3, 100)
+        random_mosaics.draw(1, 3, 100)
 
 
 def test_no_mosaics_at_all() -> None:
     x = pictures(0, 4, 1)
-    truth, pixelated, ours = tensors.sample(x, Ranges(count=(0, 0)))
+    truth, pixelated, ours = samples.sample(x, Ranges(count=(0, 0)))
     assert truth is x
     assert torch.equal(pixelated, x)
     assert ours.known.all()
     assert not ours.coordinates().any()
-    assert torch.equal(tensors.project(torch.rand_like(x), x, ours), x)
-    assert torch.equal(tensors.from_numpy([[]] * 4, HEIGHT, WIDTH).cell, ours.cell)
+    assert torch.equal(operators.project(torch.rand_like(x), x, ours), x)
+    assert torch.equal(operators.from_numpy([[]] * 4, HEIGHT, WIDTH).cell, ours.cell)
 
 
 def test_a_seed_repeats_a_sample() -> None:
     x = pictures(0, 8, 3, 64, 64)
-    first, again, other = (tensors.sample(x, generator=seeded(seed)) for seed in (1, 1, 2))
+    first, again, other = (samples.sample(x, generator=seeded(seed)) for seed in (1, 1, 2))
     assert torch.equal(first.mosaics.cell, again.mosaics.cell)
     assert torch.equal(first.pixelated, again.pixelated)
     assert not torch.equal(first.mosaics.cell, other.mosaics.cell)
     torch.manual_seed(1)
-    assert torch.equal(tensors.sample(x).mosaics.cell, first.mosaics.cell)
+    assert torch.equal(samples.sample(x).mosaics.cell, first.mosaics.cell)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +289,7 @@ def test_a_seed_repeats_a_sample() -> None:
 )
 def test_wrong_rectangles_are_refused(rectangle: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        tensors.from_rectangles(torch.tensor([rectangle]), 64, 64)
+        random_mosaics.from_rectangles(torch.tensor([rectangle]), 64, 64)
 
 
 @pytest.mark.parametrize(
@@ -305,9 +307,9 @@ def test_shares_are_shares() -> None:
 
 def test_areas_of_other_shapes_touch_the_sides_of_their_boxes() -> None:
     ranges = Ranges(width=(9, 30), height=(9, 30), cell=(2, 9), count=(1, 3), square=False, corner=False)
-    rectangles = tensors.draw(200, 48, 64, ranges, seeded(3))
-    whole = tensors.from_rectangles(rectangles, 48, 64)
-    cut = tensors.shaped(whole, rectangles, 1.0, seeded(4))
+    rectangles = random_mosaics.draw(200, 48, 64, ranges, seeded(3))
+    whole = random_mosaics.from_rectangles(rectangles, 48, 64)
+    cut = random_mosaics.shaped(whole, rectangles, 1.0, seeded(4))
     assert torch.equal(cut.boxes, whole.boxes)
     shares = []
     for cells, before, ours in zip(cut.cell, whole.cell, rectangles.tolist(), strict=True):
@@ -328,12 +330,12 @@ def test_areas_of_other_shapes_touch_the_sides_of_their_boxes() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.3])
 def test_only_a_share_of_the_areas_is_cut(share: float) -> None:
     ranges = Ranges(width=(20, 20), height=(20, 20), shaped=share)
-    mosaics = tensors.random(500, 40, 40, ranges, seeded(1))
+    mosaics = random_mosaics.random(500, 40, 40, ranges, seeded(1))
     cut = (mosaics.counts[:, 1:].sum(dim=1) < 400).float().mean()
     assert float(cut) == pytest.approx(share, abs=0.06)
     x = pictures(0, 500, 1, 40, 40)
-    once = tensors.pixelate(x, mosaics, truncate=False)
-    torch.testing.assert_close(tensors.pixelate(once, mosaics, truncate=False), once)
+    once = operators.pixelate(x, mosaics, truncate=False)
+    torch.testing.assert_close(operators.pixelate(once, mosaics, truncate=False), once)
     assert torch.equal(torch.where(mosaics.known, x, 0), torch.where(mosaics.known, once, 0))
 
 
@@ -346,22 +348,22 @@ def test_another_device_holds_the_same() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_the_same() -> None:
     x = pictures(0, 16, 1, 64, 64)
-    here, there = tensors.sample(x, generator=seeded(1)), tensors.sample(x.cuda(), generator=seeded(1))
+    here, there = samples.sample(x, generator=seeded(1)), samples.sample(x.cuda(), generator=seeded(1))
     assert torch.equal(here.mosaics.cell, there.mosaics.cell.cpu())
     assert torch.equal(here.pixelated, there.pixelated.cpu())
     torch.testing.assert_close(here.mosaics.coordinates(), there.mosaics.coordinates().cpu())
     z = torch.rand_like(x)
     torch.testing.assert_close(
-        tensors.project(z, here.pixelated, here.mosaics),
-        tensors.project(z.cuda(), there.pixelated, there.mosaics).cpu(),
+        operators.project(z, here.pixelated, here.mosaics),
+        operators.project(z.cuda(), there.pixelated, there.mosaics).cpu(),
     )
 
 
 def test_noise_is_as_strong_as_said_and_weaker_in_cells_by_averaging() -> None:
     generator = torch.Generator().manual_seed(0)
     truth = torch.full((3000, 1, 24, 24), 0.5)
-    mosaics = tensors.random(3000, 24, 24, Ranges(cell=(4, 4), width=(16, 16), height=(16, 16)), generator)
-    noisy = tensors.disturbed(truth, mosaics, 6.0, generator)
+    mosaics = random_mosaics.random(3000, 24, 24, Ranges(cell=(4, 4), width=(16, 16), height=(16, 16)), generator)
+    noisy = samples.disturbed(truth, mosaics, 6.0, generator)
     noise = 255 * (noisy - truth)
     flat = torch.where(mosaics.known, noisy, mosaics.spread(mosaics.mean(noisy)))
     assert torch.allclose(flat, noisy, atol=1e-5)

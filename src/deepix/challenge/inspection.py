@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deepix import files
 from deepix.challenge import pickles
+from deepix.challenge.reading import read_bytes
 from deepix.challenge.scoring import check_lengths, read_truths
 from deepix.challenge.sets import infer_mosaics, read_examples, read_test_set, recognise
 from deepix.challenge.submission import read_submission
@@ -31,7 +31,7 @@ def inspect(path: str | Path, against: str | Path | None = None) -> dict[str, An
     InputError : the file is none of these or broken, or the submission does not fit
     """
     path = Path(path)
-    kind = recognise(files.read_bytes(path))
+    kind = recognise(read_bytes(path))
     if kind == "submission":
         lengths = [len(p) for p in read_submission(path)]
         if against is not None:
@@ -58,7 +58,7 @@ def inspect(path: str | Path, against: str | Path | None = None) -> dict[str, An
 
 def _unknown_counts(path: Path) -> list[int]:
     """Return how many unknown pixels each picture of a test set, or of a file of truths, has."""
-    data = files.read_bytes(path)
+    data = read_bytes(path)
     if recognise(data) == "pickle" and isinstance(pickles.load(data, str(path)), dict):
         return [int(n) for n in (~read_test_set(path).known).sum(axis=(1, 2, 3))]
     return [len(t) for t in read_truths(path)]

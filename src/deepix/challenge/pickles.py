@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import pickletools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -56,76 +57,121 @@ def load(data: bytes, name: str) -> Any:
 
 
 def _run(data: bytes) -> Any:
-    stack: list[Any] = []
-    below: list[list[Any]] = []  # what lies under each mark
-    memo: dict[int, Any] = {}
-    argument: Any
+    machine = _Machine()
     for operation, argument, _ in pickletools.genops(data):
-        match operation.name:
-            case "PROTO" | "FRAME":
-                pass
-            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
-                stack.append(argument)
-            case "SHORT_BINUNICODE" | "BINUNICODE" | "BINUNICODE8":
-                stack.append(argument)
-            case "BINBYTES" | "SHORT_BINBYTES" | "BINBYTES8" | "BYTEARRAY8":
-                stack.append(argument)
-            case "NONE" | "NEWTRUE" | "NEWFALSE":
-                stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[operation.name])
-            case "MARK":
-                below.append(stack)
-                stack = []
-            case "EMPTY_TUPLE":
-                stack.append(())
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                count = int(operation.name[-1])
-                stack[-count:] = [_taken(stack, count)]
-            case "TUPLE":
-                items, stack = tuple(stack), below.pop()
-                stack.append(items)
-            case "EMPTY_LIST":
-                stack.append([])
-            case "APPEND":
-                target, item = _taken(stack, 2)
-                stack.pop()
-                _of(list, target).append(item)
-            case "APPENDS":
-                new, stack = stack, below.pop()
-                _of(list, stack[-1]).extend(new)
-            case "EMPTY_DICT":
-                stack.append({})
-            case "SETITEM":
-                target, key, value = _taken(stack, 3)
-                del stack[-2:]
-                _of(dict, target)[_of(str, key)] = value
-            case "SETITEMS":
-                new, stack = stack, below.pop()
-                for key, value in zip(new[::2], new[1::2], strict=True):
-                    _of(dict, stack[-1])[_of(str, key)] = value
-            case "MEMOIZE":
-                memo[len(memo)] = stack[-1]
-            case "BINPUT" | "LONG_BINPUT":
-                memo[argument] = stack[-1]
-            case "BINGET" | "LONG_BINGET":
-                stack.append(memo[argument])
-            case "GLOBAL":
-                stack.append(_Name(argument.replace(" ", ".")))
-            case "STACK_GLOBAL":
-                module, name = _taken(stack, 2)
-                stack[-2:] = [_Name(f"{module}.{name}")]
-            case "REDUCE":
-                function, arguments = _taken(stack, 2)
-                stack[-2:] = [_call(_of(_Name, function), _of(tuple, arguments))]
-            case "BUILD":
-                target, state = _taken(stack, 2)
-                stack.pop()
-                _build(target, _of(tuple, state))
-            case "STOP":
-                (result,) = stack
-                return result
-            case other:
-                raise _Refused(f"it holds more than arrays and plain containers (pickle operation {other})")
+        if operation.name == "STOP":
+            (result,) = machine.stack
+            return result
+        step = _OPERATIONS.get(operation.name)
+        if step is None:
+            raise _Refused(f"it holds more than arrays and plain containers (pickle operation {operation.name})")
+        step(machine, argument)
     raise ValueError("it has no end")
+
+
+class _Machine:
+    """What a pickle works on: each method does one of its operations, or several that differ in their arguments."""
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.below: list[list[Any]] = []  # what lies under each mark
+        self.memo: dict[int, Any] = {}
+
+    def nothing(self, argument: Any) -> None:
+        pass
+
+    def push(self, argument: Any) -> None:
+        self.stack.append(argument)
+
+    def mark(self, argument: Any) -> None:
+        self.below.append(self.stack)
+        self.stack = []
+
+    def since_mark(self) -> list[Any]:
+        """Take what was put on the stack since the last mark."""
+        items, self.stack = self.stack, self.below.pop()
+        return items
+
+    def tuple_of(self, count: int) -> None:
+        self.stack[-count:] = [_taken(self.stack, count)]
+
+    def tuple_since_mark(self, argument: Any) -> None:
+        items = self.since_mark()
+        self.stack.append(tuple(items))
+
+    def append(self, argument: Any) -> None:
+        target, item = _taken(self.stack, 2)
+        self.stack.pop()
+        _of(list, target).append(item)
+
+    def appends(self, argument: Any) -> None:
+        items = self.since_mark()
+        _of(list, self.stack[-1]).extend(items)
+
+    def set_item(self, argument: Any) -> None:
+        target, key, value = _taken(self.stack, 3)
+        del self.stack[-2:]
+        _of(dict, target)[_of(str, key)] = value
+
+    def set_items(self, argument: Any) -> None:
+        items = self.since_mark()
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            _of(dict, self.stack[-1])[_of(str, key)] = value
+
+    def memoize(self, argument: Any) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def put(self, argument: Any) -> None:
+        self.memo[argument] = self.stack[-1]
+
+    def get(self, argument: Any) -> None:
+        self.stack.append(self.memo[argument])
+
+    def name(self, argument: Any) -> None:
+        self.stack.append(_Name(argument.replace(" ", ".")))
+
+    def name_on_stack(self, argument: Any) -> None:
+        module, name = _taken(self.stack, 2)
+        self.stack[-2:] = [_Name(f"{module}.{name}")]
+
+    def call(self, argument: Any) -> None:
+        function, arguments = _taken(self.stack, 2)
+        self.stack[-2:] = [_call(_of(_Name, function), _of(tuple, arguments))]
+
+    def build(self, argument: Any) -> None:
+        target, state = _taken(self.stack, 2)
+        self.stack.pop()
+        _build(target, _of(tuple, state))
+
+
+_OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
+    **dict.fromkeys(("PROTO", "FRAME"), _Machine.nothing),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"), _Machine.push),
+    **dict.fromkeys(("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"), _Machine.push),
+    **dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"), _Machine.push),
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    "MARK": _Machine.mark,
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "TUPLE1": lambda machine, _: machine.tuple_of(1),
+    "TUPLE2": lambda machine, _: machine.tuple_of(2),
+    "TUPLE3": lambda machine, _: machine.tuple_of(3),
+    "TUPLE": _Machine.tuple_since_mark,
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "APPEND": _Machine.append,
+    "APPENDS": _Machine.appends,
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "SETITEM": _Machine.set_item,
+    "SETITEMS": _Machine.set_items,
+    "MEMOIZE": _Machine.memoize,
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _Machine.put),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), _Machine.get),
+    "GLOBAL": _Machine.name,
+    "STACK_GLOBAL": _Machine.name_on_stack,
+    "REDUCE": _Machine.call,
+    "BUILD": _Machine.build,
+}
 
 
 def _taken(stack: list[Any], count: int) -> tuple[Any, ...]:

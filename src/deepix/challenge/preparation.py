@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from deepix import files
 from deepix.challenge.protocol import SIZE, Bytes
+from deepix.challenge.reading import read_bytes
 from deepix.errors import InputError, reason
 from deepix.sources import Source
 from deepix.views import eight_bits
@@ -47,7 +47,7 @@ def prepare(image: Image.Image | Bytes | str | Path) -> Bytes:
     array([127, 127], dtype=uint8)
     """
     if isinstance(image, str | Path):
-        return prepare_content(files.read_bytes(image), str(image))
+        return prepare_content(read_bytes(image), str(image))
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
             raise ValueError(f"a picture must be uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")

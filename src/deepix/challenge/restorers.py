@@ -17,6 +17,19 @@ Progress = Callable[[int], None]
 """Called with the number of pictures done since the last call."""
 Restorer = Callable[[Bytes, Sequence[Mosaic], Progress | None], NDArray[np.float32]]
 """(pixelated (N, H, W), each picture's mosaic, progress) → estimates float32 (N, H, W), 0 … 255."""
+Loader = Callable[[str, str, int], Restorer]
+"""(path of a trained network, device, batch) → the restorer; see `restorer` for its arguments and errors."""
+
+_load_trained: Loader | None = None
+
+
+def register(loader: Loader) -> None:
+    """Say what reads trained networks; `deepix.training` does when it is imported.
+
+    The challenge itself knows nothing of how networks are trained.
+    """
+    global _load_trained
+    _load_trained = loader
 
 
 def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
@@ -24,10 +37,11 @@ def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
 
     Parameters
     ----------
-    name : "identity" (the mosaic as it is), "smooth" (the training-free restorer), "challenge" or "photo" (the networks
-        that come with Deepix), the path of an .onnx file, or of a trained network's weights or the folder it was
-        trained in, which need the extra `train`
-    device, batch : for trained networks: "auto", "cpu", "cuda" …; for all networks: how many pictures at once
+    name : "identity" (the mosaic as it is), "smooth" (the restorer without training), "challenge" or "photo" (the
+        networks that come with Deepix), the path of an .onnx file; or that of a trained network's weights or training
+        run, if `deepix.training` was imported, which needs the extra `train`
+    device : for trained networks: "auto", "cpu", "cuda" …
+    batch : for all networks: how many pictures are processed together
 
     Returns
     -------
@@ -36,7 +50,7 @@ def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
 
     Raises
     ------
-    InputError : no such restorer, or weights that cannot be read
+    InputError : there is no such restorer, weights cannot be read, or nothing that reads them was registered
     DeepixError : a network that comes with Deepix is missing
     ModuleNotFoundError : the extra `train` is missing
     """
@@ -53,15 +67,9 @@ def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
     if not Path(name).exists():
         known = ", ".join(map(repr, ("identity", "smooth", *SHIPPED)))
         raise InputError(f"{name}: no such model: {known}, or a path to an .onnx file, weights or a training run")
-    from deepix.training import weights
-    from deepix.training.predict import choose_device, predict
-
-    network = weights.load(name, choose_device(device))
-
-    def run(pixelated: Bytes, mosaics: Sequence[Mosaic], progress: Progress | None = None) -> NDArray[np.float32]:
-        return predict(network, pixelated, mosaics, batch, device, progress)
-
-    return run
+    if _load_trained is None:
+        raise InputError(f"{name}: not an .onnx file; to use weights or a training run, import deepix.training first")
+    return _load_trained(name, device, batch)
 
 
 def _by_runtime(name: str, batch: int) -> Restorer:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepix import files
 from deepix.challenge import pickles
 from deepix.challenge.protocol import Bytes
+from deepix.challenge.reading import check_count, read_bytes
 from deepix.challenge.sets import read_examples, recognise
 from deepix.challenge.submission import read_submission
 from deepix.errors import InputError
@@ -29,14 +29,15 @@ def read_truths(path: str | Path) -> list[Bytes]:
     InputError : the file cannot be read, or is none of these
     """
     path = Path(path)
-    kind = recognise(files.read_bytes(path))
+    kind = recognise(read_bytes(path))
     if kind == "npz":
         return read_examples(path).truths()
     if kind == "submission":
         return read_submission(path)
-    content = pickles.load(files.read_bytes(path), str(path))
+    content = pickles.load(read_bytes(path), str(path))
     if not isinstance(content, list | tuple):
         raise InputError(f"{path}: not a sequence of true pixels ({pickles.describe(content)}, not list or tuple)")
+    check_count(path, len(content))
     truths = []
     for i, item in enumerate(content):
         if not isinstance(item, pickles.Array) or item.array.dtype != np.uint8 or item.array.ndim != 1:

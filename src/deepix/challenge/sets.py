@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from deepix import files, mosaic
 from deepix.challenge import pickles
 from deepix.challenge.protocol import SIZE, Bytes, Examples, TestSet, infer_mosaic
-from deepix.errors import InputError, reason
+from deepix.challenge.reading import MOST, check_count, read_bytes
+from deepix.errors import InputError, OutputError, reason
 from deepix.mosaic import Mosaic
 
 
@@ -51,6 +52,7 @@ def read_examples(path: str | Path) -> Examples:
         found = ", ".join(map(repr, arrays)) or "nothing"
         raise InputError(f"{path}: not a set of true pictures (no {' and no '.join(missing)}; found: {found})")
     images, params = arrays["images"], arrays["params"]
+    check_count(path, len(params) if params.ndim else 0)
     if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE):
         raise InputError(f"{path}: 'images' must be uint8 (N, {SIZE}, {SIZE}), not {images.dtype} {images.shape}")
     if params.dtype.kind not in "iu" or params.ndim != 2 or params.shape[1] != 5 or not len(params):
@@ -78,9 +80,10 @@ def write_examples(path: str | Path, images: Bytes, mosaics: Sequence[Mosaic], o
 
     Raises
     ------
-    OutputError : the file exists and `overwrite` is False, or it cannot be written
+    OutputError : the file exists and `overwrite` is False, it cannot be written, or would be too large to be read
     ValueError : the mosaics cannot be shared out evenly
     """
+    _check_writable(path, len(mosaics))
     if not len(images) or len(mosaics) % len(images):
         raise ValueError(f"{len(mosaics)} mosaics cannot be shared out evenly among {len(images)} pictures")
     params = [(m.x, m.y, m.width, m.height, int(m.grid.width)) for m in mosaics]
@@ -105,7 +108,7 @@ def read_test_set(path: str | Path) -> TestSet:
     InputError : the file cannot be read, holds something else, or was refused
     """
     path = Path(path)
-    content = pickles.load(files.read_bytes(path), str(path))
+    content = pickles.load(read_bytes(path), str(path))
     keys = ("pixelated_images", "known_arrays")
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a challenge test set ({pickles.describe(content)}, not dict)")
@@ -136,7 +139,7 @@ def read_task(path: str | Path) -> tuple[Bytes, NDArray[np.bool_], list[Mosaic]]
     InputError : the file is neither, or a picture of it has no mosaic
     """
     path = Path(path)
-    data = files.read_bytes(path)
+    data = read_bytes(path)
     kind = recognise(data)
     if kind == "submission" and data:
         raise InputError(f"{path}: neither a test set (a pickle) nor true pictures (.npz)")
@@ -152,8 +155,9 @@ def write_test_set(path: str | Path, test_set: TestSet, overwrite: bool = False)
 
     Raises
     ------
-    OutputError : the file exists and `overwrite` is False, or it cannot be written
+    OutputError : the file exists and `overwrite` is False, it cannot be written, or would be too large to be read
     """
+    _check_writable(path, len(test_set.pixelated))
     content = {"pixelated_images": tuple(test_set.pixelated), "known_arrays": tuple(test_set.known)}
     files.write_bytes(path, pickle.dumps(content, protocol=4), overwrite=overwrite)
 
@@ -168,21 +172,39 @@ def recognise(data: bytes) -> Literal["npz", "pickle", "submission"]:
     return "pickle" if data.startswith(b"\x80") else "submission"
 
 
+def _check_writable(path: str | Path, count: int) -> None:
+    if count > MOST:
+        raise OutputError(f"{path}: {count:,} pictures are more than a file of the challenge holds ({MOST:,} at most)")
+
+
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    data = files.read_bytes(path)
+    """Return the arrays of an .npz file, those that `read_examples` does not ask for without their content."""
+    data = read_bytes(path)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return dict(archive)
+            unpacked = sum(member.file_size for member in archive.zip.infolist() if member.filename in _MEMBERS)
+            if unpacked > _MOST_UNPACKED:
+                raise InputError(f"{path}: unpacks to {unpacked:,} bytes; it may hold {MOST:,} pictures at most")
+            return {name: archive[name] if f"{name}.npy" in _MEMBERS else np.empty(0) for name in archive.files}
+    except InputError:
+        raise
     # a broken archive raises BadZipFile, ValueError, EOFError, zlib.error, NotImplementedError, SyntaxError …
     except Exception as error:
         raise InputError(f"{path}: not an .npz file that can be read ({reason(error)})") from error
 
 
+_MEMBERS = ("images.npy", "params.npy", "index.npy")
+_MOST_UNPACKED = MOST * (SIZE**2 + 6 * 8) + 3 * 4096
+"""Bytes of `MOST` pictures with their `params` and `index` as 64-bit integers, and of three headers."""
+
+
 def _stack(items: object, dtype: np.dtype[Any], shape: tuple[int, ...], what: str) -> NDArray[Any]:
     """Return (N, *shape) from an unpickled sequence of arrays, or from one array."""
     if isinstance(items, pickles.Array) and items.array.ndim:
+        check_count(what, len(items.array))
         arrays = list(items.array)
     elif isinstance(items, list | tuple):
+        check_count(what, len(items))
         arrays = [item.array if isinstance(item, pickles.Array) else item for item in items]
     else:
         raise InputError(f"{what} must be a tuple of arrays, not {pickles.describe(items)}")

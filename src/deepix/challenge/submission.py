@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from deepix import files
 from deepix.challenge.protocol import Bytes
+from deepix.challenge.reading import MOST, read_bytes
 from deepix.errors import DeepixError, InputError, OutputError
 from deepix.mosaic import Rounding
 
@@ -23,7 +24,7 @@ def predictions(
     ----------
     estimates : float (N, H, W), 0 … 255; what lies outside is clipped
     known : bool (N, H, W)
-    rounding : "truncate" is what the ancestor did
+    rounding : how estimates become integers; "truncate" is what DeePixV1, the winning entry, did
 
     Raises
     ------
@@ -79,7 +80,8 @@ def deserialise(data: bytes) -> list[Bytes]:
 
     Raises
     ------
-    ValueError : the file is empty, ends early, or its first byte is not what its longest prediction asks for
+    ValueError : the file is empty, ends early, holds too many predictions, or its first byte is not what its longest
+        prediction asks for
     """
     if not data:
         raise ValueError("the file is empty")
@@ -91,6 +93,8 @@ def deserialise(data: bytes) -> list[Bytes]:
     result: list[Bytes] = []
     position = 1
     while position < len(data):
+        if len(result) == MOST:
+            raise ValueError(f"it holds more than {MOST:,} predictions, which no file of the challenge does")
         start = position + width
         if start > len(data):
             raise ValueError(f"it ends within the length of prediction {len(result)}")
@@ -111,7 +115,7 @@ def deserialise(data: bytes) -> list[Bytes]:
 def read_submission(path: str | Path) -> list[Bytes]:
     """Read a submission file; InputError if it is not one."""
     try:
-        return deserialise(files.read_bytes(path))
+        return deserialise(read_bytes(path))
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deepix.challenge import Examples
     from deepix.mosaic import Mosaic, Rounding
 
-app = typer.Typer(no_args_is_help=True, help="The 64x64 challenge: prepare, predict, score, look.")
+app = typer.Typer(no_args_is_help=True, help="The 64x64 challenge: make test sets, predict, score, and compare models.")
 
 Model = Annotated[
     str,
@@ -29,41 +29,57 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="NAME",
-        help="identity, smooth, or a network: its weights file or the folder it was trained in.",
+        help="identity, smooth, challenge, an .onnx or weights file, or the folder of a training run.",
     ),
 ]
-Device = Annotated[str, typer.Option(metavar="DEVICE", help="For networks: auto, cpu, cuda …")]
-Batch = Annotated[int, typer.Option(min=1, help="For networks: pictures at once.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of the random numbers.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help="Where a trained network runs: auto, cpu, cuda …")]
+Batch = Annotated[int, typer.Option(min=1, help="Pictures that a network processes together.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite existing files.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+
+
+Sources = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="SOURCE…",
+        help="Folders, zip or tar archives, STL-10 .bin, .npy, .npz or pictures.",
+        show_default=False,
+    ),
+]
+TruePictures = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE.npz",
+        help="Where to write the true pictures and their mosaics.",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
 def prepare(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="SOURCE…",
-            help="Folders, zip or tar archives, STL-10 .bin, .npy, .npz or pictures.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE.npz", help="True pictures, mosaics.", show_default=False)
-    ],
+    paths: Sources,
+    output: TruePictures,
     test_set: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.pkl", help="Also write a test set, without the truth.", show_default=False),
+        typer.Option(
+            metavar="FILE.pkl", help="Also write a test set, which lacks the true pixels.", show_default=False
+        ),
     ] = None,
-    mosaics: Annotated[int, typer.Option(min=1, help="Mosaics for each picture, one at a time.")] = 1,
+    mosaics: Annotated[
+        int, typer.Option(min=1, help="Random mosaics for each picture; each makes a test picture of its own.")
+    ] = 1,
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Prepare pictures as the challenge does, and draw a mosaic for each.
+    """Make test pictures: prepare pictures as the challenge does, and draw a random mosaic for each.
 
-    A picture becomes 64x64 and grayscale. Pictures that cannot be read are named and left out; the exit code is
-    then 1.
+    A picture is resized and cropped to 64x64 pixels and converted to
+    grayscale. Pictures that cannot be read are named and left out; the files
+    are written all the same, but the exit code is 1.
 
     [bold]Examples[/]
 
@@ -73,12 +89,32 @@ def prepare(
     """
     import numpy as np
 
-    from deepix import challenge, files, sources
+    from deepix import challenge, files
 
     if test_set is not None and test_set.resolve() == output.resolve():
         raise typer.BadParameter("the test set and the true pictures need two files", param_hint="--test-set")
     for path in [output] if test_set is None else [output, test_set]:
         files.check_output(path, overwrite)
+    images, faults = _prepared(paths)
+    rng = np.random.default_rng(seed)
+    drawn = [challenge.random_mosaic(rng) for _ in range(len(images) * mosaics)]
+    challenge.write_examples(output, images, drawn, overwrite)
+    out.print(f"{output}: {len(images)} pictures, {len(drawn)} mosaics", markup=False)
+    if test_set is not None:
+        examples = challenge.Examples(np.repeat(images, mosaics, axis=0), drawn)
+        challenge.write_test_set(test_set, examples.test_set(), overwrite)
+        out.print(f"{test_set}: a test set of {len(drawn)} pictures", markup=False)
+    if faults:
+        note(f"{faults} of {faults + len(images)} pictures left out")
+        raise typer.Exit(1)
+
+
+def _prepared(paths: Sequence[Path]) -> tuple[NDArray[np.uint8], int]:
+    """Return the prepared pictures of the sources, uint8 (N, 64, 64), and how many could not be read."""
+    import numpy as np
+
+    from deepix import challenge, sources
+
     opened = [sources.read(path) for path in paths]
     pictures, faults = [], 0
     with _progress("preparing", sources.total(opened)) as advance:
@@ -91,30 +127,24 @@ def prepare(
                 pictures.append(picture)
     if not pictures:
         raise DeepixError(f"{', '.join(map(str, paths))}: none of {faults} pictures can be read")
-    rng = np.random.default_rng(seed)
-    drawn = [challenge.random_mosaic(rng) for _ in range(len(pictures) * mosaics)]
-    images = np.stack(pictures)
-    challenge.write_examples(output, images, drawn, overwrite)
-    out.print(f"{output}: {len(images)} pictures, {len(drawn)} mosaics", markup=False)
-    if test_set is not None:
-        examples = challenge.Examples(np.repeat(images, mosaics, axis=0), drawn)
-        challenge.write_test_set(test_set, examples.test_set(), overwrite)
-        out.print(f"{test_set}: a test set of {len(drawn)} pictures", markup=False)
-    if faults:
-        note(f"{faults} of {faults + len(pictures)} pictures left out")
-        raise typer.Exit(1)
+    return np.stack(pictures), faults
 
 
 @app.command()
 def predict(
-    test_set: Annotated[Path, typer.Argument(metavar="TEST_SET", help="test_set.pkl, or true pictures (.npz).")],
+    test_set: Annotated[Path, typer.Argument(metavar="TEST_SET", help="A test set (.pkl), or true pictures (.npz).")],
     model: Model,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The submission.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the submission.", show_default=False)
+    ],
     rounding: Annotated[
-        str, typer.Option("--round", metavar="HOW", help="nearest, or truncate as the ancestor did.")
+        str,
+        typer.Option(
+            "--round", metavar="HOW", help="How estimates become integers: nearest, or truncate as DeePixV1 did."
+        ),
     ] = "nearest",
     blind: Annotated[
-        bool, typer.Option("--blind", help="Find the mosaics in the pictures; say how near they are to the true ones.")
+        bool, typer.Option("--blind", help="Find each mosaic in its picture instead of taking it from the mask.")
     ] = False,
     device: Device = "auto",
     batch: Batch = 64,
@@ -122,8 +152,9 @@ def predict(
 ) -> None:
     """Restore a test set and write a submission file.
 
-    With --blind the masks are not looked at before the pictures are restored: they only say which pixels the submission
-    holds, and how good the rectangles are that were found.
+    With --blind, pictures are restored without their masks. The masks are then
+    used only to select the pixels of the submission, and to report how well
+    the mosaics that were found agree with the true ones.
 
     [bold]Examples[/]
 
@@ -157,7 +188,7 @@ def predict(
 
 @app.command()
 def score(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A submission.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The submission to score.", show_default=False)],
     truth: Annotated[
         Path,
         typer.Argument(
@@ -166,9 +197,10 @@ def score(
     ],
     as_json: Json = False,
 ) -> None:
-    """Compare a submission with the truth: RMSE over unknown pixels, 0 … 255, lower is better.
+    """Score a submission: RMSE over unknown pixels, on the scale 0 … 255; lower is better.
 
-    The challenge does not say whether it pools all pixels or averages pictures; both are printed, pooled first.
+    The challenge does not say whether it pools the pixels of all pictures or
+    averages the RMSE of each; both are printed, the pooled one first.
 
     [bold]Example[/]
 
@@ -194,12 +226,12 @@ def inspect(
     against: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A test set or the truth, which the submission must fit.", show_default=False
+            metavar="FILE", help="A test set or true pictures that the submission must fit.", show_default=False
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what a file of the challenge holds, and whether it is whole.
+    """Describe a file of the challenge, and check that it is complete.
 
     [bold]Examples[/]
 
@@ -227,24 +259,32 @@ def look(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PICTURES…", help="True pictures (.npz); or whatever prepare reads.", show_default=False
+            metavar="PICTURES…", help="True pictures (.npz), or any source that prepare reads.", show_default=False
         ),
     ],
     model: Annotated[
         list[str],
         typer.Option(
-            "--model", "-m", metavar="NAME", help="As of predict; may be given several times.", show_default=False
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="A model, as for predict; may be given several times.",
+            show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.png", help="The sheet.", show_default=False)],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Pictures, drawn at random.")] = 6,
-    scale: Annotated[int, typer.Option(min=1, max=16, help="Screen pixels for one of the picture's.")] = 4,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.png", help="Where to write the picture.", show_default=False)
+    ],
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, help="How many pictures to show, chosen at random.")
+    ] = 6,
+    scale: Annotated[int, typer.Option(min=1, max=16, help="Enlarge each pixel to this many pixels.")] = 4,
     seed: Seed = 0,
     device: Device = "auto",
     batch: Batch = 64,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw samples: truth, pixelated and prediction side by side, in one PNG.
+    """Compare models by eye: truth, pixelated and predictions side by side, in one PNG.
 
     [bold]Examples[/]
 
@@ -268,7 +308,7 @@ def look(
 
 
 def _samples(paths: Sequence[Path], count: int, rng: np.random.Generator) -> Examples:
-    """Return random pictures with their mosaics from an .npz, or with random ones from picture files."""
+    """Return random pictures: from an .npz with their own mosaics, from other sources with random ones."""
     import numpy as np
 
     from deepix import challenge, sources
@@ -293,6 +333,7 @@ def _estimates(
     device: str,
     batch: int,
 ) -> list[NDArray[np.float32]]:
+    import deepix.training  # noqa: F401  so that weights and training runs are among the models
     from deepix import challenge
 
     results = []
@@ -306,7 +347,7 @@ def _estimates(
 
 @contextmanager
 def _progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal while the body calls what it is given with the number of things done."""
+    """Show a progress bar on a terminal; yields a function that advances it by a number of pictures."""
     from rich.markup import escape
 
     with progress_bar(err.is_terminal) as bar:

@@ -1,12 +1,12 @@
-"""deepix data …: pictures to train on, packed into one file."""
+"""deepix data …: training pictures, packed into one file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,53 +14,72 @@ from deepix.cli.common import note, out, progress_bar
 from deepix.errors import DeepixError
 
 if TYPE_CHECKING:
-    from deepix.training.pictures import Progress
+    from deepix.training.data.crops import Crops
+    from deepix.training.data.packing import Progress
 
-app = typer.Typer(no_args_is_help=True, help="Pack pictures to train on into one file, and look at it.")
+app = typer.Typer(no_args_is_help=True, help="Pack training pictures into one file, and inspect it.")
 
 _SHOWN = 10  # skipped pictures that are named on the screen; FILE.json names all
 
 
+Sources = Annotated[
+    list[Path],
+    typer.Argument(metavar="SOURCE", help="Folders, zip or tar archives, STL-10 .bin, .npy, .npz or pictures."),
+]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the packed file, *.npy.")]
+Number = Annotated[
+    int | None,
+    typer.Option(
+        "--crops",
+        min=1,
+        help="Random resized crops to take from each picture, instead of the challenge's preparation.",
+    ),
+]
+Size = Annotated[int | None, typer.Option(min=1, show_default="64", help="Width and height of a crop, in pixels.")]
+Scale = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LEAST GREATEST", show_default="0.1 1", help="Range of a crop's share of the picture's area."),
+]
+Ratio = Annotated[
+    tuple[float, float] | None,
+    typer.Option(metavar="LEAST GREATEST", show_default="0.75 1.333", help="Range of a crop's aspect ratio."),
+]
+Enlarge = Annotated[
+    float | None, typer.Option(min=1, show_default="1", help="Largest factor by which a crop may be enlarged.")
+]
+Colour = Annotated[bool, typer.Option("--colour", "--color", help="Keep the colours; otherwise crops are grayscale.")]
+Seed = Annotated[int | None, typer.Option(min=0, show_default="0", help="Seed of the random crops.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, max=256, show_default="all cores", help="Processes that decode and resize."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite existing files.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
+
 @app.command()
 def pack(
-    sources: Annotated[
-        list[Path],
-        typer.Argument(metavar="SOURCE", help="Folder, zip or tar archive, STL-10 .bin, .npy, .npz or picture."),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The packed file, *.npy.")],
-    number: Annotated[
-        int | None,
-        typer.Option(
-            "--crops", min=1, help="Take so many random resized crops of each picture, not the challenge's preparation."
-        ),
-    ] = None,
-    size: Annotated[int | None, typer.Option(min=1, show_default="64", help="Width and height of a crop.")] = None,
-    scale: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LEAST GREATEST", show_default="0.1 1", help="A crop's share of the picture's area."),
-    ] = None,
-    ratio: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LEAST GREATEST", show_default="0.75 1.333", help="A crop's width : height."),
-    ] = None,
-    enlarge: Annotated[
-        float | None, typer.Option(min=1, show_default="1", help="Enlarge a crop by this factor at most.")
-    ] = None,
-    colour: Annotated[bool, typer.Option("--colour", "--color", help="Keep the crops' colours.")] = False,
-    seed: Annotated[int | None, typer.Option(min=0, show_default="0", help="Of the random crops.")] = None,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, show_default="all cores", help="Processes.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    sources: Sources,
+    output: Output,
+    number: Number = None,
+    size: Size = None,
+    scale: Scale = None,
+    ratio: Ratio = None,
+    enlarge: Enlarge = None,
+    colour: Colour = False,
+    seed: Seed = None,
+    jobs: Jobs = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Turn pictures into one file to train on.
-
-    FILE.json, written beside it, says where the pictures come from.
+    """Pack pictures into one file for training.
 
     Each picture is prepared as the challenge does it (its middle, 64x64,
-    gray), or --crops takes random parts of larger pictures. Pictures that
-    cannot be used are skipped and named.
+    grayscale), or --crops takes random parts of larger pictures.
+
+    FILE.json, written beside it, records where the pictures come from.
+    Pictures that cannot be used are named there, and the first ones on the
+    screen; the exit code is 0 as long as one could be used.
 
     [bold]Examples[/]
 
@@ -68,29 +87,19 @@ def pack(
 
       deepix data pack imagenet.zip -o crops.npy --crops 40 --size 128 --colour
     """
-    from deepix.training import pictures
+    from deepix.training.data.packed import information_path
+    from deepix.training.data.packing import pack as write_packed
 
-    given = {
-        "size": size,
-        "scale": scale,
-        "ratio": ratio,
-        "enlarge": enlarge,
-        "colour": colour or None,
-        "seed": seed,
-    }
-    settings = {name: value for name, value in given.items() if value is not None}
-    if number is None and settings:
-        raise DeepixError(f"--{next(iter(settings))} is about crops: say how many of each picture with --crops")
-    try:
-        crops = None if number is None else pictures.Crops(number, **settings)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise DeepixError(str(error)) from error
+    crops = _crops(
+        number,
+        {"size": size, "scale": scale, "ratio": ratio, "enlarge": enlarge, "colour": colour or None, "seed": seed},
+    )
     with _progress(quiet) as progress:
-        report = pictures.pack(
+        report = write_packed(
             sources,
             output,
             crops=crops,
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=jobs or _cores(),
             overwrite=overwrite,
             progress=progress,
         )
@@ -99,23 +108,26 @@ def pack(
     for line in report.skipped[:_SHOWN]:
         note(f"skipped: {line}")
     if len(report.skipped) > _SHOWN:
-        note(f"… {len(report.skipped) - _SHOWN} more: see {pictures.information_path(output)}")
+        note(f"… {len(report.skipped) - _SHOWN} more: see {information_path(output)}")
     skipped = f" ({len(report.skipped)} skipped)" if report.skipped else ""
     out.print(f"{report.path}: {_shape(report.shape)} from {report.read} pictures{skipped}", markup=False)
 
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(help="What deepix data pack wrote.")],
+    file: Annotated[Path, typer.Argument(help="A file that deepix data pack wrote.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="PNG", show_default="FILE.png", help="The contact sheet.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="PNG", show_default="FILE.png", help="Where to write the contact sheet."
+        ),
     ] = None,
-    columns: Annotated[int, typer.Option(min=1, help="Pictures side by side.")] = 16,
+    columns: Annotated[int, typer.Option(min=1, help="Pictures in a row.")] = 16,
     rows: Annotated[int, typer.Option(min=1, help="Rows of pictures.")] = 10,
-    check: Annotated[bool, typer.Option("--check", help="Compare the pixels with their checksum.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the contact sheet if it exists.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Verify the checksum of the pixels.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Overwrite an existing contact sheet.")] = False,
 ) -> None:
-    """Draw a packed file's pictures on one sheet, and print their provenance.
+    """Draw a contact sheet of a packed file, and print where its pictures come from.
 
     [bold]Examples[/]
 
@@ -126,11 +138,12 @@ def show(
     from rich.table import Table
 
     from deepix import images
-    from deepix.training import pictures
+    from deepix.training.data.contact_sheets import contact_sheet
+    from deepix.training.data.packed import open_packed
 
-    packed = pictures.open_packed(file)
+    packed = open_packed(file)
     target = output or file.with_name(file.name + ".png")
-    sheet = pictures.contact_sheet(packed.pixels, columns, rows)
+    sheet = contact_sheet(packed.pixels, columns, rows)
     images.write(images.from_pil(sheet), target, overwrite=overwrite)
     if check:
         packed.check()
@@ -149,6 +162,24 @@ def show(
     out.print(f"contact sheet: {target}", markup=False)
 
 
+def _crops(number: int | None, given: Mapping[str, Any]) -> Crops | None:
+    """Return how crops are taken; None without any. What is None among the settings is left to its default."""
+    from deepix.training.data.crops import Crops
+
+    settings = {name: value for name, value in given.items() if value is not None}
+    if number is None and settings:
+        raise DeepixError(f"--{next(iter(settings))} is about crops: give their number with --crops, too")
+    try:
+        return None if number is None else Crops(number, **settings)
+    except ValueError as error:
+        raise DeepixError(str(error)) from error
+
+
+def _cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _shape(shape: tuple[int, ...]) -> str:
     number, height, width, *colour = shape
     return f"{number:,} pictures, {width}x{height}, {'colour' if colour else 'gray'}"
@@ -156,7 +187,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Progress]:
-    """Show a progress bar on standard error; yields what moves it."""
+    """Show a progress bar on standard error; yields the function that moves it."""
     with progress_bar(not quiet) as bar:
         task = bar.add_task("reading", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
