@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -25,6 +26,44 @@ def fail(message: str) -> None:
 def note(message: str) -> None:
     """Print one line that is not a result to standard error."""
     err.print(_escape(message))
+
+
+class _Lines(logging.Handler):
+    """Prints each record as a line of standard error, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+            if record.levelno >= logging.ERROR:
+                fail(text)
+            else:
+                note(text)
+        except Exception:
+            self.handleError(record)
+
+
+@contextmanager
+def show_log(quiet: bool = False, *, verbose: bool = False) -> Iterator[None]:
+    """Print what the loggers "deepix.…" report, while the block runs, to standard error.
+
+    Parameters
+    ----------
+    quiet : only errors
+    verbose : also what helps to find a fault (level DEBUG); otherwise from INFO on. `quiet` goes first
+    """
+    logger = logging.getLogger("deepix")
+    before = logger.level
+    # a command that calls another one's function must not print everything twice
+    handler = None if any(isinstance(h, _Lines) for h in logger.handlers) else _Lines()
+    if handler:
+        logger.addHandler(handler)
+    logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        if handler:
+            logger.removeHandler(handler)
 
 
 def progress_bar(shown: bool) -> Progress:
