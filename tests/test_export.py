@@ -8,6 +8,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from deepix.training.batches import validation_set
+from deepix.training.settings import Settings
 from onnx import numpy_helper
 from skimage import data
 from typer.testing import CliRunner
@@ -16,9 +18,7 @@ from deepix import challenge
 from deepix.cli import app
 from deepix.errors import DeepixError, InputError, OutputError
 from deepix.training import calibrate, export, fit, networks, pictures, weights
-from deepix.training.batches import validation_set
 from deepix.training.networks.restorer import Restorer
-from deepix.training.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,6 +11,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from deepix.training.locator import KINDS, MOST, Batch, Cache
+from deepix.training.recipes import Recipe
+from deepix.training.settings import Settings
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
@@ -24,10 +27,7 @@ from deepix.finder import locator as finder
 from deepix.finder.evidence import luminance
 from deepix.mosaic import Mosaic, pixelate
 from deepix.training import export, locator, locator_export, networks, recipes, weights
-from deepix.training.locator import KINDS, MOST, Batch, Cache
 from deepix.training.networks.locator import Locator
-from deepix.training.recipes import Recipe
-from deepix.training.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from deepix.training.recipes import Recipe
+from deepix.training.settings import read as read_settings
 from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
@@ -16,8 +18,6 @@ from deepix import challenge
 from deepix.cli import app
 from deepix.errors import DeepixError, InputError
 from deepix.training import export, fit, recipes, ship, weights
-from deepix.training.recipes import Recipe
-from deepix.training.settings import read as read_settings
 
 RECIPE = """
 purpose = "A tiny one."

@@ -4,8 +4,8 @@
 
 A recipe is TOML, named as its model: `stage` (default: "restorer"), `purpose` and `limits` (for the model's card),
 `data` and `validation` (a file that the stage makes of `sources` in the folder of data, with what else the stage reads
-there; or a file in that folder), `settings` (of the stage) and `gpu` (those that differ where there is one). Other paths
-are meant from the folder where one works, the checkout's.
+there; or a file in that folder), `settings` (of the stage) and `gpu` (those that differ where there is one). Other
+paths are meant from the folder where one works, the checkout's.
 """
 
 from __future__ import annotations

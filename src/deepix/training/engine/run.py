@@ -187,6 +187,8 @@ def _begin(stage: Stage, settings: Settings, network: networks.Network, data: Da
             f"{settings.network}: {network.parameter_count():,} parameters; {len(data.batches.indices):,} {stage.unit} "
             f"to train on, {data.validation.count:,} to validate; writing {run}"
         )
+        for text in data.notes:
+            log.warning(f"note: {text}")
         for missing in [m for m in EXTRAS if importlib.util.find_spec(m) is None]:
             log.info(f"note: no {EXTRAS[missing]}, because {missing} is not installed")
     return described
@@ -270,9 +272,7 @@ def _callbacks(stage: Stage, settings: Settings, record: Record, budget: Budget,
         decides = stage.criterion
         mode = "min" if decides.lower else "max"
         callbacks.append(
-            EarlyStopping(
-                metric(decides.column), patience=settings.patience, mode=mode, check_on_train_epoch_end=False
-            )
+            EarlyStopping(metric(decides.column), patience=settings.patience, mode=mode, check_on_train_epoch_end=False)
         )
     if bar:
         callbacks.append(Bar(budget))

@@ -4,6 +4,8 @@ From a declaration come the check of its values, the flag of `deepix train` with
 recipe's `[settings]` hold. Free of PyTorch, so that the command line loads at once.
 """
 
+# ruff: noqa: RUF009 (declarations are made once, as fields are)
+
 from __future__ import annotations
 
 import math
@@ -83,22 +85,16 @@ class Settings:
         "An argument of the network, the value as JSON: --set batch_norm=false. Repeatable.",
         panel=LEARNING, flag="--set", metavar="NAME=VALUE", shown=False,
     )  # fmt: skip
-    minutes: float | None = option(
-        None, "Minutes of training, validation included.", panel=BUDGET, low=0, shown=False
-    )
-    steps: int | None = option(
-        None, "Steps of training; a step sees one batch.", panel=BUDGET, low=0, shown=False
-    )
-    epochs: float | None = option(
-        None, "Passes through the training pictures.", panel=BUDGET, low=0, shown=False
-    )
+    minutes: float | None = option(None, "Minutes of training, validation included.", panel=BUDGET, low=0, shown=False)
+    steps: int | None = option(None, "Steps of training; a step sees one batch.", panel=BUDGET, low=0, shown=False)
+    epochs: float | None = option(None, "Passes through the training pictures.", panel=BUDGET, low=0, shown=False)
     patience: int | None = option(
         None, "Stop after this many validations without a new best.", panel=BUDGET, low=1, shown=False
     )
     validate: str | None = option(
         None,
-        "True pictures and mosaics, as deepix challenge prepare writes them; or what deepix data pack wrote, with fixed "
-        "random mosaics. Default: a tenth of the data.",
+        "True pictures and mosaics, as deepix challenge prepare writes them; or what deepix data pack wrote, with "
+        "fixed random mosaics. Default: a tenth of the data.",
         panel=DATA, metavar="FILE", shown=False,
     )  # fmt: skip
     validate_every: int | None = option(
@@ -114,8 +110,8 @@ class Settings:
     weight_decay: float = option(0.01, "Of kernels and matrices, not of biases and norms.", panel=LEARNING, low=0)
     schedule: Schedule = option(
         "cosine",
-        "Of the learning rate: warm-up, then a cosine to 0 over the budget; or a tenth after every --drop-every epochs; "
-        "or constant.",
+        "Of the learning rate: warm-up, then a cosine to 0 over the budget; or a tenth after every --drop-every "
+        "epochs; or constant.",
         panel=LEARNING,
     )
     warmup: float = option(

@@ -80,6 +80,7 @@ FAMILIES: dict[str, Family] = {
     ),
 }
 
+
 def names() -> list[str]:
     """Return the restorers' named sizes, as `family:size`, and the families without any."""
     return [name for family, f in FAMILIES.items() for name in ([f"{family}:{s}" for s in f.sizes] or [family])]

@@ -237,7 +237,7 @@ class Restorer(Network):
         return Exported(self.body, torch.zeros(2, 7, side, side + self.stride), (INPUT,), tuple(OUTPUTS), shapes)
 
     def multiply_adds_per_pixel(self) -> int:
-        """Return the multiplications and additions of the body for each pixel of its input, as torchinfo counts them."""
+        """Return the multiplications and additions of the body for each pixel of its input, by torchinfo."""
         from torchinfo import summary
 
         side, training = 3 * self.stride, self.training

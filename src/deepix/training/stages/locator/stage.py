@@ -34,7 +34,6 @@ from deepix.training.networks.locator import Locator
 from deepix.training.predict import choose_device
 from deepix.training.stages.locator import comparison, scores
 from deepix.training.stages.locator.examples import (
-    KINDS,
     Batch,
     augmented,
     batch_of,

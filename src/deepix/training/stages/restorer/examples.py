@@ -119,10 +119,9 @@ def open_data(settings: RestorerSettings, keep: bool) -> Data:
     except ValueError as error:
         raise DeepixError(f"{settings.data}: {error}") from error
     indices, validation = held_out(packed, settings)
+    notes = []
     if validation.count < FEW:
-        log.warning(
-            f"note: only {validation.count} validation pictures: their score says little; {FEW} or more are better"
-        )
+        notes.append(f"only {validation.count} validation pictures: {FEW} or more give a score that can be trusted")
     about = {
         "file": settings.data,
         "sha256": packed.info["sha256"],
@@ -134,7 +133,7 @@ def open_data(settings: RestorerSettings, keep: bool) -> Data:
     def load(step: int, chosen: Indices, rank: int) -> Tensor:
         return torch.from_numpy(packed.pixels[chosen])
 
-    return Data(Batches(indices, settings.batch, settings.seed, load), validation, about)
+    return Data(Batches(indices, settings.batch, settings.seed, load), validation, about, tuple(notes))
 
 
 def _packed(settings: RestorerSettings, keep: bool) -> pictures.Packed:
