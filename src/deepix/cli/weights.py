@@ -20,7 +20,9 @@ Data = Annotated[
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="FILE.pt", help="A network of DeePixV1's author, as he pickled it.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE.pt", help="A network of DeePixV1's author, as he pickled it.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.safetensors", show_default=False)],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
