@@ -1,17 +1,19 @@
 # make demo   sets up .venv, restores sample pictures and those named: make demo FILES="a.jpg b.png"
 # make test   sets up .venv with everything, lints, checks types, tests
 # make bench  prints the benchmarks
-# make train-challenge, train-photo, train-locator   trains a shipped model for MINUTES=60 more, on DATA=../shared/data
-# make ship   puts what was trained in the shipped models' place, where it validates better
+# make train-challenge, train-photo, train-locator   trains a released model for MINUTES=60 more, on DATA=../shared/data;
+#               with STEPS=… up to that many steps in all
+# make release  puts what was trained in the place of the released models, where it validates better
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FILES ?=
 MINUTES ?= 60
+STEPS ?=
 DATA ?= ../shared/data
 
-.PHONY: demo test bench train-challenge train-photo train-locator ship clean
+.PHONY: demo test bench train-challenge train-photo train-locator release ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -43,10 +45,13 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/challenge_testset.py
 
 train-challenge train-photo train-locator: train-%: $(VENV)/.dev
-	$(BIN)/deepix train --recipe recipes/$*.toml --data $(DATA) --minutes $(MINUTES)
+	$(BIN)/deepix train --recipe recipes/$*.toml --data $(DATA) $(if $(STEPS),--steps $(STEPS),--minutes $(MINUTES))
 
-ship: $(VENV)/.dev
-	$(BIN)/deepix weights ship recipes/*.toml --data $(DATA)
+release: $(VENV)/.dev
+	$(BIN)/deepix weights release recipes/*.toml --data $(DATA)
+
+# its former name
+ship: release
 
 clean:
 	rm -rf $(VENV) demo dist build

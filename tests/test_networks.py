@@ -37,7 +37,7 @@ PARAMETERS = {
     "deepixv1:5,5,6,6,7,7,8:3,5": 2_415_107,
 }
 COMPOSITES = {"simpledeepixcnn", "deepixcnn", "simplethickcnn", "deepixv1"}
-ANCESTORS = {name for name, family in networks.FAMILIES.items() if issubclass(family.network, deepixv1.Ancestor)}
+ANCESTORS = {name for name, family in networks.FAMILIES.items() if issubclass(family.network, deepixv1.PictureAndMask)}
 SMALL = [  # one of each family
     "basiccnn:2:4:3",
     "simplecnn:3:6,2",

@@ -11,7 +11,7 @@ import typer
 
 from deepix import files
 from deepix.cli.common import extra, note, out, show_log
-from deepix.cli.options import chosen, with_settings
+from deepix.cli.settings import chosen, with_settings
 from deepix.training import stages
 
 if TYPE_CHECKING:

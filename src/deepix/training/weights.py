@@ -117,7 +117,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]
             texts = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
     except (OSError, SafetensorError) as error:
-        hint = "; `deepix weights import` reads the ancestor's" if path.suffix in (".pt", ".pth") else ""
+        hint = "; `deepix weights import` reads those of DeePixV1's author" if path.suffix in (".pt", ".pth") else ""
         raise InputError(f"{path}: not a {SUFFIX} file ({error}){hint}") from error
     if "config" not in texts:
         raise InputError(f"{path}: does not say which network it is for (no 'config' in its metadata)")
@@ -164,8 +164,8 @@ class _Pickled:
     """Stands in for every class of a pickle: takes the attributes it had, has none of its methods."""
 
 
-# What the ancestor's files are made of. Under these names only `_Pickled` is ever made; other names are refused,
-# but for those that PyTorch itself allows (tensors and plain containers).
+# What the files of DeePixV1's author are made of. Under these names only `_Pickled` is ever made; other names are
+# refused, but for those that PyTorch itself allows (tensors and plain containers).
 _CLASSES = [
     "torch.nn.modules.conv.Conv2d",
     "torch.nn.modules.batchnorm.BatchNorm2d",
@@ -192,9 +192,9 @@ _CLASSES = [
 
 
 def import_pickle(path: Path | str) -> Network:
-    """Read a whole network that the ancestor's code pickled with `torch.save`, without running anything in it.
+    """Read a whole network that DeePixV1's author pickled with `torch.save`, without running anything in it.
 
-    PyTorch's restricted unpickler reads the file, with an empty class in place of each of his classes and of the
+    PyTorch's restricted unpickler reads the file, with an empty class in place of each of its classes and of the
     layers they use; what the file refers to beyond them is refused. Family and sizes are recognised from the
     tensors' names and shapes. A pickled state dict is read too.
 
@@ -234,11 +234,11 @@ def import_pickle(path: Path | str) -> Network:
 def _refusal(path: Path, message: str) -> str:
     """Say why PyTorch did not read a file, without its advice to read it another way."""
     if name := re.search(r"GLOBAL (\S+)", message):
-        return f"it refers to {name[1]}, which no network of the ancestor's does"
+        return f"it refers to {name[1]}, which no network of DeePixV1's author does"
     if not zipfile.is_zipfile(path):
         return "not in the zip format that torch.save writes since PyTorch 1.6"
     reason = re.search(r"WeightsUnpickler error:\s*(.+)", message)
-    return f"not a network of the ancestor's ({reason[1] if reason else message.partition(chr(10))[0]})"
+    return f"not a network of DeePixV1's author ({reason[1] if reason else message.partition(chr(10))[0]})"
 
 
 def _tensors(module: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -12,7 +12,6 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple, Self, Union, get_args, get_origin, get_type_hints
 
 from deepix.errors import DeepixError
@@ -164,7 +163,6 @@ class Declaration(NamedTuple):
     option: Option
 
 
-@cache
 def declarations(settings: type[Settings]) -> dict[str, Declaration]:
     """Return the settings by name, in their order."""
     hints = get_type_hints(settings)

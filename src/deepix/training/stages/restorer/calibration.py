@@ -94,7 +94,7 @@ def assess(network: Network, validation: Fixed, truncate: bool) -> Assessment:
     errors: list[list[Floats]] = [[], []]  # of pictures of even and odd number
     deviations: list[list[Floats]] = [[], []]
     for batch in validation:
-        sample = fixed_sample(*batch, truncate, device)
+        sample = fixed_sample(batch, truncate, device)
         assert sample.truth is not None
         estimate = network.estimate(sample)
         assert estimate.deviation is not None

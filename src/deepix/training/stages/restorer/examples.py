@@ -96,8 +96,9 @@ class Fixed(Validation):
         return digest.hexdigest()
 
 
-def fixed_sample(pixels: Tensor, rectangles: NDArray[np.int64], truncate: bool, device: torch.device) -> Sample:
+def fixed_sample(part: tuple[Tensor, NDArray[np.int64]], truncate: bool, device: torch.device) -> Sample:
     """Return some of a validation set, pictures and rectangles, as a network gets them."""
+    pixels, rectangles = part
     truth = as_pictures(pixels.to(device))
     height, width = truth.shape[2:]
     ours = mosaics.from_rectangles(torch.from_numpy(rectangles), height, width, device)

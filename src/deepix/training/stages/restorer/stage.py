@@ -124,7 +124,7 @@ class RestorerStage(Stage):
         the mosaic, unknown pixels, RMSE of each picture, pictures."""
         if not len(batch[0]):
             return torch.zeros(5, dtype=torch.float64)
-        sample = fixed_sample(*batch, settings.truncate, next(network.parameters()).device)
+        sample = fixed_sample(batch, settings.truncate, next(network.parameters()).device)
         assert sample.truth is not None
         unknown, truth = ~sample.mosaics.known, sample.truth * 255
         sums = [
@@ -164,7 +164,7 @@ class RestorerStage(Stage):
     def sheet(self, network: Network, validation: Validation, settings: RestorerSettings, row: Row) -> Image.Image:
         """Return truth, mosaic, restoration and error of some validation pictures."""
         device = next(network.parameters()).device
-        sample = fixed_sample(*validation.some(SAMPLES), settings.truncate, device)
+        sample = fixed_sample(validation.some(SAMPLES), settings.truncate, device)
         caption = f"step {row['step']:.0f}, validation RMSE {row['val_rmse']:.2f}"
         return sample_sheet(sample, network.restore(sample).float(), caption)
 

@@ -13,7 +13,7 @@ from deepix.training.engine.settings import Option, Settings, declarations
 
 def with_settings(kinds: Iterable[type[Settings]]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator for a command whose `**given` stands for the flags of all settings of these kinds."""
-    flags = {}
+    flags: dict[str, inspect.Parameter] = {}
     for kind in kinds:
         for name, (type_, default, option) in declarations(kind).items():
             if option.help is not None:
