@@ -2,18 +2,20 @@
 # make test   sets up .venv with everything, lints, checks types, tests
 # make fuzz   reads, searches and restores COUNT=2000 damaged files of every format; what it finds is shrunk and printed
 # make bench  prints the benchmarks
-# make train-challenge, train-photo, train-locator   trains a shipped model for MINUTES=60 more, on DATA=../shared/data
-# make ship   puts what was trained in the shipped models' place, where it validates better
+# make train-challenge, train-photo, train-locator   trains a released model for MINUTES=60 more, on DATA=../shared/data;
+#               with STEPS=… up to that many steps in all
+# make release  puts what was trained in the place of the released models, where it validates better
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FILES ?=
 MINUTES ?= 60
+STEPS ?=
 COUNT ?= 2000
 DATA ?= ../shared/data
 
-.PHONY: demo test fuzz bench train-challenge train-photo train-locator ship clean
+.PHONY: demo test fuzz bench train-challenge train-photo train-locator release ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -48,10 +50,13 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/challenge_testset.py
 
 train-challenge train-photo train-locator: train-%: $(VENV)/.dev
-	$(BIN)/deepix train --recipe recipes/$*.toml --data $(DATA) --minutes $(MINUTES)
+	$(BIN)/deepix train --recipe recipes/$*.toml --data $(DATA) $(if $(STEPS),--steps $(STEPS),--minutes $(MINUTES))
 
-ship: $(VENV)/.dev
-	$(BIN)/deepix weights ship recipes/*.toml --data $(DATA)
+release: $(VENV)/.dev
+	$(BIN)/deepix weights release recipes/*.toml --data $(DATA)
+
+# its former name
+ship: release
 
 clean:
 	rm -rf $(VENV) demo dist build

@@ -12,13 +12,13 @@ draws the curves.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from deepix.training import networks, settings
+from deepix.training import networks, stages
+from deepix.training.engine import description, record
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 BASE = {"optimizer": "muon", "lr": "1e-3", "patch": "40", "mosaics": "1 3", "precision": "bf16-mixed", "batch": "48"}
@@ -55,8 +55,8 @@ def train(name: str, options: argparse.Namespace) -> Path:
     run = Path(options.runs) / "".join(c if c.isalnum() else "-" for c in name)
     pictures = options.steps * int(BASE["batch"])
     steps = pictures // int(given["batch"])
-    if (run / settings.RUN).exists():
-        if "result" not in json.loads((run / settings.RUN).read_text("utf-8")):
+    if (run / description.RUN).exists():
+        if "result" not in json.loads((run / description.RUN).read_text("utf-8")):
             subprocess.run([sys.executable, "-m", "deepix", "train", "--resume", run], check=True)
         return run
     data = options.other if name == OTHER else options.data
@@ -82,25 +82,26 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--plot", type=Path, help="draw the curves into this file")
     options = parser.parse_args()
+    for path, flag in ((options.data, "--data"), (options.validate, "--validate"), (options.other, "--other")):
+        if path is not None and not path.exists():
+            parser.error(f"{path}: no such file; give another with {flag}")
     rows, runs = [], []
     for name in options.variants:
         if name == OTHER and options.other is None:
             continue
         run = train(name, options)
         runs.append(str(run))
-        config = json.loads((run / settings.RUN).read_text("utf-8"))["network"]["config"]
-        count = sum(p.numel() for p in networks.create(**config).parameters())
-        with (run / "log.csv").open(encoding="utf-8") as file:
-            log = list(csv.DictReader(file))
-        rows.append((name, count, log))
+        config = json.loads((run / description.RUN).read_text("utf-8"))["network"]["config"]
+        log = record.read_log(run, stages.get(stages.DEFAULT))
+        rows.append((name, networks.create(**config).parameter_count(), log))
     pictures = options.steps * int(BASE["batch"])
     print(f"\n{pictures:,} pictures each, RMSE on {options.validate_count} of {options.validate.name}\n")
     print("| variant | parameters | after a quarter | after half | at the end | per picture |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, count, log in rows:
-        at = [next(r for r in log if int(r["step"]) >= share * int(log[-1]["step"])) for share in (1 / 4, 1 / 2, 1)]
-        scores = " | ".join(f"{float(r['val_rmse']):.3f}" for r in at)
-        print(f"| {name} | {count:,} | {scores} | {float(at[-1]['val_rmse_per_picture']):.3f} |")
+        at = [next(r for r in log if r["step"] >= share * log[-1]["step"]) for share in (1 / 4, 1 / 2, 1)]
+        scores = " | ".join(f"{r['val_rmse']:.3f}" for r in at)
+        print(f"| {name} | {count:,} | {scores} | {at[-1]['val_rmse_per_picture']:.3f} |")
     if options.plot:
         command = [sys.executable, "-m", "deepix", "plot", *runs, "-o", str(options.plot), "--against", "epoch"]
         subprocess.run([*command, "--overwrite"], check=True)

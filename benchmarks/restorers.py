@@ -1,8 +1,8 @@
 """Speed and memory of our restorer beside the challenge winner's network, both through ONNX Runtime.
 
-    python benchmarks/restorers.py
+    python benchmarks/restorers.py --data ../shared/data/challenge-val.npz
 
-Pictures are 64x64 with one random mosaic each (of challenge-val where it exists, else made from scikit-image's). Ours
+Pictures are 64x64 with one random mosaic each, the first of --data. Ours
 is `deepix.runtime.estimate_each`: everything from the pixelated picture to the restored one; "network alone" is the
 session's part of it; the smooth start's time is given as a share of the network's in the same calls. The winner's is
 DeePixV1 (5,5,6,6,7,7,8)(3,5) with random weights, which its speed does not depend on, given picture and mask. Each row
@@ -35,13 +35,9 @@ WINNER = "deepixv1:5,5,6,6,7,7,8:3,5"
 NAME = "DeePixV1 (5,5,6,6,7,7,8)(3,5)"
 
 
-def examples(count: int) -> challenge.Examples:
-    if DATA.is_file():
-        every = challenge.read_examples(DATA)
-        return challenge.Examples(every.images[:count], every.mosaics[:count])
-    from quality import scikit_image_cases
-
-    return scikit_image_cases(count)
+def examples(path: Path, count: int) -> challenge.Examples:
+    every = challenge.read_examples(path)
+    return challenge.Examples(every.images[:count], every.mosaics[:count])
 
 
 def write_winner(path: Path) -> None:
@@ -87,13 +83,13 @@ def best_rate(restore: Callable[[int], Any], batch: int, runs: int) -> float:
     return batch / min(times)
 
 
-def measure(what: str, runs: int, threads: int) -> dict[str, Any]:
+def measure(what: str, data: Path, runs: int, threads: int) -> dict[str, Any]:
     """Return pictures per second at batch 1 and 64, and the peak memory in MiB; in a process of its own."""
     import onnxruntime
 
     from deepix import runtime
 
-    ours = examples(64)
+    ours = examples(data, 64)
     pixelated, mosaics = ours.pixelated(), ours.mosaics
     restore: Callable[[int], Any]
     if what.endswith(".onnx"):
@@ -150,19 +146,22 @@ def start_share(restore: Callable[[int], Any], n: int, calls: int = 25) -> float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DATA, help="what deepix challenge prepare wrote")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if not arguments.data.is_file():
+        parser.error(f"{arguments.data}: no such file; give another with --data")
     if arguments.measure:
-        print(json.dumps(measure(arguments.measure, arguments.runs, arguments.threads)))
+        print(json.dumps(measure(arguments.measure, arguments.data, arguments.runs, arguments.threads)))
         return
     with tempfile.TemporaryDirectory() as folder:
         winner = Path(folder) / "winner.onnx"
         write_winner(winner)
         rows = {}
         for name, what in ((NAME, str(winner)), ("ours", "ours"), ("network alone", "network alone")):
-            command = [sys.executable, __file__, "--measure", what]
+            command = [sys.executable, __file__, "--measure", what, "--data", str(arguments.data)]
             command += ["--runs", str(arguments.runs), "--threads", str(arguments.threads)]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             rows[name] = json.loads(output.splitlines()[-1])

@@ -5,7 +5,7 @@
 
 Each network is trained by `deepix train NETWORK --data FILE --minutes N --validate …` with its default settings into
 a folder of --runs; a run that is there already is only scored again, so that a table can grow run by run. Scores are
-RMSE over the unknown pixels of challenge-val, predictions rounded to the nearest integer, but for the ancestor's
+RMSE over the unknown pixels of challenge-val, predictions rounded to the nearest integer, but for DeePixV1's
 published weights, whose author cut them off. --output writes the table.
 """
 
@@ -25,7 +25,8 @@ import torch
 
 from deepix import challenge
 from deepix.mosaic import Rounding
-from deepix.training import networks, settings, summary, weights
+from deepix.training import networks, summary, weights
+from deepix.training.engine import description
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NETWORKS = (
@@ -64,12 +65,12 @@ def train(name: str, run: Path, options: argparse.Namespace) -> int:
         command += ["--resume", run]
     if not result(run).get("finished"):
         subprocess.run(command, check=True)
-    return int(result(run)["steps"]) * settings.read(run).batch
+    return int(result(run)["steps"]) * description.read(run).batch
 
 
 def result(run: Path) -> dict[str, Any]:
     """Return what a run's file says came of it; nothing as long as it goes on."""
-    path = run / settings.RUN
+    path = run / description.RUN
     found: dict[str, Any] = json.loads(path.read_text("utf-8")).get("result", {}) if path.exists() else {}
     return found
 
@@ -78,7 +79,7 @@ def cost(network: networks.Network, seconds: float) -> tuple[int, float, tuple[f
     """Return parameters, multiply-adds for one picture, and pictures per second at batch 1 and 64."""
     multiply_adds = summary.count(network, batch=1).total_mult_adds
     rates = summary.measure(network, seconds=seconds).inference_rates
-    return sum(p.numel() for p in network.parameters()), multiply_adds, (rates[1], rates[64])
+    return network.parameter_count(), multiply_adds, (rates[1], rates[64])
 
 
 def table(rows: list[Row]) -> str:
@@ -108,11 +109,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="of training, for each network")
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS))
     parser.add_argument("--examples", type=Path, default=SHARED / "data" / "challenge-val.npz")
-    parser.add_argument("--published", type=Path, default=SHARED / "seed" / "Deepixv1(5,5,6,7)(3,5)_extensive.pt")
+    parser.add_argument(
+        "--published", type=Path, help="the weights that DeePixV1's author published, to be scored as well"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/scoreboard"))
     parser.add_argument("--seconds", type=float, default=3, help="of each measurement of speed")
     parser.add_argument("--output", type=Path, help="write the table to this file")
     options = parser.parse_args()
+    for path, flag in ((options.data, "--data"), (options.examples, "--examples"), (options.published, "--published")):
+        if path is not None and not path.exists():
+            parser.error(f"{path}: no such file; give another with {flag}")
 
     examples = challenge.read_examples(options.examples)
     pixelated, known, truths = examples.pixelated(), examples.known(), examples.truths()
@@ -126,7 +132,7 @@ def main() -> None:
         run = options.runs / name.replace(":", "_").replace(",", "-")
         seen = train(name, run, options)
         rows.append(Row(name, scored(str(run)), *cost(networks.create(name), options.seconds), seen))
-    if options.published.exists():
+    if options.published is not None:
         network = weights.import_pickle(options.published)
         imported = options.runs / "published.safetensors"
         weights.save(network, imported, overwrite=True)

@@ -8,7 +8,8 @@ from functools import cache
 import onnx
 import torch
 
-from deepix.training import export, networks
+from deepix.training import networks
+from deepix.training.engine import export
 
 ABOUT = {"name": "small", "stride": 4, "cells": [2, 16], "rounds": [5, 5, 5], "calibration": 1.0}
 

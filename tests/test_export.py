@@ -9,16 +9,23 @@ import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
+from reports import fit
 from skimage import data
 from typer.testing import CliRunner
 
 from deepix import challenge
 from deepix.cli import app
 from deepix.errors import DeepixError, InputError, OutputError
-from deepix.training import calibrate, export, fit, networks, pictures, weights
-from deepix.training.batches import validation_set
+from deepix.training import networks, pictures, stages, weights
+from deepix.training.engine import export
+from deepix.training.engine.history import history
+from deepix.training.engine.stage import Assessment
 from deepix.training.networks.restorer import Restorer
-from deepix.training.settings import Settings
+from deepix.training.stages.restorer import calibration as calibrate
+from deepix.training.stages.restorer.examples import validation_set
+from deepix.training.stages.restorer.settings import RestorerSettings as Settings
+
+RESTORERS = stages.get("restorer")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -32,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save(folder / f"{name}-tiles.npy", np.stack(tiles))
         crops = pictures.Crops(1, size=48, scale=(0.6, 1), ratio=(1, 1))
         pictures.pack([folder / f"{name}-tiles.npy"], folder / f"{name}.npy", crops=crops)
-    fit.fit(settings(folder), lambda line: None)
+    fit(settings(folder))
     return folder
 
 
@@ -48,7 +55,9 @@ def settings(folder: Path) -> Settings:
 
 
 def test_an_export_says_what_the_runtime_needs(folder: Path, tmp_path: Path) -> None:
-    returned = export.export(folder / "run", tmp_path / "m.onnx", "tiny", calibration=1.25, scores={"rmse": 20.5})
+    returned = export.export(
+        folder / "run", tmp_path / "m.onnx", "tiny", assessment=Assessment({"rmse": 20.5}, {"calibration": 1.25})
+    )
     about = export.about(tmp_path / "m.onnx")
     assert {**about, "difference": returned["difference"]} == returned
     network = weights.load(folder / "run")
@@ -67,7 +76,7 @@ def test_an_export_says_what_the_runtime_needs(folder: Path, tmp_path: Path) -> 
 def test_onnx_runtime_computes_the_network_for_any_batch_and_size(folder: Path, tmp_path: Path) -> None:
     export.export(folder / "run", tmp_path / "m.onnx", "tiny")
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
-    network = export.load(folder / "run")
+    network = export.load(folder / "run", RESTORERS)
     rng = np.random.default_rng(0)
     for shape in ((1, 7, 4, 4), (1, 7, 48, 48), (3, 7, 12, 40)):
         x = rng.standard_normal(shape).astype(np.float32)
@@ -90,12 +99,12 @@ def perturbed(model: bytes, by: float) -> bytes:
 
 
 def test_a_model_that_computes_something_else_is_refused(folder: Path) -> None:
-    network = export.load(folder / "run")
+    network = export.load(folder / "run", RESTORERS)
     model = export.to_onnx(network, {})
-    assert export.compare(perturbed(model, 0), network) < 1e-3 / 255
+    assert RESTORERS.compare(export.runner(perturbed(model, 0)), network) < 1e-3 / 255
     for by in (0.5, np.nan):
         with pytest.raises(DeepixError, match=r"differs from PyTorch's by .* not exported"):
-            export.compare(perturbed(model, by), network)
+            RESTORERS.compare(export.runner(perturbed(model, by)), network)
 
 
 def test_nothing_is_written_where_the_results_differ(
@@ -132,9 +141,9 @@ def test_the_command_exports(folder: Path, tmp_path: Path) -> None:
 def test_history_begins_with_the_first_run(folder: Path, tmp_path: Path) -> None:
     again = Settings(**{**vars(settings(folder)), "network": str(folder / "run"), "options": {"offset": 0.0},
                         "run": str(tmp_path / "again"), "steps": 2})  # fmt: skip
-    fit.fit(again, lambda line: None)
-    assert export.load(tmp_path / "again").offset == 0.0
-    assert [run["from"] for run in export.history(tmp_path / "again")] == ["restorer", "run"]
+    fit(again)
+    assert export.load(tmp_path / "again", RESTORERS).offset == 0.0
+    assert [run["from"] for run in history(tmp_path / "again")] == ["restorer", "run"]
 
 
 # ── the deviations ───────────────────────────────────────────────────────────────────────────────
@@ -167,7 +176,7 @@ def test_what_cannot_be_calibrated_is_refused(errors: list[float], deviations: l
 
 def test_an_assessment_scores_as_training_does(folder: Path) -> None:
     given = settings(folder)
-    assessed = calibrate.assess(export.load(folder / "run"), validation_set(given), given)
+    assessed = calibrate.assess(export.load(folder / "run", RESTORERS), validation_set(given), given.truncate)
     extra = weights.metadata(folder / "run").extra
     assert assessed.rmse == pytest.approx(extra["val_rmse"], rel=1e-4)
     assert assessed.rmse_per_picture == pytest.approx(extra["val_rmse_per_picture"], rel=1e-4)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from PIL import Image
+from reports import fit, heard_by, resume
 from skimage import data
 from typer.testing import CliRunner
 
@@ -23,16 +24,22 @@ from deepix.errors import DeepixError, InputError
 from deepix.finder import locator as finder
 from deepix.finder.evidence import luminance
 from deepix.mosaic import Mosaic, pixelate
-from deepix.training import export, locator, locator_export, networks, recipes, weights
-from deepix.training.locator import KINDS, MOST, Batch, Cache
+from deepix.training import networks, stages, weights
+from deepix.training.engine import export, recipes, record, release
+from deepix.training.engine.history import history
+from deepix.training.engine.recipes import Recipe
 from deepix.training.networks.locator import Locator
-from deepix.training.recipes import Recipe
-from deepix.training.settings import Settings
+from deepix.training.stages.locator import examples, scores, targets
+from deepix.training.stages.locator.examples import KINDS, MOST, Batch, Cache
+from deepix.training.stages.locator.settings import LocatorSettings as Settings
+
+LOCATORS = stages.get("locator")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = {"filters": 4, "widths": (4, 6, 8, 8), "blocks": (0, 1, 1, 1)}
 RECIPE = """
+stage = "locator"
 purpose = "A tiny one."
 limits = ["Tiny."]
 [data]
@@ -76,7 +83,7 @@ def tiny_network() -> Locator:
 
 @cache
 def tiny_model() -> bytes:
-    return locator_export.to_onnx(tiny_network(), {})
+    return export.to_onnx(tiny_network(), {})
 
 
 def batch(*boxes: tuple[int, int, int, int], side: int = 64, cell: tuple[float, float] = (8, 4)) -> Batch:
@@ -87,7 +94,7 @@ def batch(*boxes: tuple[int, int, int, int], side: int = 64, cell: tuple[float, 
         labels[0, y : y + height, x : x + width] = k
         cells[0, k] = cell
     pictures = np.random.default_rng(0).integers(0, 256, labels.shape).astype(np.uint8)
-    return locator.batch_of(Cache(pictures, labels, cells, np.zeros(1, np.uint8)), np.array([0]))
+    return examples.batch_of(Cache(pictures, labels, cells, np.zeros(1, np.uint8)), np.array([0]))
 
 
 # ── what is taught ───────────────────────────────────────────────────────────────────────────────
@@ -95,7 +102,7 @@ def batch(*boxes: tuple[int, int, int, int], side: int = 64, cell: tuple[float, 
 
 def test_places_know_their_share_border_and_cells() -> None:
     given = batch((8, 12, 20, 10), (28, 12, 8, 10))  # the second touches the first
-    target = locator.target_of(given)
+    target = targets.target_of(given)
     share = target.share[0, 0]
     assert share.sum() * 16 == 28 * 10
     assert share[3, 3] == 1
@@ -114,11 +121,11 @@ def test_places_know_their_share_border_and_cells() -> None:
 
 
 def test_small_mosaics_weigh_as_much_as_middling_ones() -> None:
-    target = locator.target_of(batch((0, 0, 8, 8), (32, 0, 16, 64), side=128))
+    target = targets.target_of(batch((0, 0, 8, 8), (32, 0, 16, 64), side=128))
     small, large = ((target.mosaic == k) & (target.weight > 0) for k in (1, 2))
-    assert target.weight[small].sum() == locator.LEAST_WEIGHT
-    assert (target.weight[large] == locator.LEAST_WEIGHT / 64).all()
-    assert target.weight[0, 0, 2, 2] == locator.LEAST_WEIGHT / 4  # so do its surroundings
+    assert target.weight[small].sum() == targets.LEAST_WEIGHT
+    assert (target.weight[large] == targets.LEAST_WEIGHT / 64).all()
+    assert target.weight[0, 0, 2, 2] == targets.LEAST_WEIGHT / 4  # so do its surroundings
     assert target.weight[0, 0, 30, 30] == 1
 
 
@@ -128,7 +135,7 @@ def test_parts_are_turned_with_all_that_is_known_of_them() -> None:
     seen = set()
     for seed in range(60):
         generator = torch.Generator().manual_seed(seed)
-        part = locator.augmented(given, 64, generator)
+        part = examples.augmented(given, 64, generator)
         assert part.pictures.shape == part.labels.shape == (1, 1, 64, 64)
         counted = part.counts.expand_as(part.labels)
         ours = part.labels[counted] > 0
@@ -152,27 +159,27 @@ def test_parts_are_turned_with_all_that_is_known_of_them() -> None:
 
 def test_true_maps_score_perfectly_and_false_ones_do_not() -> None:
     given = batch((8, 8, 24, 24), (40, 12, 16, 40), side=96)
-    target = locator.target_of(given)
+    target = targets.target_of(given)
     true = torch.cat([30 * (target.share - 0.5), 30 * (target.border - 0.5), target.size], dim=1)
-    score = locator.Score.of(locator.tally(true, target, given.kinds))
+    score = scores.Score.of(scores.tally(true, target, given.kinds))
     assert (score.precision, score.recall, score.size_error) == (1, 1, 0)
     assert score.found == {KINDS[0]: 1}
     assert score.alarms == {}
     assert score.worth == 1
     silent = torch.full_like(true, -9)
-    score = locator.Score.of(locator.tally(silent, target, given.kinds))
+    score = scores.Score.of(scores.tally(silent, target, given.kinds))
     assert (score.recall, score.found) == (0, {KINDS[0]: 0})
     assert score.loss > 1
     empty = batch(side=96)
-    clean = locator.target_of(empty)
-    score = locator.Score.of(locator.tally(true, clean, empty.kinds))
+    clean = targets.target_of(empty)
+    score = scores.Score.of(scores.tally(true, clean, empty.kinds))
     assert (score.alarms, score.found, score.precision) == ({KINDS[0]: 1}, {}, 0)
-    assert locator.Score.of(locator.tally(silent, clean, empty.kinds)).alarms == {KINDS[0]: 0}
+    assert scores.Score.of(scores.tally(silent, clean, empty.kinds)).alarms == {KINDS[0]: 0}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_examples_of_every_kind(kind: str) -> None:
-    drawn = [locator.draw(data.astronaut(), kind, 128, np.random.default_rng(seed)) for seed in range(3)]
+    drawn = [examples.draw(data.astronaut(), kind, 128, np.random.default_rng(seed)) for seed in range(3)]
     for picture, labels, cells in drawn:
         assert picture.shape == labels.shape == (128, 128)
         assert picture.dtype == labels.dtype == np.uint8
@@ -208,18 +215,18 @@ def test_neither_brightness_nor_negatives_matter() -> None:
 def test_an_export_that_computes_something_else_is_refused() -> None:
     network = tiny_network()
     model = tiny_model()
-    assert locator_export.compare(model, network) < 1e-4
+    assert LOCATORS.compare(export.runner(model), network) < 1e-4
     proto = onnx.load_model_from_string(model)
     (bias,) = [i for i in proto.graph.initializer if i.name == "head.bias"]
     bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.2), bias.name))
     with pytest.raises(DeepixError, match=r"differ from PyTorch's by .* not exported"):
-        locator_export.compare(proto.SerializeToString(), network)
+        LOCATORS.compare(export.runner(proto.SerializeToString()), network)
 
 
 def test_operations_are_counted() -> None:
     network = networks.create("locator", filters=4, widths=(4, 6), blocks=(0, 0))
     per_pixel = 4 * 16 / 4 + (4 * 4 * 9) / 16 + 4 * 6 * 4 / 64 + 6 * 4 / 64 + 4 * 4 * 9 / 16 + 4 * 4 / 16
-    assert locator_export.multiply_adds_per_pixel(network) == round(per_pixel)
+    assert network.multiply_adds_per_pixel() == round(per_pixel)
 
 
 # ── maps of pictures ─────────────────────────────────────────────────────────────────────────────
@@ -336,48 +343,61 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
 
 def test_examples_are_drawn_once_and_are_the_same_again(recipe: Recipe) -> None:
     said: list[str] = []
-    paths = locator.examples_of(recipe, Path("photos"), said.append)
+
+    def gather() -> tuple[Path, Path]:
+        with heard_by(said.append):
+            return LOCATORS.gather(recipe, Path("photos"))
+
+    paths = gather()
     assert len(said) == 2
-    training, validation = (locator.read_cache(path) for path in paths)
+    training, validation = (examples.read_cache(path) for path in paths)
     assert training.pictures.shape == training.labels.shape == (30, 96, 96)
     assert len(validation.pictures) == 21  # 3.5 of each of 6
     assert set(validation.kinds[:10]) == set(range(len(KINDS)))
-    assert locator.examples_of(recipe, Path("photos"), said.append) == paths
+    assert gather() == paths
     assert len(said) == 2
-    again = locator.prepare([(Path("photos/val.zip"), 3.5)], Path("again.npz"), 96, 1, every_kind=True)
-    assert locator.identity(again) == locator.identity(validation) != locator.identity(training)
+    again = examples.prepare([(Path("photos/val.zip"), 3.5)], Path("again.npz"), 96, 1, every_kind=True)
+    assert examples.identity(again) == examples.identity(validation) != examples.identity(training)
     Path("again.npz").write_bytes(b"no")
     with pytest.raises(InputError, match=r"again\.npz: no examples"):
-        locator.read_cache(Path("again.npz"))
+        examples.read_cache(Path("again.npz"))
 
 
 def test_training_lowers_the_loss_and_goes_on(recipe: Recipe) -> None:
-    data_file, validate = locator.examples_of(recipe, Path("photos"), lambda line: None)
+    data_file, validate = LOCATORS.gather(recipe, Path("photos"))
     given = Settings(**{**recipe.settings, "validate_every": 30}, data=str(data_file), validate=str(validate),
                      run="run", steps=60, precision="32-true")  # fmt: skip
-    result = locator.train(given, lambda line: None)
+    result = fit(given)
     assert result.finished
-    rows = locator.read_log(Path("run"))
+    rows = record.read_log("run", LOCATORS)
     assert [row["step"] for row in rows] == [30, 60]
-    before = locator.assess(locator_export.load("run"), locator.read_cache(validate)).loss
+    before = scores.assess(export.load("run", LOCATORS), examples.read_cache(validate)).loss
     assert before == pytest.approx(result.best["val_loss"], rel=0.1)  # the batches differ in size
     assert result.best["worth"] == max(row["worth"] for row in rows)
     fresh = networks.create("locator", **recipe.settings["options"])
     torch.manual_seed(0)
     assert isinstance(fresh, Locator)
-    assert rows[-1]["val_loss"] < 0.95 * locator.assess(fresh, locator.read_cache(validate)).loss
-    again = locator.train(Settings(**{**vars(given), "steps": 90}), lambda line: None)
-    assert [row["step"] for row in locator.read_log(Path("run"))] == [30, 60, 90]
+    assert rows[-1]["val_loss"] < 0.95 * scores.assess(fresh, examples.read_cache(validate)).loss
+    again = resume(Path("run"), steps=90)
+    assert [row["step"] for row in record.read_log("run", LOCATORS)] == [30, 60, 90]
     assert again.best["worth"] >= result.best["worth"]
 
 
 def test_from_photos_to_the_shipped_model(recipe: Recipe) -> None:
-    places = {"folder": Path("photos"), "shipped": Path("shipped"), "cards": Path("cards")}
     said: list[str] = []
-    assert not locator_export.ship(recipe, **places, say=said.append)
-    locator.train_recipe(recipe, 0.03, Path("photos"), Path("shipped"), said.append)
-    assert locator_export.ship(recipe, **places, say=said.append)
-    about = export.about("shipped/locator.onnx")
+
+    def put(recipe: Recipe) -> bool:
+        with heard_by(said.append):
+            return release.release(recipe, Path("photos"), released=Path("released"), cards=Path("cards"))
+
+    def train(minutes: float) -> None:
+        with heard_by(said.append):
+            recipes.train(recipe, Path("photos"), Path("released"), minutes)
+
+    assert not put(recipe)
+    train(0.03)
+    assert put(recipe)
+    about = export.about("released/locator.onnx")
     assert (about["kind"], about["name"], about["stride"]) == ("locator", "locator", 32)
     (run,) = about["training"]
     assert run["from"] == "locator"
@@ -385,17 +405,19 @@ def test_from_photos_to_the_shipped_model(recipe: Recipe) -> None:
     card = Path("cards/locator.md").read_text()
     for part in ("# Model card: locator", "| `train.zip` | parts of a photo | free |", "2 jpeg 50-89", "- Tiny."):
         assert part in card
-    kept = Path("shipped/locator.onnx").read_bytes()
-    assert not locator_export.ship(recipe, **places, say=said.append)  # it is not better than itself
+    kept = Path("released/locator.onnx").read_bytes()
+    assert not put(recipe)  # it is not better than itself
     assert "nothing is changed" in said[-1]
-    assert Path("shipped/locator.onnx").read_bytes() == kept
-    assert locator_export.load("shipped/locator.safetensors").config["filters"] == 4
-    locator.train_recipe(recipe, 0.02, Path("photos"), Path("shipped"), said.append)
+    assert Path("released/locator.onnx").read_bytes() == kept
+    assert export.load("released/locator.safetensors", LOCATORS).config["filters"] == 4
+    train(0.02)
     assert any("going on with" in line for line in said)
-    assert len(locator_export.history("runs/locator")) == 1
+    assert len(history("runs/locator")) == 1
 
 
-def test_the_commands_train_export_and_score(recipe: Recipe) -> None:
+def test_the_commands_train_export_and_score(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release, "RELEASED", Path("released"))  # the package's own locator has other sizes
+
     def run(*given: str) -> str:
         result = CliRunner().invoke(app, list(given))
         assert result.exit_code == 0, result.output
@@ -414,4 +436,4 @@ def test_the_commands_train_export_and_score(recipe: Recipe) -> None:
 def test_other_networks_are_no_locators(tmp_path: Path) -> None:
     weights.save(networks.create("deepixv1:2,2,2:3,3"), tmp_path / "other.safetensors")
     with pytest.raises(InputError, match=r"other\.safetensors: not a locator's weights"):
-        locator_export.load(tmp_path / "other.safetensors")
+        export.load(tmp_path / "other.safetensors", LOCATORS)

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from deepix.errors import DeepixError  # noqa: E402
 from deepix.training import mosaics, networks, summary  # noqa: E402
 from deepix.training.mosaics import Sample  # noqa: E402
-from deepix.training.networks import ancestor  # noqa: E402
+from deepix.training.networks import deepixv1  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 
@@ -37,7 +37,7 @@ PARAMETERS = {
     "deepixv1:5,5,6,6,7,7,8:3,5": 2_415_107,
 }
 COMPOSITES = {"simpledeepixcnn", "deepixcnn", "simplethickcnn", "deepixv1"}
-ANCESTORS = {name for name, family in networks.FAMILIES.items() if issubclass(family.network, ancestor.Ancestor)}
+ANCESTORS = {name for name, family in networks.FAMILIES.items() if issubclass(family.network, deepixv1.PictureAndMask)}
 SMALL = [  # one of each family
     "basiccnn:2:4:3",
     "simplecnn:3:6,2",
@@ -101,7 +101,7 @@ def test_the_config_builds_the_same_network(name: str) -> None:
 def test_architectures_are_recognised_from_their_tensors(name: str, batch_norm: bool) -> None:
     overrides = {} if name.startswith("basiccnn") else {"batch_norm": batch_norm}
     network = networks.create(name, **overrides)
-    found = networks.create(**ancestor.recognise(network.state_dict()))
+    found = networks.create(**deepixv1.recognise(network.state_dict()))
     assert {k: v.shape for k, v in found.state_dict().items()} == {k: v.shape for k, v in network.state_dict().items()}
     assert type(found) is type(network)
 
@@ -109,7 +109,7 @@ def test_architectures_are_recognised_from_their_tensors(name: str, batch_norm: 
 def test_other_tensors_are_not_recognised() -> None:
     for state in ({}, {"layer.weight": torch.zeros(2, 2)}, {"hidden_layers.0.weight": torch.zeros(2)}):
         with pytest.raises(ValueError, match="none of the known"):
-            ancestor.recognise(state)
+            deepixv1.recognise(state)
 
 
 def test_deepixv1_computes_what_its_description_says() -> None:
@@ -146,7 +146,7 @@ def test_deepixv1_computes_what_its_description_says() -> None:
     count=st.integers(2, 20),
 )
 def test_kernels_are_odd_and_lie_in_their_range(first: int, last: int, count: int) -> None:
-    sizes = ancestor.kernel_sizes((first, last), count)
+    sizes = deepixv1.kernel_sizes((first, last), count)
     assert len(sizes) == count
     assert all(size % 2 == 1 for size in sizes)
     assert sizes == sorted(sizes, reverse=first > last)
@@ -155,8 +155,8 @@ def test_kernels_are_odd_and_lie_in_their_range(first: int, last: int, count: in
 
 
 def test_kernels_in_between() -> None:
-    assert ancestor.kernel_sizes((6, 3), 7) == [5, 5, 5, 3, 3, 3, 3]  # 6, 5.5, 5, 4.5, 4, 3.5, 3
-    assert ancestor.kernel_sizes((3, 5), 3) == [3, 3, 5]
+    assert deepixv1.kernel_sizes((6, 3), 7) == [5, 5, 5, 3, 3, 3, 3]  # 6, 5.5, 5, 4.5, 4, 3.5, 3
+    assert deepixv1.kernel_sizes((3, 5), 3) == [3, 3, 5]
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,18 @@ import onnx
 import pytest
 import torch
 from PIL import Image
+from reports import Hear, heard_by, silent
 from skimage import data
 from typer.testing import CliRunner
 
 from deepix import challenge
 from deepix.cli import app
 from deepix.errors import DeepixError, InputError
-from deepix.training import export, fit, recipes, ship, weights
-from deepix.training.recipes import Recipe
-from deepix.training.settings import read as read_settings
+from deepix.training import weights
+from deepix.training.engine import description, export, recipes, release
+from deepix.training.engine import run as engine
+from deepix.training.engine.history import history
+from deepix.training.engine.recipes import Recipe
 
 RECIPE = """
 purpose = "A tiny one."
@@ -76,15 +79,21 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
 
 
 def folders() -> dict[str, Path]:
-    return {"folder": Path("pictures"), "shipped": Path("shipped"), "cards": Path("cards")}
+    return {"folder": Path("pictures"), "released": Path("released"), "cards": Path("cards")}
+
+
+def released(recipe: Recipe, hear: Hear = silent, source: Path | None = None) -> bool:
+    with heard_by(hear):
+        return release.release(recipe, source=source, **folders())
 
 
 def contents() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for part in ("shipped", "cards") for path in Path(part).glob("*")}
+    return {path.name: path.read_bytes() for part in ("released", "cards") for path in Path(part).glob("*")}
 
 
-def train(recipe: Recipe, said: list[str] | None = None, minutes: float = 0.02) -> fit.Result:
-    return recipes.train(recipe, minutes, Path("pictures"), Path("shipped"), (said if said is not None else []).append)
+def train(recipe: Recipe, said: list[str] | None = None, minutes: float = 0.02) -> engine.Result:
+    with heard_by((said if said is not None else []).append):
+        return recipes.train(recipe, Path("pictures"), Path("released"), minutes)
 
 
 def spoil(run: Path, by: float) -> None:
@@ -102,17 +111,17 @@ def test_from_pictures_to_the_shipped_model_and_on(recipe: Recipe) -> None:
     assert any("packing train.zip" in line for line in said)
     assert "beginning runs/tiny from restorer" in said
     assert np.load("data/tiny.npy", mmap_mode="r").shape == (24, 48, 48)  # 6 pictures, twice, 2 crops each
-    given = read_settings(recipe.run)
+    given = description.read(recipe.run)
     assert (given.truncate, given.ranges, given.minutes) == (False, {"cell": [2, 8], "count": [1, 2]}, 0.02)
 
     # nothing is shipped: the first is
-    assert ship.ship(recipe, **folders(), say=said.append)
-    assert "nothing was shipped before" in said[-1]
+    assert released(recipe, said.append)
+    assert "nothing was released before" in said[-1]
     first = contents()
     assert first.keys() == {"tiny.onnx", "tiny.safetensors", "tiny.md", "tiny.png"}
     assert len(first["tiny.png"]) < 60_000
-    about = export.about("shipped/tiny.onnx")
-    assert about["scores"]["rmse"] == pytest.approx(result.best_rmse, rel=1e-3)
+    about = export.about("released/tiny.onnx")
+    assert about["scores"]["rmse"] == pytest.approx(result.best["val_rmse"], rel=1e-3)
     assert about["scores"]["also"]["pictures"] == 3
     assert about["cells"] == [2, 8]
     card = first["tiny.md"].decode()
@@ -124,25 +133,25 @@ def test_from_pictures_to_the_shipped_model_and_on(recipe: Recipe) -> None:
     ):
         assert part in card
     assert str(Path.cwd()) not in card
-    assert weights.metadata("shipped/tiny.safetensors").extra["training"] == about["training"]
+    assert weights.metadata("released/tiny.safetensors").extra["training"] == about["training"]
 
     # the same is not better than itself
-    assert not ship.ship(recipe, **folders(), say=said.append)
+    assert not released(recipe, said.append)
     assert "not better than" in said[-1]
     assert contents() == first
 
     # the run goes on where it was
     train(recipe, said)
     assert any(line.startswith("going on with runs/tiny after 0.0 minutes") for line in said)
-    assert read_settings(recipe.run).minutes == pytest.approx(0.04)
-    assert len(export.history(recipe.run)) == 1
+    assert description.read(recipe.run).minutes == pytest.approx(0.04)
+    assert len(history(recipe.run)) == 1
 
     # without a run, training starts from what is shipped
     recipe.run.rename("elsewhere")
     before = said.copy()
     train(recipe, said)
-    assert "beginning runs/tiny from shipped/tiny.safetensors" in said[len(before) :]
-    begun, continued = export.history(recipe.run)
+    assert "beginning runs/tiny from released/tiny.safetensors" in said[len(before) :]
+    begun, continued = history(recipe.run)
     assert begun == about["training"][0]
     assert continued["from"] == "tiny.safetensors"
 
@@ -151,7 +160,7 @@ def test_from_pictures_to_the_shipped_model_and_on(recipe: Recipe) -> None:
 def shipped(recipe: Recipe) -> Recipe:
     """A recipe whose first model is shipped."""
     train(recipe)
-    assert ship.ship(recipe, **folders(), say=[].append)
+    assert released(recipe)
     return recipe
 
 
@@ -159,50 +168,50 @@ def test_only_a_better_model_is_shipped(shipped: Recipe) -> None:
     good = (shipped.run / weights.BEST).read_bytes()
     first = contents()
     spoil(shipped.run, 0.1)
-    assert not ship.ship(shipped, **folders(), say=[].append)
+    assert not released(shipped)
     assert contents() == first
     # ship the worse one by force, then the better one improves on it
-    for path in Path("shipped").iterdir():
+    for path in Path("released").iterdir():
         path.unlink()
-    assert ship.ship(shipped, **folders(), say=[].append)
-    worse = export.about("shipped/tiny.onnx")["scores"]["rmse"]
+    assert released(shipped)
+    worse = export.about("released/tiny.onnx")["scores"]["rmse"]
     (shipped.run / weights.BEST).write_bytes(good)
     said: list[str] = []
-    assert ship.ship(shipped, **folders(), say=said.append)
-    assert f"shipped before: {worse:.3f}" in said[-1]
-    assert export.about("shipped/tiny.onnx")["scores"]["rmse"] < worse
+    assert released(shipped, said.append)
+    assert f"released before: {worse:.3f}" in said[-1]
+    assert export.about("released/tiny.onnx")["scores"]["rmse"] < worse
 
 
 def test_a_score_on_other_pictures_is_not_believed(shipped: Recipe) -> None:
-    model = onnx.load("shipped/tiny.onnx")
+    model = onnx.load("released/tiny.onnx")
     (entry,) = model.metadata_props
     entry.value = entry.value.replace('"validation_sha256": "', '"validation_sha256": "other').replace(
         '"rmse": ', '"rmse": 1000'
     )
-    onnx.save(model, "shipped/tiny.onnx")
-    assert export.about("shipped/tiny.onnx")["scores"]["rmse"] > 1000
+    onnx.save(model, "released/tiny.onnx")
+    assert export.about("released/tiny.onnx")["scores"]["rmse"] > 1000
     said: list[str] = []
-    assert not ship.ship(shipped, **folders(), say=said.append)
+    assert not released(shipped, said.append)
     assert "not better than" in said[-1]
 
 
 def test_a_failed_export_leaves_what_is_shipped(shipped: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("shipped/tiny.onnx").unlink()
-    Path("shipped/tiny.safetensors").unlink()
+    Path("released/tiny.onnx").unlink()
+    Path("released/tiny.safetensors").unlink()
     first = contents()
 
     def refuse(*arguments: object) -> float:
         raise DeepixError("differs")
 
-    monkeypatch.setattr(export, "compare", refuse)
+    monkeypatch.setattr(type(shipped.stage), "compare", refuse)
     with pytest.raises(DeepixError, match="differs"):
-        ship.ship(shipped, **folders(), say=[].append)
+        released(shipped)
     assert contents() == first
 
 
 def test_the_commands_score_and_ship(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("SHIPPED", "CARDS"):
-        monkeypatch.setattr(ship, place, Path(place.lower()))
+    for place in ("RELEASED", "CARDS"):
+        monkeypatch.setattr(release, place, Path(place.lower()))
     run = ["train", "--recipe", "tiny.toml", "--data", "pictures", "--minutes", "0.02", "-q"]
     assert CliRunner().invoke(app, ["weights", "ship", "tiny.toml", "--data", "pictures"]).exit_code == 0
     for arguments in (run, ["weights", "score", "runs/tiny", "tiny.toml", "--data", "pictures"]):
@@ -216,15 +225,15 @@ def test_the_commands_score_and_ship(recipe: Recipe, monkeypatch: pytest.MonkeyP
 
 def test_without_a_run_nothing_happens(recipe: Recipe) -> None:
     said: list[str] = []
-    assert not ship.ship(recipe, **folders(), say=said.append)
+    assert not released(recipe, said.append)
     assert said == ["runs/tiny: no run with weights; tiny stays as it is"]
-    assert not Path("shipped").exists()
+    assert not Path("released").exists()
 
 
 def test_missing_weights_to_start_from_are_named_before_anything_is_packed(recipe: Recipe) -> None:
-    text = RECIPE.replace('network = "restorer"', 'network = "shipped/other.safetensors"')
+    text = RECIPE.replace('network = "restorer"', 'network = "released/other.safetensors"')
     Path("tiny.toml").write_text(text)
-    with pytest.raises(InputError, match=r"shipped/other\.safetensors: no such weights"):
+    with pytest.raises(InputError, match=r"released/other\.safetensors: no such weights"):
         train(recipes.read("tiny.toml"))
     assert not Path("data").exists()
 
@@ -247,7 +256,7 @@ def test_the_project_s_recipes_can_be_read() -> None:
     assert [recipe.name for recipe in found] == ["challenge", "locator", "photo"]
     for recipe in found:
         settings = recipes.suited(recipe)
-        fit.Settings(**settings, data="data", run="run", minutes=1)
+        recipe.stage.settings(**settings, data="data", run="run", minutes=1)
         held = {recipe.validation.name, *recipe.validation_sources}
         assert not held & {source.file for source in recipe.sources}
         assert all(source.what and source.terms for source in recipe.sources)

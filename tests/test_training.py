@@ -17,6 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from reports import fit, resume, silent
 from skimage import data
 from typer.testing import CliRunner
 
@@ -24,10 +25,14 @@ from deepix import challenge
 from deepix.cli import app
 from deepix.errors import DeepixError, InputError, OutputError
 from deepix.mosaic import Mosaic
-from deepix.training import fit, looks, mosaics, muon, pictures, predict, settings, task, weights
-from deepix.training.batches import Batches, as_pictures, augmented, held_out, patches
+from deepix.training import mosaics, pictures, predict, stages, weights
+from deepix.training.engine import description, muon, record, settings
+from deepix.training.engine.batches import Batches
+from deepix.training.engine.callbacks import LAST
 from deepix.training.networks.base import Estimate
-from deepix.training.settings import Settings
+from deepix.training.stages.restorer import losses, sheet
+from deepix.training.stages.restorer.examples import as_pictures, augmented, held_out, patches
+from deepix.training.stages.restorer.settings import RestorerSettings as Settings
 
 TINY = "deepixv1:2,2,2:3,3"
 
@@ -64,12 +69,15 @@ def small(packed: str, run: Path, **changes: Any) -> Settings:
     return Settings(**{**given, **budget, **changes})
 
 
-def silent(line: str) -> None:
-    pass
+RESTORERS = stages.get("restorer")
+
+
+def read_log(run: Path) -> list[dict[str, float]]:
+    return record.read_log(run, RESTORERS)
 
 
 def states(run: Path) -> dict[str, Any]:
-    return torch.load(run / fit.LAST, weights_only=True)
+    return torch.load(run / LAST, weights_only=True)
 
 
 def same(one: Any, two: Any) -> bool:
@@ -87,7 +95,7 @@ def assert_same_run(one: Path, two: Path) -> None:
     ours, theirs = states(one), states(two)
     for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states"):
         assert same(ours[part], theirs[part]), part
-    curves = [[{k: v for k, v in row.items() if k != "minutes"} for row in looks.read_log(run)] for run in (one, two)]
+    curves = [[{k: v for k, v in row.items() if k != "minutes"} for row in read_log(run)] for run in (one, two)]
     assert curves[0] == curves[1]
     assert same(*(weights.load(run).state_dict() for run in (one, two)))
 
@@ -97,15 +105,15 @@ def assert_same_run(one: Path, two: Path) -> None:
 
 def test_a_run_leaves_what_it_promises(packed: str, tmp_path: Path) -> None:
     lines: list[str] = []
-    result = fit.fit(small(packed, tmp_path / "run", validate_every=2), lines.append)
+    result = fit(small(packed, tmp_path / "run", validate_every=2), lines.append)
     assert result.finished
     assert result.steps == 6
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {"run.json", "last.ckpt", "best.safetensors", "log.csv", "curve.png", "samples", "tensorboard"}
-    rows = looks.read_log(tmp_path / "run")
+    rows = read_log(tmp_path / "run")
     assert [row["step"] for row in rows] == [2, 4, 6]
     best = min(rows, key=lambda row: row["val_rmse"])
-    assert (result.best_rmse, result.best_step) == (best["val_rmse"], best["step"])
+    assert (result.best["val_rmse"], result.best_step) == (best["val_rmse"], best["step"])
     assert sum(line.startswith("step") for line in lines) == 3
     bests = [row for i, row in enumerate(rows) if row["val_rmse"] < min([r["val_rmse"] for r in rows[:i]] or [np.inf])]
     sheets = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
@@ -113,7 +121,7 @@ def test_a_run_leaves_what_it_promises(packed: str, tmp_path: Path) -> None:
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
     about = weights.metadata(result.weights)
     assert about.extra["step"] == result.best_step
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["result"]["best_rmse"] == result.best_rmse
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["result"]["best_rmse"] == result.best["val_rmse"]
 
 
 def test_two_pictures_are_learned_by_heart(tmp_path: Path) -> None:
@@ -125,9 +133,9 @@ def test_two_pictures_are_learned_by_heart(tmp_path: Path) -> None:
         str(tmp_path / "p.npy"), tmp_path / "run", network="deepixv1:4,4,4:3,5", steps=250, batch=8, lr=4e-3,
         augment="none", ema=0.9, validate_every=50, ranges={"width": (8, 8), "height": (8, 8), "cell": (4, 4)},
     )  # fmt: skip
-    result = fit.fit(chosen, silent)
-    first = looks.read_log(tmp_path / "run")[0]["train_rmse"]
-    assert result.best_rmse < 3 < first / 3
+    result = fit(chosen, silent)
+    first = read_log(tmp_path / "run")[0]["train_rmse"]
+    assert result.best["val_rmse"] < 3 < first / 3
 
 
 def test_the_score_is_the_challenge_s(tmp_path: Path) -> None:
@@ -139,38 +147,38 @@ def test_the_score_is_the_challenge_s(tmp_path: Path) -> None:
         network=TINY, data=str(tmp_path / "tiles.npy"), run=str(tmp_path / "run"), steps=3, batch=4,
         validate=str(tmp_path / "val.npz"), accelerator="cpu",
     )  # fmt: skip
-    result = fit.fit(chosen, silent)
+    result = fit(chosen, silent)
     examples = challenge.read_examples(tmp_path / "val.npz")
     estimate = predict.predict(result.weights, examples.pixelated(), examples.mosaics, device="cpu")
     ours = [np.rint(e.clip(0, 255))[~known] for e, known in zip(estimate, examples.known(), strict=True)]
     score = challenge.score(ours, examples.truths())
-    assert result.best_rmse == pytest.approx(score.pooled, rel=1e-5)
-    assert result.best_rmse_per_picture == pytest.approx(score.per_picture, rel=1e-5)
+    assert result.best["val_rmse"] == pytest.approx(score.pooled, rel=1e-5)
+    assert result.best["val_rmse_per_picture"] == pytest.approx(score.per_picture, rel=1e-5)
 
 
 def test_a_budget_in_minutes_ends_and_its_rate_falls(packed: str, tmp_path: Path) -> None:
-    result = fit.fit(small(packed, tmp_path / "run", minutes=0.03), silent)
+    result = fit(small(packed, tmp_path / "run", minutes=0.03), silent)
     assert result.finished
     with pytest.raises(InputError, match="its budget is used up"):
-        fit.resume(tmp_path / "run", silent)
+        resume(tmp_path / "run", silent)
     assert result.minutes > 0.015
-    rows = looks.read_log(tmp_path / "run")
+    rows = read_log(tmp_path / "run")
     assert rows[-1]["step"] == result.steps
     assert rows[-1]["lr"] < 1e-3
 
 
 def test_a_budget_in_epochs_shows_each_picture_so_often(packed: str, tmp_path: Path) -> None:
-    result = fit.fit(small(packed, tmp_path / "run", epochs=2), silent)
+    result = fit(small(packed, tmp_path / "run", epochs=2), silent)
     assert result.steps == 6  # 11 pictures in batches of 4, twice: 5.5 steps
-    assert looks.read_log(tmp_path / "run")[-1]["epoch"] == pytest.approx(24 / 11)
+    assert read_log(tmp_path / "run")[-1]["epoch"] == pytest.approx(24 / 11)
 
 
 def test_no_progress_stops_early(packed: str, tmp_path: Path) -> None:
     chosen = small(packed, tmp_path / "run", steps=50, lr=1e-12, weight_decay=0, ema=0, validate_every=1, patience=2)
     # what batch norms have seen changes the score even when no weight does
-    result = fit.fit(replace(chosen, options={"batch_norm": False}), silent)
+    result = fit(replace(chosen, options={"batch_norm": False}), silent)
     assert result.steps < 50
-    rows = [row["val_rmse"] for row in looks.read_log(tmp_path / "run")]
+    rows = [row["val_rmse"] for row in read_log(tmp_path / "run")]
     assert len(rows) == rows.index(min(rows)) + 1 + 2
 
 
@@ -181,9 +189,9 @@ def test_no_progress_stops_early(packed: str, tmp_path: Path) -> None:
      "square": False, "corner": False}},
 ])  # fmt: skip
 def test_options_train(packed: str, tmp_path: Path, changes: dict[str, Any]) -> None:
-    result = fit.fit(small(packed, tmp_path / "run", **changes), silent)
-    assert np.isfinite(result.best_rmse)
-    rates = [row["lr"] for row in looks.read_log(tmp_path / "run")]
+    result = fit(small(packed, tmp_path / "run", **changes), silent)
+    assert np.isfinite(result.best["val_rmse"])
+    rates = [row["lr"] for row in read_log(tmp_path / "run")]
     if changes.get("schedule") == "step":
         assert rates[-1] == pytest.approx(1e-4)  # in the second epoch
     if changes.get("schedule") == "constant":
@@ -194,9 +202,9 @@ def test_colour_pictures_train(tmp_path: Path) -> None:
     np.save(tmp_path / "colour.npy", np.stack([data.coffee()[i : i + 16, i : i + 16] for i in range(0, 80, 16)]))
     crops = pictures.Crops(1, size=16, scale=(1, 1), ratio=(1, 1), colour=True)
     pictures.pack([tmp_path / "colour.npy"], tmp_path / "packed.npy", crops=crops)
-    result = fit.fit(small(str(tmp_path / "packed.npy"), tmp_path / "run", steps=2), silent)
+    result = fit(small(str(tmp_path / "packed.npy"), tmp_path / "run", steps=2), silent)
     assert Image.open(next((tmp_path / "run" / "samples").iterdir())).mode == "RGB"
-    assert np.isfinite(result.best_rmse)
+    assert np.isfinite(result.best["val_rmse"])
 
 
 def test_without_extras_it_trains_and_says_so(packed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,16 +212,16 @@ def test_without_extras_it_trains_and_says_so(packed: str, tmp_path: Path, monke
     missing = ("matplotlib", "tensorboard")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name in missing else find(name, *a))
     lines: list[str] = []
-    fit.fit(small(packed, tmp_path / "run", steps=2), lines.append)
+    fit(small(packed, tmp_path / "run", steps=2), lines.append)
     assert not (tmp_path / "run" / "curve.png").exists()
     assert not (tmp_path / "run" / "tensorboard").exists()
     assert sum(line.startswith("note: no ") for line in lines) == 2
 
 
 def test_weights_go_on_in_another_run(packed: str, tmp_path: Path) -> None:
-    first = fit.fit(small(packed, tmp_path / "one"), silent)
+    first = fit(small(packed, tmp_path / "one"), silent)
     chosen = small(packed, tmp_path / "two", network=str(first.run), steps=1, lr=1e-12, weight_decay=0, ema=0)
-    fit.fit(chosen, silent)
+    fit(chosen, silent)
     ours, theirs = (weights.load(tmp_path / run).state_dict() for run in ("one", "two"))
     name = "input_layer.weight"
     torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-9)
@@ -223,20 +231,22 @@ def test_weights_go_on_in_another_run(packed: str, tmp_path: Path) -> None:
 
 
 def test_run_json_repeats_the_run(packed: str, tmp_path: Path) -> None:
-    fit.fit(small(packed, tmp_path / "one", seed=3), silent)
-    fit.fit(replace(settings.read(tmp_path / "one"), run=str(tmp_path / "two")), silent)
+    fit(small(packed, tmp_path / "one", seed=3), silent)
+    fit(replace(description.read(tmp_path / "one"), run=str(tmp_path / "two")), silent)
     assert_same_run(tmp_path / "one", tmp_path / "two")
-    fit.fit(replace(settings.read(tmp_path / "one"), run=str(tmp_path / "three"), seed=4), silent)
+    fit(replace(description.read(tmp_path / "one"), run=str(tmp_path / "three"), seed=4), silent)
     assert not same(states(tmp_path / "one")["state_dict"], states(tmp_path / "three")["state_dict"])
 
 
 KILLED = """
-import sys, json, torch
-from deepix.training import fit
-from deepix.training.settings import Settings
+import json, logging, sys, torch
+from deepix.training.engine import run
+from deepix.training.stages.restorer.settings import RestorerSettings
 torch.set_num_threads(1)
+logging.basicConfig(stream=sys.stdout, format="%(message)s", force=True)
+logging.getLogger("deepix.training").setLevel("INFO")
 if __name__ == "__main__":
-    print(fit.fit(Settings(**json.loads(sys.argv[1])), lambda line: print(line, flush=True)), flush=True)
+    print(run.fit(RestorerSettings(**json.loads(sys.argv[1]))), flush=True)
 """
 
 
@@ -259,8 +269,8 @@ def test_a_killed_run_resumes_as_if_nothing_had_happened(packed: str, tmp_path: 
     step = states(tmp_path / "killed")["global_step"]
     assert 24 <= step < 60
     lines: list[str] = []
-    fit.resume(tmp_path / "killed", lines.append)
-    fit.fit(replace(chosen, run=str(tmp_path / "whole")), silent)
+    resume(tmp_path / "killed", lines.append)
+    fit(replace(chosen, run=str(tmp_path / "whole")), silent)
     assert_same_run(tmp_path / "killed", tmp_path / "whole")
     assert sum(line.startswith("step") for line in lines) <= 3
 
@@ -277,10 +287,10 @@ def test_a_run_that_crashed_in_a_validation_resumes_exactly(packed: str, tmp_pat
 
     chosen = small(packed, tmp_path / "crashed", validate_every=2, optimizer=optimizer)
     with pytest.raises(Crash):
-        fit.fit(chosen, crash)
+        fit(chosen, crash)
     assert states(tmp_path / "crashed")["global_step"] == 2
-    fit.resume(tmp_path / "crashed", silent)
-    fit.fit(replace(chosen, run=str(tmp_path / "whole")), silent)
+    resume(tmp_path / "crashed", silent)
+    fit(replace(chosen, run=str(tmp_path / "whole")), silent)
     assert_same_run(tmp_path / "crashed", tmp_path / "whole")
 
 
@@ -289,8 +299,8 @@ def test_a_run_that_crashed_before_its_first_checkpoint_starts_again(packed: str
         raise Crash
 
     with pytest.raises(Crash):
-        fit.fit(small(packed, tmp_path / "run"), crash)
-    assert fit.resume(tmp_path / "run", silent).steps == 6
+        fit(small(packed, tmp_path / "run"), crash)
+    assert resume(tmp_path / "run", silent).steps == 6
 
 
 def test_interrupt_saves_and_resumes(packed: str, tmp_path: Path) -> None:
@@ -299,22 +309,22 @@ def test_interrupt_saves_and_resumes(packed: str, tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    result = fit.fit(small(packed, tmp_path / "run", validate_every=2), interrupt)
+    result = fit(small(packed, tmp_path / "run", validate_every=2), interrupt)
     assert signal.getsignal(signal.SIGINT) is before
     assert not result.finished
     assert result.steps == 3
     assert states(tmp_path / "run")["global_step"] == 3
-    assert fit.resume(tmp_path / "run", silent).steps == 6
+    assert resume(tmp_path / "run", silent).steps == 6
 
 
 def test_a_finished_run_goes_on_with_a_larger_budget_only(packed: str, tmp_path: Path) -> None:
-    fit.fit(small(packed, tmp_path / "run"), silent)
+    fit(small(packed, tmp_path / "run"), silent)
     with pytest.raises(InputError, match="its budget is used up"):
-        fit.resume(tmp_path / "run", silent)
-    result = fit.resume(tmp_path / "run", silent, steps=9)
+        resume(tmp_path / "run", silent)
+    result = resume(tmp_path / "run", silent, steps=9)
     assert result.steps == 9
-    assert [row["step"] for row in looks.read_log(tmp_path / "run")][-1] == 9
-    assert settings.read(tmp_path / "run").steps == 9
+    assert [row["step"] for row in read_log(tmp_path / "run")][-1] == 9
+    assert description.read(tmp_path / "run").steps == 9
     (resumed,) = json.loads((tmp_path / "run" / "run.json").read_text())["resumed"]
     assert resumed["after_step"] == resumed["budget_before"]["steps"] == 6
 
@@ -324,11 +334,11 @@ def test_a_run_goes_on_with_its_own_pictures_only(tmp_path: Path) -> None:
     for name, ours in (("one", tiles(12, 16)), ("two", tiles(24, 16)[12:])):
         np.save(tmp_path / f"{name}-tiles.npy", ours)
         pictures.pack([tmp_path / f"{name}-tiles.npy"], tmp_path / f"{name}.npy", crops=crops)
-    fit.fit(small(str(tmp_path / "one.npy"), tmp_path / "run"), silent)
+    fit(small(str(tmp_path / "one.npy"), tmp_path / "run"), silent)
     for suffix in (".npy", ".npy.json"):
         (tmp_path / f"two{suffix}").replace(tmp_path / f"one{suffix}")
     with pytest.raises(InputError, match=r"one\.npy: other pictures than the run began with"):
-        fit.resume(tmp_path / "run", silent, steps=9)
+        resume(tmp_path / "run", silent, steps=9)
 
 
 def test_several_processes_train_together(packed: str, tmp_path: Path) -> None:
@@ -342,10 +352,10 @@ def test_several_processes_train_together(packed: str, tmp_path: Path) -> None:
     rate = re.search(r"pictures_per_second=([\d.]+)", done.stdout)
     assert rate is not None
     assert 1 < float(rate[1]) < 1e5
-    rows = looks.read_log(tmp_path / "run")
+    rows = read_log(tmp_path / "run")
     assert rows[0]["step"] == 4
     assert np.isfinite(rows[-1]["val_rmse"])
-    assert settings.read(tmp_path / "run").devices == 2
+    assert description.read(tmp_path / "run").devices == 2
     weights.load(tmp_path / "run")
 
 
@@ -373,23 +383,23 @@ def test_several_processes_train_together(packed: str, tmp_path: Path) -> None:
 )
 def test_wrong_settings_are_one_line(packed: str, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DeepixError, match=message) as caught:
-        fit.fit(small(packed, tmp_path / "run", **changes), silent)
+        fit(small(packed, tmp_path / "run", **changes), silent)
     assert "\n" not in str(caught.value)
     assert "nowhere" not in message or not (tmp_path / "run").exists()
     # what failed so early does not stand in the way
-    fit.fit(small(packed, tmp_path / "run", steps=1), silent)
+    fit(small(packed, tmp_path / "run", steps=1), silent)
 
 
 def test_places_that_cannot_be_written_are_one_line(packed: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
-        fit.fit(small(packed, tmp_path / "file"), silent)
+        fit(small(packed, tmp_path / "file"), silent)
     with pytest.raises(OutputError, match=r"file/run.*choose another folder"):
-        fit.fit(small(packed, tmp_path / "file" / "run"), silent)
+        fit(small(packed, tmp_path / "file" / "run"), silent)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("Dear …")
     with pytest.raises(OutputError, match="exists already"):
-        fit.fit(small(packed, tmp_path / "full"), silent)
+        fit(small(packed, tmp_path / "full"), silent)
 
 
 def test_no_room_is_one_line_and_no_broken_checkpoint(packed: str, tmp_path: Path) -> None:
@@ -399,53 +409,59 @@ def test_no_room_is_one_line_and_no_broken_checkpoint(packed: str, tmp_path: Pat
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
     try:
         with pytest.raises(OutputError, match=r"/run.*make room"):
-            fit.fit(small(packed, tmp_path / "run", network="deepixv1:3,3,3:3,3"), silent)
+            fit(small(packed, tmp_path / "run", network="deepixv1:3,3,3:3,3"), silent)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert weights.BEST in names
-    assert fit.LAST not in names
+    assert LAST not in names
     assert not [name for name in names if "part" in name]
 
 
 def test_a_damaged_checkpoint_is_named(packed: str, tmp_path: Path) -> None:
-    fit.fit(small(packed, tmp_path / "run"), silent)
-    (tmp_path / "run" / fit.LAST).write_bytes(b"PK\x03\x04 nothing")
+    fit(small(packed, tmp_path / "run"), silent)
+    (tmp_path / "run" / LAST).write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(InputError, match=r"last\.ckpt: a damaged checkpoint"):
-        fit.resume(tmp_path / "run", silent, steps=9)
+        resume(tmp_path / "run", silent, steps=9)
     (tmp_path / "run" / "run.json").write_text("{")
     with pytest.raises(InputError, match=r"run\.json: cannot be used"):
-        fit.resume(tmp_path / "run", silent)
+        resume(tmp_path / "run", silent)
     with pytest.raises(InputError, match=r"is this the folder of a run"):
-        fit.resume(tmp_path, silent)
+        resume(tmp_path, silent)
 
 
 def test_divergence_is_said(packed: str, tmp_path: Path) -> None:
     chosen = small(packed, tmp_path / "run", network="basiccnn:2:8:3", lr=1e30, clip=0, ema=0, warmup=0)
     with pytest.raises(DeepixError, match="diverged"):
-        fit.fit(chosen, silent)
+        fit(chosen, silent)
 
 
 # ── the parts ────────────────────────────────────────────────────────────────────────────────────
 
 
+def nothing(step: int, chosen: np.ndarray, rank: int) -> None:
+    pass
+
+
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 50), st.integers(1, 5))
 def test_every_picture_comes_equally_often(count: int, batch: int, start: int, steps: int) -> None:
     indices = np.arange(count) + 100
-    batches = Batches(np.zeros((200, 1, 1), np.uint8), indices, batch, seed=1)
+    batches = Batches(indices, batch, 1, nothing)
     seen = np.concatenate([batches.chosen(step) for step in range(start + steps)])
     counts = np.bincount(seen, minlength=100 + count)[100:]
     assert counts.max() - counts.min() <= 1
-    again = Batches(np.zeros((200, 1, 1), np.uint8), indices, batch, seed=1)
+    again = Batches(indices, batch, 1, nothing)
     assert np.array_equal(again.chosen(start), batches.chosen(start))
 
 
 def test_processes_share_a_batch() -> None:
-    pixels = np.arange(30, dtype=np.uint8)[:, None, None]
-    whole = Batches(pixels, np.arange(30), 6, seed=2)
+    def load(step: int, chosen: np.ndarray, rank: int) -> torch.Tensor:
+        return torch.from_numpy(chosen)
+
+    whole = Batches(np.arange(30), 6, 2, load)
     parts = []
     for rank in range(3):
-        part = Batches(pixels, np.arange(30), 6, seed=2)
+        part = Batches(np.arange(30), 6, 2, load)
         part.rank, part.world, part.start = rank, 3, 4
         step, got = next(iter(part))
         assert step == 4
@@ -501,10 +517,10 @@ def test_losses_weigh_what_they_say() -> None:
     prediction[0, 0, :2, :2] += 0.5
     prediction[1, 0, 7, 7] += 9  # known: counts for the whole picture only
     estimate = Estimate(prediction)
-    assert task.LOSSES["unknown"](estimate, sample).item() == pytest.approx(4 * 0.25 / 28)
-    assert task.LOSSES["whole"](estimate, sample).item() == pytest.approx((4 * 0.25 + 81) / 128)
+    assert losses.LOSSES["unknown"](estimate, sample).item() == pytest.approx(4 * 0.25 / 28)
+    assert losses.LOSSES["whole"](estimate, sample).item() == pytest.approx((4 * 0.25 + 81) / 128)
     with pytest.raises(DeepixError, match="deviations"):
-        task.LOSSES["weighted"](estimate, sample)
+        losses.LOSSES["weighted"](estimate, sample)
 
 
 def test_the_weighted_loss_has_the_gradient_of_weighted_least_squares_and_the_size_of_the_plain_one() -> None:
@@ -513,8 +529,8 @@ def test_the_weighted_loss_has_the_gradient_of_weighted_least_squares_and_the_si
     sample = mosaics.Sample(truth, mosaics.pixelate(truth, ours), ours)
     prediction = (truth + 0.1 * torch.randn_like(truth)).requires_grad_()
     deviation = (0.01 + torch.rand_like(truth)).requires_grad_()
-    loss = task.LOSSES["weighted"](Estimate(prediction, deviation), sample)
-    plain = task.LOSSES["unknown"](Estimate(prediction, deviation), sample)
+    loss = losses.LOSSES["weighted"](Estimate(prediction, deviation), sample)
+    plain = losses.LOSSES["unknown"](Estimate(prediction, deviation), sample)
     assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
     loss.backward()
     assert deviation.grad is None
@@ -593,22 +609,22 @@ def test_schedules() -> None:
 def test_sample_sheet_shows_every_picture(tmp_path: Path) -> None:
     truth = torch.rand(3, 1, 16, 16)
     sample = mosaics.sample(truth, mosaics.Ranges((4, 8), (4, 8), (4, 4)), torch.Generator().manual_seed(1))
-    sheet = looks.sample_sheet(sample, truth, "caption")
-    worse = looks.sample_sheet(sample, truth + 0.2, "caption")
-    assert sheet.size == worse.size
-    assert sheet.height > 3 * 160
-    assert not np.array_equal(np.asarray(sheet), np.asarray(worse))
+    drawn = sheet.sample_sheet(sample, truth, "caption")
+    worse = sheet.sample_sheet(sample, truth + 0.2, "caption")
+    assert drawn.size == worse.size
+    assert drawn.height > 3 * 160
+    assert not np.array_equal(np.asarray(drawn), np.asarray(worse))
 
 
 def test_log_is_read_as_written(tmp_path: Path) -> None:
-    rows = [dict.fromkeys(looks.COLUMNS, 0.1 + i) for i in range(3)]
-    looks.write_log(tmp_path, rows)
-    assert looks.read_log(tmp_path) == rows
-    (tmp_path / looks.LOG).write_text("a,b\n1,2\n")
+    rows = [dict.fromkeys(record.COLUMNS + RESTORERS.columns, 0.1 + i) for i in range(3)]
+    record.write_log(tmp_path, rows)
+    assert read_log(tmp_path) == rows
+    (tmp_path / record.LOG).write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="not the log of a run"):
-        looks.read_log(tmp_path)
+        read_log(tmp_path)
     with pytest.raises(InputError, match="is this the folder of a run"):
-        looks.read_log(tmp_path / "nowhere")
+        read_log(tmp_path / "nowhere")
 
 
 # ── the command line ─────────────────────────────────────────────────────────────────────────────

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from deepix import files
-from deepix.cli.common import extra, note, out
-from deepix.training.settings import Augment, Loss, Optimizer, Schedule, Settings
+from deepix.cli.common import extra, note, out, show_log
+from deepix.cli.settings import chosen, with_settings
+from deepix.training import stages
 
 if TYPE_CHECKING:
-    from deepix.training.recipes import Recipe
+    from deepix.training.engine.run import Result
+    from deepix.training.engine.stage import Stage
 
-_BUDGET, _DATA, _LEARNING, _MACHINE = "Budget", "Data", "Learning", "Machine"
+_DATA = "Data"
 
 
 def register(app: typer.Typer) -> None:
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command()(plot)
 
 
+@with_settings(stages.settings_kinds())
 def train(
     context: typer.Context,
     network: Annotated[
@@ -68,195 +70,12 @@ def train(
             "--recipe",
             metavar="FILE.toml",
             show_default=False,
-            help="Go on with a shipped model as its recipe says, in runs/ of this folder, for so many --minutes "
-            "more or up to --steps in all.",
+            help="Go on with a released model as its recipe says, in runs/ of this folder: for some --minutes more, or "
+            "up to --steps in all.",
         ),
     ] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(show_default=False, rich_help_panel=_BUDGET, help="Train so long, validation included."),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(show_default=False, rich_help_panel=_BUDGET, help="Train so many batches.")
-    ] = None,
-    epochs: Annotated[
-        float | None,
-        typer.Option(show_default=False, rich_help_panel=_BUDGET, help="Show every picture so often."),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            show_default=False, rich_help_panel=_BUDGET, help="Stop after so many validations without a new best."
-        ),
-    ] = Settings.patience,
-    crops: Annotated[
-        int | None,
-        typer.Option(
-            show_default=False,
-            rich_help_panel=_DATA,
-            help="Of pictures packed here: random 64x64 crops of each; else each is prepared as the challenge does.",
-        ),
-    ] = Settings.crops,
-    validate: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            show_default=False,
-            rich_help_panel=_DATA,
-            help="True pictures and mosaics, as deepix challenge prepare writes them; or what deepix data pack wrote, "
-            "with fixed random mosaics. Without: a tenth of the data.",
-        ),
-    ] = None,
-    validate_count: Annotated[
-        int | None,
-        typer.Option(
-            show_default="all; of held-out ones 1000 at most",
-            rich_help_panel=_DATA,
-            help="Validate with so many of these pictures, evenly spread.",
-        ),
-    ] = Settings.validate_count,
-    validate_every: Annotated[
-        int | None,
-        typer.Option(
-            show_default="40 times, or more rarely to take a tenth of the time at most",
-            rich_help_panel=_DATA,
-            help="Steps between validations.",
-        ),
-    ] = Settings.validate_every,
-    augment: Annotated[
-        Augment, typer.Option(rich_help_panel=_DATA, help="Mirror the pictures at random, or turn them as well.")
-    ] = Settings.augment,
-    patch: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            rich_help_panel=_DATA,
-            show_default="all",
-            help="Side of the random part of each picture that a step sees.",
-        ),
-    ] = Settings.patch,
-    area: Annotated[
-        tuple[int, int] | None,
-        typer.Option(
-            metavar="LEAST GREATEST",
-            show_default="the challenge's, 4 32",
-            rich_help_panel=_DATA,
-            help="Width and height of the random mosaics, in pixels.",
-        ),
-    ] = None,
-    cell: Annotated[
-        tuple[int, int] | None,
-        typer.Option(
-            metavar="LEAST GREATEST",
-            show_default="the challenge's, 4 16",
-            rich_help_panel=_DATA,
-            help="Width of their cells, in pixels.",
-        ),
-    ] = None,
-    count: Annotated[
-        tuple[int, int] | None,
-        typer.Option(
-            "--mosaics",
-            metavar="LEAST GREATEST",
-            show_default="1 1",
-            rich_help_panel=_DATA,
-            help="Mosaics in a picture.",
-        ),
-    ] = None,
-    any_grid: Annotated[
-        bool,
-        typer.Option(
-            "--any-grid",
-            rich_help_panel=_DATA,
-            help="Cells start anywhere, not at the area's corner, and need not be square.",
-        ),
-    ] = False,
-    truncate: Annotated[
-        bool,
-        typer.Option(
-            "--truncate/--exact",
-            rich_help_panel=_DATA,
-            help="Cut the cells' means off to integers as the challenge does, or keep them.",
-        ),
-    ] = Settings.truncate,
-    noise: Annotated[
-        float,
-        typer.Option(
-            rich_help_panel=_DATA, help="Disturb the input as lossy files do: up to so many levels, standard deviation."
-        ),
-    ] = Settings.noise,
-    options: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            show_default=False,
-            rich_help_panel=_LEARNING,
-            help="An argument of the network, the value as JSON: --set batch_norm=false. Repeatable.",
-        ),
-    ] = None,
-    batch: Annotated[
-        int, typer.Option(rich_help_panel=_LEARNING, help="Pictures in a step, of all processes together.")
-    ] = Settings.batch,
-    optimizer: Annotated[
-        Optimizer, typer.Option(rich_help_panel=_LEARNING, help="Muon wants a higher --lr, such as 0.003.")
-    ] = Settings.optimizer,
-    lr: Annotated[float, typer.Option(rich_help_panel=_LEARNING, help="Learning rate.")] = Settings.lr,
-    weight_decay: Annotated[
-        float, typer.Option(rich_help_panel=_LEARNING, help="Of kernels and matrices.")
-    ] = Settings.weight_decay,
-    schedule: Annotated[
-        Schedule,
-        typer.Option(
-            rich_help_panel=_LEARNING,
-            help="Of the learning rate: warm-up and cosine to 0 over the budget; or a tenth after every --drop-every "
-            "epochs; or constant.",
-        ),
-    ] = Settings.schedule,
-    warmup: Annotated[
-        float, typer.Option(rich_help_panel=_LEARNING, help="Share of the budget, of the schedule cosine.")
-    ] = Settings.warmup,
-    drop_every: Annotated[
-        float, typer.Option(rich_help_panel=_LEARNING, help="Epochs, of the schedule step.")
-    ] = Settings.drop_every,
-    loss: Annotated[
-        Loss, typer.Option(rich_help_panel=_LEARNING, help="Mean squared error over which pixels.")
-    ] = Settings.loss,
-    ema: Annotated[
-        float,
-        typer.Option(
-            rich_help_panel=_LEARNING,
-            help="Decay of the weights' moving average, which is validated and kept; 0: none.",
-        ),
-    ] = Settings.ema,
-    clip: Annotated[
-        float, typer.Option(rich_help_panel=_LEARNING, help="Largest norm of the gradient; 0: any.")
-    ] = Settings.clip,
-    seed: Annotated[
-        int, typer.Option(min=0, rich_help_panel=_LEARNING, help="Of weights, order and mosaics.")
-    ] = Settings.seed,
-    save_minutes: Annotated[
-        float, typer.Option(rich_help_panel=_MACHINE, help="Minutes between checkpoints, beside those at validations.")
-    ] = Settings.save_minutes,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            show_default="bf16-mixed on a GPU that has it, else 32-true",
-            rich_help_panel=_MACHINE,
-            help="Lightning's: 32-true, bf16-mixed, 16-mixed …",
-        ),
-    ] = Settings.precision,
-    accelerator: Annotated[
-        str, typer.Option(rich_help_panel=_MACHINE, help="Lightning's: auto, cpu, gpu, mps …")
-    ] = Settings.accelerator,
-    devices: Annotated[
-        int, typer.Option(rich_help_panel=_MACHINE, help="GPUs, or processes on a CPU, of each machine.")
-    ] = Settings.devices,
-    nodes: Annotated[int, typer.Option(rich_help_panel=_MACHINE, help="Machines.")] = Settings.nodes,
-    strategy: Annotated[
-        str, typer.Option(rich_help_panel=_MACHINE, help="Lightning's: auto, ddp, fsdp …")
-    ] = Settings.strategy,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result.")] = False,
+    **given: Any,
 ) -> None:
     """Train a network to restore pixelated pictures.
 
@@ -279,102 +98,58 @@ def train(
       deepix train --recipe recipes/challenge.toml --data ../shared/data --minutes 60
     """
     with extra("train"):
-        from deepix.training import fit
-
-    def say(line: str) -> None:
-        if not quiet:
-            note(line)
+        from deepix.training.engine import recipes, release
+        from deepix.training.engine import run as engine
 
     bar = sys.stdout.isatty() and not quiet
-    if resume is not None:
-        _only(context, {"resume", "minutes", "steps", "epochs", "quiet"}, "a run is resumed as it was: a budget")
-        result = fit.resume(resume, say, bar, minutes=minutes, steps=steps, epochs=epochs)
-    elif recipe is not None:
-        from deepix.training import recipes, ship
+    budget = {name: given[name] for name in ("minutes", "steps", "epochs")}
+    with show_log(quiet):
+        if resume is not None:
+            _only(context, {"resume", *budget, "quiet"}, "a run is resumed as it was: a budget")
+            result = engine.resume(resume, bar, **budget)
+        elif recipe is not None:
+            allowed = {"recipe", "data", "minutes", "steps", "quiet"}
+            _only(context, allowed, "a recipe says all else: --data and a budget")
+            if data is None or (budget["minutes"] is None) == (budget["steps"] is None):
+                raise typer.BadParameter("give --data and --minutes or --steps too", param_hint="--recipe")
+            result = recipes.train(
+                recipes.read(recipe), data, release.RELEASED, budget["minutes"], budget["steps"], bar
+            )
+        else:
+            for value, name in ((network, "NETWORK"), (data, "--data"), (run, "--output")):
+                if value is None:
+                    raise typer.BadParameter("missing; see --help", param_hint=name)
+            result = _train(context, {"network": str(network), "data": str(data), "run": str(run)}, given, bar)
+    _report(result)
 
-        _only(context, {"recipe", "data", "minutes", "steps", "quiet"}, "a recipe says all else: --data and a budget")
-        if data is None or (minutes is None) == (steps is None):
-            raise typer.BadParameter("give --data and --minutes or --steps too", param_hint="--recipe")
-        chosen = recipes.read(recipe)
-        if chosen.side is not None:
-            if minutes is None:
-                raise typer.BadParameter("a locator is trained for --minutes", param_hint="--steps")
-            return _train_locator(chosen, minutes, data, say, bar)
-        result = recipes.train(chosen, minutes, data, ship.SHIPPED, say, bar, steps)
-    else:
-        for value, name in ((network, "NETWORK"), (data, "--data"), (run, "--output")):
-            if value is None:
-                raise typer.BadParameter("missing; see --help", param_hint=name)
-        areas = {} if area is None else {"width": area, "height": area}
-        ranges = {key: value for key, value in (("cell", cell), ("count", count)) if value is not None}
-        result = fit.fit(
-            Settings(
-                network=str(network),
-                data=str(data),
-                run=str(run),
-                options=_options(options or []),
-                minutes=minutes,
-                steps=steps,
-                epochs=epochs,
-                crops=crops,
-                validate=None if validate is None else str(validate),
-                validate_count=validate_count,
-                validate_every=validate_every,
-                batch=batch,
-                optimizer=optimizer,
-                lr=lr,
-                weight_decay=weight_decay,
-                schedule=schedule,
-                warmup=warmup,
-                drop_every=drop_every,
-                loss=loss,
-                ema=ema,
-                clip=clip,
-                patience=patience,
-                augment=augment,
-                patch=patch,
-                ranges={**areas, **ranges, **({"corner": False, "square": False} if any_grid else {})},
-                truncate=truncate,
-                noise=noise,
-                save_minutes=save_minutes,
-                precision=precision,
-                accelerator=accelerator,
-                devices=devices,
-                nodes=nodes,
-                strategy=strategy,
-                seed=seed,
-            ),
-            say,
-            bar,
-        )
-    if not fit.first_process():
+
+def _train(context: typer.Context, places: dict[str, str], given: dict[str, Any], bar: bool) -> Result:
+    """Train as the flags say, by the stage that trains this network."""
+    from deepix.training.engine import run as engine
+    from deepix.training.engine.history import stage_of_network
+
+    kind = stage_of_network(places["network"]).settings
+    flags = chosen(kind, {**given, "options": _options(given["options"] or [])})
+    own = {"context", "network", "data", "run", "quiet"}
+    _only(context, own | flags.keys(), "of the stage that trains this network, its own options")
+    return engine.fit(kind.from_flags({**places, **flags}), bar)
+
+
+def _report(result: Result) -> None:
+    """Print what came of a run, in the first of several processes; exit with 130 if it was interrupted."""
+    from deepix.training.engine.history import stage_of
+    from deepix.training.engine.log import first_process
+
+    if not first_process():
         return
+    stage = stage_of(result.weights)
     out.print(
-        f"{result.weights}: RMSE {result.best_rmse:.3f} (per picture {result.best_rmse_per_picture:.3f}) at step "
-        f"{result.best_step} of {result.steps}; {result.minutes:.1f} minutes, "
-        f"{result.pictures_per_second:.0f} pictures/s",
+        f"{result.weights}: {stage.summary(result.best)} at step {result.best_step} of {result.steps}; "
+        f"{result.minutes:.1f} minutes, {result.pictures_per_second:.0f} {stage.unit}/s",
         markup=False,
     )
     if not result.finished:
         note(f"interrupted; go on with: deepix train --resume {result.run}")
-        raise typer.Exit(130)
-
-
-def _train_locator(recipe: Recipe, minutes: float, data: Path, say: Callable[[str], None], bar: bool) -> None:
-    from deepix.training import fit, locator, ship, weights
-
-    result = locator.train_recipe(recipe, minutes, data, ship.SHIPPED, say, bar)
-    if not fit.first_process():
-        return
-    best = result.best
-    out.print(
-        f"{result.run / weights.BEST}: validation loss {best['val_loss']:.4f}, {best['found']:.1%} of the mosaics "
-        f"found, alarms in {best['alarms_clean']:.1%} of the photos, at step {best['step']:.0f}; "
-        f"{result.pictures_per_second:.0f} examples/s",
-        markup=False,
-    )
-    if not result.finished:
-        note("interrupted; the same command goes on")
         raise typer.Exit(130)
 
 
@@ -419,19 +194,35 @@ def plot(
     with extra("train"):
         import matplotlib  # noqa: F401 (the extra is missing, or it is not)
 
-        from deepix.training import looks
+        from deepix.training.engine import plots, record
 
     files.check_output(output, overwrite)
-    logs = [looks.read_log(run) for run in runs]
-    looks.curves(runs, output, against)
-    for run, rows in zip(runs, logs, strict=True):
+    kinds = [_stage_of_run(run) for run in runs]
+    stage = kinds[0]
+    if any(kind is not stage for kind in kinds):
+        raise typer.BadParameter("runs of one stage can be drawn together", param_hint="RUN")
+    logs = {run: record.read_log(run, stage) for run in runs}
+    plots.curves(_named(logs), stage, output, against)
+    for run, rows in logs.items():
         if rows:
-            best = min(rows, key=lambda row: row["val_rmse"])
+            best, last = stage.criterion.best(rows), rows[-1]
             out.print(
-                f"{run}: RMSE {best['val_rmse']:.3f} (per picture {best['val_rmse_per_picture']:.3f}) at step "
-                f"{best['step']:.0f} of {rows[-1]['step']:.0f}, {rows[-1]['minutes']:.1f} minutes",
+                f"{run}: {stage.summary(best)} at step {best['step']:.0f} of {last['step']:.0f}, "
+                f"{last['minutes']:.1f} minutes",
                 markup=False,
             )
         else:
             out.print(f"{run}: no validation yet", markup=False)
     out.print(f"{output}", markup=False)
+
+
+def _stage_of_run(run: Path) -> Stage:
+    from deepix.training.engine import description
+
+    return stages.get(description.read(run).stage)
+
+
+def _named(logs: dict[Path, list[dict[str, float]]]) -> dict[str, list[dict[str, float]]]:
+    """Return logs by the folders' names, those of the same name by the whole path."""
+    names = [run.resolve().name for run in logs]
+    return {n if names.count(n) == 1 else str(run): rows for n, (run, rows) in zip(names, logs.items(), strict=True)}

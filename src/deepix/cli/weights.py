@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from deepix.cli.common import extra, note, out
+from deepix.cli.common import extra, out, show_log
 
-if TYPE_CHECKING:
-    from deepix.training.recipes import Recipe
+app = typer.Typer(no_args_is_help=True, help="Import, inspect, export and release the weights of networks.")
 
-app = typer.Typer(no_args_is_help=True, help="Import, inspect, export and ship the weights of networks.")
-
+Recipes = Annotated[list[Path], typer.Argument(metavar="RECIPE…", help="Recipes, such as recipes/*.toml.")]
 Data = Annotated[
     Path, typer.Option("--data", "-d", metavar="DIR", show_default=False, help="Where the recipe's pictures lie.")
 ]
@@ -22,11 +20,13 @@ Data = Annotated[
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="FILE.pt", help="A network as the ancestor pickled it.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE.pt", help="A network of DeePixV1's author, as he pickled it.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.safetensors", show_default=False)],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
-    """Turn a pickled network of the ancestor's into a weights file, without running code from it.
+    """Turn a pickled network of DeePixV1's author into a weights file, without running code from it.
 
     [bold]Example[/]
 
@@ -79,29 +79,22 @@ def export(
     name: Annotated[str, typer.Option(help="What the model is called.", show_default=False)],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
 ) -> None:
-    """Write a trained restorer or locator as ONNX, for use without PyTorch, after comparing the two.
+    """Write a trained network as ONNX, for use without PyTorch, after comparing the two.
 
-    A restorer's deviations are not calibrated: that is what deepix weights ship does.
+    A restorer's standard deviations are not calibrated: that is what deepix weights release does.
 
     [bold]Example[/]
 
       deepix weights export runs/challenge -o challenge.onnx --name challenge
     """
     with extra("train"):
-        from deepix.training import export as onnx
-        from deepix.training import weights
+        from deepix.training.engine import export as onnx
+        from deepix.training.engine.history import stage_of
 
-    if weights.metadata(source).config["name"] == "locator":
-        with extra("train"):
-            from deepix.training import locator_export
-
-        about = locator_export.export_locator(source, output, name, overwrite=overwrite)
-        agreement = f"{about['difference']:.1g}"
-    else:
-        about = onnx.export(source, output, name, overwrite=overwrite)
-        agreement = f"{255 * about['difference']:.1g} levels of 255"
+    about = onnx.export(source, output, name, overwrite=overwrite)
     out.print(
-        f"{source} -> {output}: {about['parameters']:,} parameters; ONNX Runtime agrees with PyTorch to {agreement}",
+        f"{source} -> {output}: {about['parameters']:,} parameters; ONNX Runtime agrees with PyTorch to "
+        f"{stage_of(source).agreement(about['difference'])}",
         markup=False,
     )
 
@@ -113,72 +106,68 @@ def score(
     data: Data,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Score weights on the validation pictures of a recipe: RMSE over unknown pixels, 0–255; or mosaics located.
+    """Score weights on the validation set of a recipe: RMSE over unknown pixels, 0–255; or mosaics located.
 
     [bold]Example[/]
 
       deepix weights score runs/challenge recipes/challenge.toml --data ../shared/data
     """
     with extra("train"):
-        from deepix.training import export as onnx
-        from deepix.training import recipes, ship
+        from deepix.training.engine import export as onnx
+        from deepix.training.engine import recipes
 
-    chosen = recipes.read(recipe)
-    if chosen.side is not None:
-        _score_locator(source, chosen, data, as_json)
-        return
-    scores, calibration = ship.score(onnx.load(source), chosen, data)
+    read = recipes.read(recipe)
+    with show_log():
+        assessment = read.stage.assess(onnx.load(source, read.stage), read, data)
     if as_json:
-        print(json.dumps({**scores, "calibration": calibration}))
+        print(json.dumps({**assessment.scores, **assessment.further}))
         return
-    for name, part in ((scores["validation"], scores), *((o["validation"], o) for o in [scores.get("also")] if o)):
-        out.print(
-            f"{name}: RMSE {part['rmse']:.3f} (per picture {part['rmse_per_picture']:.3f}) of {part['pictures']:,} "
-            f"pictures; within 1 and 2 calibrated deviations: {part['within_one']:.1%}, {part['within_two']:.1%}",
-            markup=False,
-        )
-    out.print(f"calibration: {calibration:.3f}")
+    for line in read.stage.report(assessment):
+        out.print(line, markup=False)
 
 
-def _score_locator(source: Path, recipe: Recipe, data: Path, as_json: bool) -> None:
-    with extra("train"):
-        from deepix.training import locator_export
-
-    scores = locator_export.score(locator_export.load(source), recipe, data, note)
-    if as_json:
-        print(json.dumps(scores))
-        return
-    out.print(
-        f"{scores['examples']:,} examples: loss {scores['loss']:.4f}; places: precision {scores['precision']:.3f}, "
-        f"recall {scores['recall']:.3f}; error of a cell's base-2 logarithm {scores['size_error']:.3f}",
-        markup=False,
-    )
-    for kind, share in scores["found"].items():
-        out.print(f"  {kind}: {share:.1%} found, mean overlap {scores['overlap'][kind]:.3f}", markup=False)
-    for kind, share in scores["alarms"].items():
-        out.print(f"  {kind}, without mosaics: alarms in {share:.1%}", markup=False)
-
-
-@app.command("ship")
-def ship_(
-    recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE…", help="Recipes, such as recipes/*.toml.")],
+@app.command()
+def release(
+    recipes: Recipes,
     data: Data,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN|FILE",
+            show_default="the recipe's run in runs/ of this folder",
+            help="The folder of a run or a weights file to release, with one recipe.",
+        ),
+    ] = None,
 ) -> None:
-    """Put the runs' best weights in the place of the package's own, where they validate better; in a checkout.
+    """Put weights in the place of the package's own, where they validate better; in a checkout of the sources.
 
     Each is scored on its recipe's validation pictures, exported and compared with PyTorch. The weights, the ONNX file
     and the model's card are replaced, or, if the run is not better, nothing is. Both end with exit code 0.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
-      deepix weights ship recipes/*.toml --data ../shared/data
+      deepix weights release recipes/*.toml --data ../shared/data
+
+      deepix weights release recipes/challenge.toml --from somewhere/run --data ../shared/data
     """
     with extra("train"):
-        from deepix.training import locator_export, ship
-        from deepix.training import recipes as training_recipes
+        from deepix.training.engine import recipes as training_recipes
+        from deepix.training.engine import release as engine
 
-    for recipe in [training_recipes.read(path) for path in recipes]:
-        if recipe.side is not None:
-            locator_export.ship(recipe, data, say=note)
-        else:
-            ship.ship(recipe, data, say=note)
+    if source is not None and len(recipes) > 1:
+        raise typer.BadParameter("goes with one recipe", param_hint="--from")
+    with show_log():
+        for recipe in [training_recipes.read(path) for path in recipes]:
+            engine.release(recipe, data, source)
+
+
+@app.command("ship", deprecated=True)
+def ship(recipes: Recipes, data: Data) -> None:
+    """Do what deepix weights release does, under its former name.
+
+    [bold]Example[/]
+
+      deepix weights release recipes/*.toml --data ../shared/data
+    """
+    release(recipes, data)

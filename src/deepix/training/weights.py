@@ -1,4 +1,4 @@
-"""Weights as files: safetensors that rebuild their network, and the ancestor's pickles, read without running code.
+"""Weights as files: safetensors that rebuild their network, and DeePixV1's pickles, read without running code.
 
 A file's metadata hold `config`, the network's family and constructor arguments, and `extra`, whatever else is worth
 keeping (scores, training data), both as JSON.
@@ -13,13 +13,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import safetensors.torch
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from deepix import files
 from deepix.errors import DeepixError, InputError, OutputError
 from deepix.training import networks
-from deepix.training.networks import Network, ancestor
+from deepix.training.networks import Network, deepixv1
 
 SUFFIX = ".safetensors"
 BEST = "best" + SUFFIX
@@ -54,27 +56,16 @@ def save(
         raise OutputError(f"{path}: weights are written as {SUFFIX}; choose such a name")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     metadata = {"config": json.dumps(network.config), "extra": json.dumps(dict(extra or {}))}
-    files.write_bytes(path, _to_bytes(tensors, metadata), overwrite=overwrite)
+    files.write_bytes(path, safetensors.torch.save(tensors, metadata), overwrite=overwrite)
 
 
-def _to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """Return a safetensors file; made here where its library is missing, so that bare machines can train."""
-    try:
-        from safetensors.torch import save
-    except ModuleNotFoundError:
-        pass
-    else:
-        return bytes(save(dict(tensors), dict(metadata)))
-    # the format: length of the header (8 bytes, little-endian), header (JSON), then the tensors' bytes in its order
-    kinds = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.int64: "I64", torch.int32: "I32"}
-    header: dict[str, Any] = {"__metadata__": dict(metadata)}
-    content = [tensor.numpy().tobytes() for tensor in tensors.values()]
-    end = 0
-    for (name, tensor), data in zip(tensors.items(), content, strict=True):
-        start, end = end, end + len(data)
-        header[name] = {"dtype": kinds[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + b"".join(content)
+def exist(name: Path | str) -> bool:
+    """Return whether a name is that of a weights file, or of a folder with weights, and not that of a network.
+
+    A folder without weights counts if it is given as a path, for then it is meant.
+    """
+    path = Path(name)
+    return path.is_file() or (path / BEST).is_file() or (path.is_dir() and len(path.parts) > 1)
 
 
 def load(path: Path | str, device: torch.device | str = "cpu", options: Mapping[str, Any] | None = None) -> Network:
@@ -122,15 +113,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        from safetensors import SafetensorError, safe_open
-    except ModuleNotFoundError as error:
-        raise DeepixError("reading weights needs safetensors: pip install 'deepix[train]'") from error
-    try:
         with safe_open(path, framework="pt") as file:
             texts = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
     except (OSError, SafetensorError) as error:
-        hint = "; `deepix weights import` reads the ancestor's" if path.suffix in (".pt", ".pth") else ""
+        hint = "; `deepix weights import` reads those of DeePixV1's author" if path.suffix in (".pt", ".pth") else ""
         raise InputError(f"{path}: not a {SUFFIX} file ({error}){hint}") from error
     if "config" not in texts:
         raise InputError(f"{path}: does not say which network it is for (no 'config' in its metadata)")
@@ -177,8 +164,8 @@ class _Pickled:
     """Stands in for every class of a pickle: takes the attributes it had, has none of its methods."""
 
 
-# What the ancestor's files are made of. Under these names only `_Pickled` is ever made; other names are refused,
-# but for those that PyTorch itself allows (tensors and plain containers).
+# What the files of DeePixV1's author are made of. Under these names only `_Pickled` is ever made; other names are
+# refused, but for those that PyTorch itself allows (tensors and plain containers).
 _CLASSES = [
     "torch.nn.modules.conv.Conv2d",
     "torch.nn.modules.batchnorm.BatchNorm2d",
@@ -205,9 +192,9 @@ _CLASSES = [
 
 
 def import_pickle(path: Path | str) -> Network:
-    """Read a whole network that the ancestor's code pickled with `torch.save`, without running anything in it.
+    """Read a whole network that DeePixV1's author pickled with `torch.save`, without running anything in it.
 
-    PyTorch's restricted unpickler reads the file, with an empty class in place of each of his classes and of the
+    PyTorch's restricted unpickler reads the file, with an empty class in place of each of its classes and of the
     layers they use; what the file refers to beyond them is refused. Family and sizes are recognised from the
     tensors' names and shapes. A pickled state dict is read too.
 
@@ -236,7 +223,7 @@ def import_pickle(path: Path | str) -> Network:
         state = dict(_tensors(module))
         if not state:
             raise ValueError("it holds no tensors of a network")
-        config = ancestor.recognise(state)
+        config = deepixv1.recognise(state)
     except (RecursionError, ValueError) as error:
         raise InputError(f"{path}: {error}") from error
     network = _create(config, path)
@@ -247,11 +234,11 @@ def import_pickle(path: Path | str) -> Network:
 def _refusal(path: Path, message: str) -> str:
     """Say why PyTorch did not read a file, without its advice to read it another way."""
     if name := re.search(r"GLOBAL (\S+)", message):
-        return f"it refers to {name[1]}, which no network of the ancestor's does"
+        return f"it refers to {name[1]}, which no network of DeePixV1's author does"
     if not zipfile.is_zipfile(path):
         return "not in the zip format that torch.save writes since PyTorch 1.6"
     reason = re.search(r"WeightsUnpickler error:\s*(.+)", message)
-    return f"not a network of the ancestor's ({reason[1] if reason else message.partition(chr(10))[0]})"
+    return f"not a network of DeePixV1's author ({reason[1] if reason else message.partition(chr(10))[0]})"
 
 
 def _tensors(module: object, prefix: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -2,7 +2,7 @@
 
 A name is a family, or `family:size`; a size is one of the family's named ones, or numbers for its `arguments` in their
 order, parts separated by colons and ranges by commas: `deepixv1:5,5,6,7:3,5` has the shape (5, 5, 6, 7) and the kernels
-(3, 5). To add a family, write its file and enter it in `FAMILIES`.
+(3, 5). To add a family, write its file and enter it in `FAMILIES` if it restores, else in the `families` of its stage.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepix.errors import DeepixError
-from deepix.training.networks import ancestor
+from deepix.training import stages
+from deepix.training.networks import deepixv1
 from deepix.training.networks.base import Network
-from deepix.training.networks.locator import Locator
 from deepix.training.networks.restorer import Restorer
 
 __all__ = ["FAMILIES", "Family", "Network", "create", "names"]
@@ -49,19 +49,19 @@ def _numbers(arguments: tuple[str, ...], size: str) -> dict[str, Any]:
     return {name: value if len(value) > 1 else value[0] for name, value in zip(arguments, values, strict=False)}
 
 
-def _ancestor(network: type[Network], arguments: tuple[str, ...], *sizes: str) -> Family:
+def _family(network: type[Network], arguments: tuple[str, ...], *sizes: str) -> Family:
     return Family(network, arguments, {size: _numbers(arguments, size) for size in sizes})
 
 
 FAMILIES: dict[str, Family] = {
-    "basiccnn": _ancestor(ancestor.BasicCNN, ("length", "width", "kernel"), "5:32:3"),
-    "simplecnn": _ancestor(ancestor.SimpleCNN, ("hidden", "kernels"), "14:2,6", "14:6,2"),
-    "depixcnn": _ancestor(ancestor.DepixCNN, ("hidden", "kernels", "skip_kernel"), "14:6,2:3"),
-    "simpledeepixcnn": _ancestor(ancestor.SimpleDeepixCNN, ("blocks", "kernels"), "6:6,3"),
-    "deepixcnn": _ancestor(ancestor.DeepixCNN, ("blocks", "kernels"), "10:7,3", "7:6,3"),
-    "simplethickcnn": _ancestor(ancestor.SimpleThickCNN, ("length", "kernels"), "5:3,6", "5:3,3", "5:6,3"),
-    "deepixv1": _ancestor(
-        ancestor.Deepixv1,
+    "basiccnn": _family(deepixv1.BasicCNN, ("length", "width", "kernel"), "5:32:3"),
+    "simplecnn": _family(deepixv1.SimpleCNN, ("hidden", "kernels"), "14:2,6", "14:6,2"),
+    "depixcnn": _family(deepixv1.DepixCNN, ("hidden", "kernels", "skip_kernel"), "14:6,2:3"),
+    "simpledeepixcnn": _family(deepixv1.SimpleDeepixCNN, ("blocks", "kernels"), "6:6,3"),
+    "deepixcnn": _family(deepixv1.DeepixCNN, ("blocks", "kernels"), "10:7,3", "7:6,3"),
+    "simplethickcnn": _family(deepixv1.SimpleThickCNN, ("length", "kernels"), "5:3,6", "5:3,3", "5:6,3"),
+    "deepixv1": _family(
+        deepixv1.Deepixv1,
         ("shape", "kernels"),
         "5,5,5:3,5",
         "4,5,7,3:3,3",
@@ -80,13 +80,18 @@ FAMILIES: dict[str, Family] = {
     ),
 }
 
-OTHERS = {"locator": Family(Locator, ("filters", "widths", "blocks"))}
-"""Networks that do not restore: made by name as the others, trained by modules of their own."""
-
 
 def names() -> list[str]:
     """Return the restorers' named sizes, as `family:size`, and the families without any."""
     return [name for family, f in FAMILIES.items() for name in ([f"{family}:{s}" for s in f.sizes] or [family])]
+
+
+def _find(name: str) -> Family | None:
+    """Return a family: a restorer's, or one of any stage."""
+    if name in FAMILIES:
+        return FAMILIES[name]
+    every = (stages.get(stage).families for stage in stages.names())
+    return next((families[name] for families in every if name in families), None)
 
 
 def create(name: str, **overrides: Any) -> Network:
@@ -107,7 +112,7 @@ def create(name: str, **overrides: Any) -> Network:
     {'name': 'deepixv1', 'shape': [5, 5, 5], 'kernels': [3, 5], 'batch_norm': True}
     """
     family_name, _, size = name.strip().lower().partition(":")
-    family = FAMILIES.get(family_name) or OTHERS.get(family_name)
+    family = _find(family_name)
     if family is None:
         raise DeepixError(f"no network is called {name!r}; there are {', '.join(names())}")
     signature = inspect.signature(family.network)

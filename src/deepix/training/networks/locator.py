@@ -10,14 +10,18 @@ norms that become part of them, so that what it says of a place depends on the p
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from deepix.training.networks.base import Network
+from deepix.finder.locator import INPUT, OUTPUT
+from deepix.training.networks.base import Exported, Network
 from deepix.training.networks.restorer import SLOPE
 
 MAPS = 4
@@ -122,3 +126,46 @@ class Locator(Network):
             x = decoder(skips.pop() + functional.interpolate(up(x), scale_factor=2.0, mode="nearest"))
         maps: Tensor = self.head(x).float()
         return maps
+
+    def about(self) -> dict[str, Any]:
+        """Return `kind` and `stride`, see `deepix.training.stages.locator.stage`."""
+        return {"kind": "locator", "stride": self.stride}
+
+    def exported(self) -> Exported:
+        """Return the network with its batch norms multiplied into the convolutions before them."""
+        side = 3 * self.stride
+        batch, down, across = (torch.export.Dim(name, min=1) for name in ("batch", "down", "across"))
+        shapes = {"luminance": {0: batch, 2: self.stride * down, 3: self.stride * across}}
+        example = torch.zeros(2, 1, side, side + self.stride)
+        return Exported(_fused(self), example, (INPUT,), (OUTPUT,), shapes)
+
+    def multiply_adds_per_pixel(self) -> int:
+        """Return the multiplications and additions of the convolutions for each pixel of the picture."""
+        side = 8 * self.stride
+        counted = [self.filters.kernels.numel() * (side // 2) ** 2]
+
+        def count(module: nn.Module, _: Any, output: Tensor) -> None:
+            assert isinstance(module, nn.Conv2d)
+            counted.append(module.weight.numel() * output.shape[2] * output.shape[3])
+
+        hooks = [m.register_forward_hook(count) for m in self.modules() if isinstance(m, nn.Conv2d)]
+        try:
+            with torch.inference_mode():
+                self(torch.zeros(1, 1, side, side))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        per_pixel: int = round(sum(counted) / side**2)
+        return per_pixel
+
+
+def _fused(network: Locator) -> nn.Module:
+    result: Any = copy.deepcopy(network).eval()
+    for module in result.modules():
+        part: Any = module
+        if isinstance(module, Conv):
+            part[0], part[1] = fuse_conv_bn_eval(part[0], part[1]), nn.Identity()
+        elif isinstance(module, Block):
+            part.conv, part.norm = fuse_conv_bn_eval(part.conv, part.norm), nn.Identity()
+    fused: nn.Module = result
+    return fused

@@ -14,15 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepix.runtime import CONTEXT, FLOOR, KNOWN, ROUNDS, WINDOW
+from deepix.runtime import CONTEXT, FLOOR, INPUT, KNOWN, OUTPUTS, ROUNDS, WINDOW
 from deepix.training import mosaics as maths
 from deepix.training.mosaics import Sample
-from deepix.training.networks.base import Estimate, Network
+from deepix.training.networks.base import Estimate, Exported, Network
 from deepix.training.smooth import blur, smooth
 
 SLOPE = 0.1
@@ -221,6 +222,29 @@ class Restorer(Network):
         if place is None:
             return Estimate(z, deviation)
         return Estimate(paste(whole, z, place), paste(torch.zeros_like(whole), deviation, place))
+
+    def about(self) -> dict[str, Any]:
+        """Return `stride`, `rounds` and `offset`, see `deepix.training.stages.restorer.stage`."""
+        if not (self.grid and self.consistent and self.rounds):
+            return super().about()
+        return {"stride": self.stride, "rounds": list(self.rounds), "offset": self.offset}
+
+    def exported(self) -> Exported:
+        """Return the body alone: what is around it is computed without PyTorch."""
+        side = 3 * self.stride
+        batch, down, across = (torch.export.Dim(name, min=1) for name in ("batch", "down", "across"))
+        shapes = {"x": {0: batch, 2: self.stride * down, 3: self.stride * across}}
+        return Exported(self.body, torch.zeros(2, 7, side, side + self.stride), (INPUT,), tuple(OUTPUTS), shapes)
+
+    def multiply_adds_per_pixel(self) -> int:
+        """Return the multiplications and additions of the body for each pixel of its input, by torchinfo."""
+        from torchinfo import summary
+
+        side, training = 3 * self.stride, self.training
+        statistics = summary(self.body, input_size=(1, 7, side, side), verbose=0, device="cpu")
+        self.train(training)
+        per_pixel: int = round(statistics.total_mult_adds / (side * side))
+        return per_pixel
 
 
 def features(z: Tensor, pixelated: Tensor, mosaics: maths.Mosaics, grid: Tensor | None) -> tuple[Tensor, Tensor]:

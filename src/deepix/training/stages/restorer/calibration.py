@@ -1,4 +1,4 @@
-"""How far a restorer's estimates are from the truth, and how well its deviations say so.
+"""How far a restorer's estimates are from the truth, and how well its predicted standard deviations say so.
 
 A network's deviation s of an estimate e of the pixel x is meant as |x − e| ~ s·|N(0, 1)|. One factor c is chosen on
 half of the validation pictures such that as many errors lie within c·s as within one deviation of a Gaussian
@@ -17,10 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from deepix.errors import DeepixError
-from deepix.training.batches import Validation
-from deepix.training.networks.restorer import Restorer
-from deepix.training.settings import Settings
-from deepix.training.task import Task
+from deepix.training.networks import Network
+from deepix.training.stages.restorer.examples import Fixed, fixed_sample
 
 Floats = NDArray[np.float32]
 
@@ -76,27 +74,27 @@ def coverage(errors: NDArray[Any], deviations: NDArray[Any]) -> tuple[float, flo
 
 
 @torch.inference_mode()
-def assess(network: Restorer, validation: Validation, settings: Settings) -> Assessment:
+def assess(network: Network, validation: Fixed, truncate: bool) -> Assessment:
     """Restore validation pictures and compare.
 
     Parameters
     ----------
-    network : on its device
+    network : that predicts deviations, on its device
     validation : two pictures at least
-    settings : of the training (how cells are cut off)
+    truncate : whether cells' means are cut off to integers
 
     Raises
     ------
     DeepixError : fewer than two pictures have unknown pixels
     """
     device = next(network.parameters()).device
-    task = Task(network.eval(), settings).to(device)
+    network.eval()
     squares: list[float] = []  # of each picture
     counts: list[int] = []
     errors: list[list[Floats]] = [[], []]  # of pictures of even and odd number
     deviations: list[list[Floats]] = [[], []]
     for batch in validation:
-        sample = task.fixed(*batch)
+        sample = fixed_sample(batch, truncate, device)
         assert sample.truth is not None
         estimate = network.estimate(sample)
         assert estimate.deviation is not None

@@ -1,44 +1,34 @@
-"""What accompanies a run: its clock, the averaged weights, the record it leaves, and the bar that shows it."""
+"""What accompanies a run: its clock, the averaged weights, and the bar that shows it.
+
+Checkpoints hold the state of each under the name of its class, which therefore stays.
+"""
 
 from __future__ import annotations
 
 import math
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import TQDMProgressBar, WeightAveraging
 from torch import Tensor
-from tqdm import tqdm  # type: ignore[import-untyped]
 
-from deepix.errors import DeepixError
-from deepix.training import looks, weights
-from deepix.training.batches import Batches, Validation
-from deepix.training.settings import Settings, budget_steps, rate
-from deepix.training.task import Task
+from deepix.training.engine.batches import Batches, Validation
+from deepix.training.engine.settings import Settings, budget_steps, rate
 
 LAST = "last.ckpt"
 """The checkpoint in a run's folder."""
-
-SAMPLES = 8
-"""Pictures on a sample sheet."""
 
 VALIDATION_SHARE = 0.1
 """How much of the time validation may take, about, unless the settings say how often it comes."""
 
 VALIDATIONS = 40
 """Validations in a run, unless that takes more than their share."""
-
-Say = Callable[[str], None]
 
 
 class Budget(pl.Callback):
@@ -51,7 +41,7 @@ class Budget(pl.Callback):
         self.elapsed = 0.0  # seconds of training, validation included, since the first start
         self._offset, self._started, self._saved = 0.0, time.monotonic(), 0.0
         self._validating, self._validation_seconds, self._next = 0.0, 0.0, 0.0
-        self._step = 0
+        self.step = 0  # of the run
         self.done = 0  # pictures since this start, for the throughput
         self._handlers: dict[int, Any] = {}
 
@@ -61,12 +51,12 @@ class Budget(pl.Callback):
         if self.settings.minutes is not None:
             return self.elapsed / max(self.settings.minutes * 60 - self._validation_seconds, 1e-3)
         assert self.total is not None
-        return self._step / self.total
+        return self.step / self.total
 
     @property
     def epoch(self) -> float:
         """How often every picture has been seen."""
-        return self._step * self.settings.batch / len(self.batches.indices)
+        return self.step * self.settings.batch / len(self.batches.indices)
 
     @property
     def pictures_per_second(self) -> float:
@@ -75,8 +65,7 @@ class Budget(pl.Callback):
 
     def _read_clock(self, trainer: pl.Trainer) -> None:
         """Read the clock; processes must agree on it, and asking each other takes time, so they rarely do."""
-        self._step = trainer.global_step
-        if trainer.world_size == 1 or self._step % 10 == 0:
+        if trainer.world_size == 1 or self.step % 10 == 0:
             self.elapsed, self.stopped = trainer.strategy.broadcast((self._now(), self._asked))
 
     def _now(self) -> float:
@@ -91,7 +80,6 @@ class Budget(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take Ctrl-C and a polite kill as "finish the step, validate, save and stop"; a second one kills."""
-        self._step = trainer.global_step
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, self._stop)
@@ -105,19 +93,20 @@ class Budget(pl.Callback):
         progress = self.progress
         if self.total is not None:
             progress += 0.5 / self.total  # the middle of the step, so that no step has a rate of 0
-        for group in trainer.optimizers[0].param_groups:
+        for group in (group for optimizer in trainer.optimizers for group in optimizer.param_groups):
             group["lr"] = group.setdefault("initial_lr", group["lr"]) * rate(self.settings, progress, self.epoch)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         """Decide whether to stop, to validate (Lightning reads `val_check_batch` next: 1 = now, inf = no), to save."""
+        self.step += 1  # Lightning counts the steps of optimizers, of which there may be several
         self._read_clock(trainer)
         self.done += self.settings.batch
         if self.stopped or self.progress >= 1:
             trainer.should_stop = True  # Lightning validates before it stops
         every = self.settings.validate_every or self._validate_every
-        due = self._step % every == 0 if every else self.elapsed >= self._next
+        due = self.step % every == 0 if every else self.elapsed >= self._next
         trainer.val_check_batch = 1 if due else math.inf
         if not due and self.elapsed - self._saved >= self.settings.save_minutes * 60:
             self.save(trainer)
@@ -127,7 +116,7 @@ class Budget(pl.Callback):
         """Steps between validations; None: by the clock. A prediction costs about a third of a training step."""
         if self.total is None:
             return None
-        affordable = len(self.validation.pixels) / (3 * self.settings.batch * VALIDATION_SHARE)
+        affordable = self.validation.count / (3 * self.settings.batch * VALIDATION_SHARE)
         return max(1, self.total // VALIDATIONS, math.ceil(affordable))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -166,7 +155,9 @@ class Budget(pl.Callback):
         minutes = self.settings.minutes
         # a run that ended kept time free for its last validation, so that not all minutes have elapsed
         used = minutes * 60 if minutes is not None and self.progress >= 1 else self.elapsed
-        return {"elapsed": self.elapsed, "used": used, "validation_seconds": self._validation_seconds}
+        return {
+            "elapsed": self.elapsed, "used": used, "validation_seconds": self._validation_seconds, "step": self.step
+        }  # fmt: skip
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Set the clock."""
@@ -176,7 +167,12 @@ class Budget(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Go on with the step after the checkpoint's."""
-        self.batches.start = checkpoint["global_step"]
+        self.step = self.batches.start = steps_in(checkpoint)
+
+
+def steps_in(checkpoint: dict[str, Any]) -> int:
+    """Return after how many steps a checkpoint was written; older ones hold Lightning's count, of one optimizer."""
+    return int(checkpoint["callbacks"]["Budget"].get("step", checkpoint["global_step"]))
 
 
 class Average(WeightAveraging):
@@ -206,100 +202,6 @@ class Average(WeightAveraging):
             torch._foreach_lerp_(averages, currents, 1 - decay)
         else:  # batch norms count their batches
             torch._foreach_copy_(averages, currents)
-
-
-class Record(pl.Callback):
-    """What remains of a run: the log, the curve, sample sheets and the best weights. Comes before `Average`."""
-
-    def __init__(self, settings: Settings, budget: Budget, data: dict[str, Any], say: Say) -> None:
-        self.settings, self.budget, self.data, self.say = settings, budget, data, say
-        self.run = Path(settings.run)
-        self.rows: list[dict[str, float]] = []  # of the log
-        self._sums: Tensor = torch.zeros(3)  # of losses and errors since the last validation, and their number
-        self._drawn, self._drawing = -math.inf, 0.0
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the sums where the losses are."""
-        self._sums = self._sums.to(pl_module.device)
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, index: int
-    ) -> None:
-        """Sum the losses."""
-        self._sums += torch.stack([outputs["scored"], outputs["error"], outputs["error"].new_ones(())])
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Score the averaged weights, write the log, keep the best."""
-        assert isinstance(pl_module, Task)
-        score = pl_module.score()
-        if not math.isfinite(score.rmse):
-            raise DeepixError(f"{self.run}: training diverged (step {trainer.global_step}): lower --lr, or --clip")
-        loss, error, count = trainer.strategy.reduce(self._sums, reduce_op="sum").tolist()
-        self._sums.zero_()
-        row = {
-            "step": trainer.global_step,
-            "epoch": self.budget.epoch,
-            "minutes": self.budget.elapsed / 60,
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
-            "loss": loss / max(count, 1),
-            "train_rmse": 255 * math.sqrt(error / max(count, 1)),
-            "val_rmse": score.rmse,
-            "val_rmse_per_picture": score.per_picture,
-        }
-        pl_module.log("val/rmse", score.rmse, prog_bar=True)
-        pl_module.log("val/rmse_per_picture", score.per_picture)
-        pl_module.log("train/rmse", row["train_rmse"])
-        pl_module.log("lr", row["lr"])
-        better = score.rmse < min((r["val_rmse"] for r in self.rows), default=math.inf)
-        self.rows.append(row)
-        if not trainer.is_global_zero:
-            return
-        looks.write_log(self.run, self.rows)
-        line = (
-            f"step {row['step']:>7}  {row['minutes']:6.1f} min ({min(self.budget.progress, 1):4.0%})  "
-            f"train {row['train_rmse']:6.2f}  validation {score.rmse:6.2f} (per picture {score.per_picture:5.2f})"
-            + ("  best" if better else "")
-        )
-        with tqdm.external_write_mode(sys.stdout):  # else the line runs into the bar
-            self.say(line)
-        if better:
-            self._keep(trainer, pl_module, row)
-        # a curve takes a third of a second to draw: not more than a twentieth of the time
-        if time.monotonic() - self._drawn > 20 * self._drawing:
-            self._draw()
-
-    def _keep(self, trainer: pl.Trainer, task: Task, row: dict[str, float]) -> None:
-        extra = {**row, "settings": asdict(self.settings), "data": self.data}
-        weights.save(task.network, self.run / weights.BEST, overwrite=True, extra=extra)
-        validation = self.budget.validation
-        count = min(SAMPLES, len(validation.pixels))
-        sample = task.fixed(
-            *validation.some(np.linspace(0, len(validation.pixels) - 1, count).round().astype(np.int64))
-        )
-        with trainer.precision_plugin.forward_context():
-            prediction = task.network.restore(sample).float()
-        caption = f"step {row['step']}, validation RMSE {row['val_rmse']:.2f}"
-        sheet = looks.sample_sheet(sample, prediction, caption)
-        looks.save_picture(sheet, self.run / "samples" / f"best_{row['step']:07d}.png")
-
-    def _draw(self) -> None:
-        start = time.monotonic()
-        if looks.can_draw():
-            looks.curves([self.run], self.run / "curve.png")
-        self._drawn, self._drawing = time.monotonic(), time.monotonic() - start
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the whole curve."""
-        if trainer.is_global_zero:
-            self._draw()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the log and the running losses."""
-        return {"rows": self.rows, "sums": self._sums.tolist()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.rows, self._sums = state_dict["rows"], torch.tensor(state_dict["sums"])
 
 
 class Bar(TQDMProgressBar):

@@ -1,6 +1,7 @@
-"""The architectures of the ancestor (github.com/Marcus1506/Depixelation, 2023) and of its challenge's course.
+"""DeePixV1, the winner of the 64x64 challenge, with its author's earlier architectures and that of the course.
 
-Layers and names in the state dict are his, so that his published weights load. All of them map
+From github.com/Marcus1506/Depixelation (2023). Layers and names in the state dict are its author's, so that the weights
+that he published load. All of them map
 (B, 2, H, W) = [picture in [0, 1], mask with 1 = known] to (B, 1, H·W), the flattened picture; all convolutions keep the
 size (`padding="same"`) and have a bias.
 
@@ -59,7 +60,7 @@ def _norm(channels: int, batch_norm: bool) -> nn.Module:
 
 
 def _conv_stack(channels: int, kernels: Sequence[int], batch_norm: bool) -> nn.Sequential:
-    """Return [convolution, batch norm, ReLU] for each kernel, numbered in one row as his are."""
+    """Return [convolution, batch norm, ReLU] for each kernel, numbered in one row as the author's are."""
     layers: list[nn.Module] = []
     for kernel in kernels:
         layers.append(_conv(channels, channels, kernel))
@@ -69,8 +70,8 @@ def _conv_stack(channels: int, kernels: Sequence[int], batch_norm: bool) -> nn.S
     return nn.Sequential(*layers)
 
 
-class Ancestor(Network):
-    """What his architectures share: the form of input and output, and the composite.
+class PictureAndMask(Network):
+    """What these architectures share: the form of input and output, and the composite.
 
     A composite takes the known pixels from the input and only the unknown ones from the network.
     """
@@ -98,7 +99,7 @@ class Ancestor(Network):
         return estimate.reshape(pixelated.shape)
 
 
-class Chain(Ancestor):
+class Chain(PictureAndMask):
     """Layers one after another, under the names they have in the state dict."""
 
     def __init__(self, layers: Mapping[str, nn.Module]) -> None:
@@ -249,7 +250,7 @@ def _basic_blocks(blocks: int, kernels: Sequence[int], batch_norm: bool) -> nn.S
     return nn.Sequential(*[BasicBlock(INPUTS, k, batch_norm) for k in kernel_sizes(kernels, blocks)])
 
 
-class SimpleDeepixCNN(Ancestor):
+class SimpleDeepixCNN(PictureAndMask):
     """BasicBlocks, and a SkipBlock that joins them with the input."""
 
     def __init__(self, blocks: int, kernels: Sequence[int], batch_norm: bool = True) -> None:
