@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from finding import apart, brick_wall, decidable, draw_area, gradient, screenshot
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from deepix.challenge import pixelate as challenge_pixelate
 from deepix.challenge import read_examples, write_examples
@@ -70,6 +70,7 @@ class Writer:
         self.cases.append({"name": name, "file": file, "call": call, "given": given, "options": options})
 
     def close(self) -> None:
+        """Write the list of cases."""
         text = "[\n" + ",\n".join(json.dumps(case) for case in self.cases) + "\n]\n"
         (self.folder / "cases.json").write_text(text, encoding="utf-8")
 
