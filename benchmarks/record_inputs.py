@@ -71,6 +71,7 @@ class Writer:
 
     def close(self) -> None:
         """Write the list of cases."""
+        """Write the list of cases."""
         text = "[\n" + ",\n".join(json.dumps(case) for case in self.cases) + "\n]\n"
         (self.folder / "cases.json").write_text(text, encoding="utf-8")
 

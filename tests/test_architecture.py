@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +59,12 @@ arrows point, here and in `docs/design.md`."""
 LAZILY: dict[str, set[str]] = {
     "cli": {"training"},  # PyTorch takes seconds to import, and is no part of the core
 }
-"""… and what they may import only while a function runs, or for types."""
+"""… and what they may import only while a function runs, or for types …"""
+
+EARLY: dict[str, tuple[str, ...]] = {
+    "cli": ("training.engine.settings", "training.stages"),  # what the flags of `deepix train` are made from
+}
+"""… but for these modules, which import no network's framework themselves."""
 
 ENGINES: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("inference.session", "training"),
@@ -201,7 +208,7 @@ def wrong_directions(source: Path) -> list[str]:
             if one.foreign or room == module.room or room in allowed:
                 continue
             if room in later:
-                if one.late:
+                if one.late or one.target in EARLY.get(module.room, ()):
                     continue
                 faults.append(f"{one} before it is needed: import it where it is used")
             else:
@@ -419,6 +426,13 @@ def test_what_may_only_be_imported_late_is_not_imported_early(house):
     (fault,) = wrong_directions(source)
     assert "before it is needed" in fault
     assert wrong_directions(house(**{"cli/train": "async def f():\n    from deepix.training import fit"})) == []
+
+
+def test_help_needs_no_framework():
+    """What `cli` imports early stays light: else `deepix --help` would take seconds."""
+    code = f"import sys, deepix.cli; print(sorted(set(sys.modules) & {set(ENGINES) - {'typer', 'rich'}!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_an_unknown_room_is_named(house):
