@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from data import DATA, existing
 from PIL import Image
+from shared_data import DATA, archives
 
 import deepix
 
@@ -222,7 +222,7 @@ def main() -> int:
     if not (args.inputs / CASES).is_file():
         import record_inputs
 
-        existing(args.data, *record_inputs.ARCHIVES, record_inputs.CHALLENGE)
+        archives(args.data, *record_inputs.ARCHIVES, record_inputs.CHALLENGE)
         record_inputs.make(args.data, args.inputs)
     cases = chosen(json.loads((args.inputs / CASES).read_text(encoding="utf-8")), args.every, args.only)
     before = json.loads(args.compare.read_text(encoding="utf-8")) if args.compare else None
