@@ -1,5 +1,6 @@
 # make demo   sets up .venv, restores sample pictures and those named: make demo FILES="a.jpg b.png"
 # make test   sets up .venv with everything, lints, checks types, tests
+# make mutants   changes the finder and the pipeline at COUNT=60 random places; prints the changes that no test notices
 # make bench  prints the benchmarks
 # make train-challenge, train-photo, train-locator   trains a shipped model for MINUTES=60 more, on DATA=../shared/data
 # make ship   puts what was trained in the shipped models' place, where it validates better
@@ -10,8 +11,12 @@ BIN := $(VENV)/bin
 FILES ?=
 MINUTES ?= 60
 DATA ?= ../shared/data
+# mutants: where, and the tests that are to notice them
+MUTATED := src/deepix/finder src/deepix/pipeline.py src/deepix/api.py src/deepix/jobs
+MUTANT_TESTS := $(addprefix tests/test_,$(addsuffix .py,finder decision grid_lines region_mosaics locating fast_filters \
+	neighbours pipeline restoration jobs))
 
-.PHONY: demo test bench train-challenge train-photo train-locator ship clean
+.PHONY: demo test mutants bench train-challenge train-photo train-locator ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +37,10 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2
+
+mutants: $(VENV)/.dev
+	rm -f mutants.json
+	$(BIN)/python benchmarks/mutants.py $(MUTATED) --tests $(MUTANT_TESTS) --count $(or $(COUNT),60) --seed $(or $(SEED),0)
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/quality.py
