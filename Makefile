@@ -1,6 +1,7 @@
 # make demo   sets up .venv, restores sample pictures and those named: make demo FILES="a.jpg b.png"
 # make test   sets up .venv with everything, lints, checks types, tests
 # make fuzz   reads, searches and restores COUNT=2000 damaged files of every format; what it finds is shrunk and printed
+# make mutants   changes the finder and the pipeline at MUTANTS=60 random places; prints the changes that no test notices
 # make bench  prints the benchmarks
 # make train-challenge, train-photo, train-locator   trains a released model for MINUTES=60 more, on DATA=../shared/data;
 #               with STEPS=… up to that many steps in all
@@ -13,9 +14,14 @@ FILES ?=
 MINUTES ?= 60
 STEPS ?=
 COUNT ?= 2000
+MUTANTS ?= 60
 DATA ?= ../shared/data
+# mutants: where, and the tests that are to notice them
+MUTATED := src/deepix/finder src/deepix/pipeline.py src/deepix/api.py src/deepix/jobs
+MUTANT_TESTS := $(addprefix tests/test_,$(addsuffix .py,finder decision grid_lines region_mosaics locating fast_filters \
+	neighbours pipeline restoration jobs))
 
-.PHONY: demo test fuzz bench train-challenge train-photo train-locator release ship clean
+.PHONY: demo test fuzz mutants bench train-challenge train-photo train-locator release ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +45,10 @@ test: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	FUZZ=$(COUNT) $(BIN)/python -m pytest tests/test_fuzzing.py
+
+mutants: $(VENV)/.dev
+	rm -f mutants.json
+	$(BIN)/python benchmarks/mutants.py $(MUTATED) --tests $(MUTANT_TESTS) --count $(MUTANTS) --seed $(or $(SEED),0)
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/quality.py

@@ -1,9 +1,10 @@
 """Times a whole challenge: a test set of 6,635 pictures in the course's format, from file to score.
 
-    python benchmarks/challenge_testset.py [--model FILE.safetensors] …
+    python benchmarks/challenge_testset.py [--model FILE.safetensors] … [--data ARCHIVE|FOLDER …]
 
-The pictures come from the archives in ../shared/data where they are, else they are crops of scikit-image's own.
-They serve to measure time: the scores say only that all models saw the same pictures.
+The pictures are those of `../shared/data/{bsds500-val,imagenet-sample-val-200,clothing-val-300}.zip`, or of --data,
+again and again until there are enough. They serve to measure time: the scores say only that all models saw the same
+pictures.
 """
 
 from __future__ import annotations
@@ -12,41 +13,31 @@ import argparse
 import platform
 import tempfile
 import time
-from itertools import islice
+from collections.abc import Sequence
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
+from shared_data import DATA, archives, need
 
 import deepix.training  # noqa: F401  so that weights and training runs are among the models
 from deepix import challenge, sources
 from deepix.errors import InputError
 
+ARCHIVES = ("bsds500-val.zip", "imagenet-sample-val-200.zip", "clothing-val-300.zip")
 STAGES = ("read", "restore", "write", "score")
 
 
-def pictures(data: Path, count: int) -> tuple[str, NDArray[np.uint8]]:
-    """Return where `count` prepared pictures come from, and them, uint8 (count, 64, 64)."""
-    archives = sorted(data.glob("tiny-imagenet-*k.zip"))
-    if archives:
-        found = challenge.prepare_all(sources.read(archive) for archive in archives)
-        whole = (p for p in found if not isinstance(p, InputError))
-        images = np.stack(list(islice(whole, count)))
-        if len(images) == count:
-            return archives[0].name, images
-    from skimage import data as own
-
-    rng = np.random.default_rng(0)
-    photos = [getattr(own, name)() for name in ("astronaut", "chelsea", "coffee", "rocket")]
-    crops = []
-    for i in range(count):
-        source = photos[i % len(photos)]
-        side = int(rng.integers(64, min(source.shape[:2]), endpoint=True))
-        y, x = (int(rng.integers(0, n - side, endpoint=True)) for n in source.shape[:2])
-        crops.append(challenge.prepare(np.ascontiguousarray(source[y : y + side, x : x + side])))
-    return "crops of scikit-image's pictures", np.stack(crops)
+def pictures(paths: Sequence[Path], count: int) -> NDArray[np.uint8]:
+    """Return `count` prepared pictures, uint8 (count, 64, 64)."""
+    found = challenge.prepare_all(sources.read(path) for path in paths)
+    whole = list(islice((p for p in found if not isinstance(p, InputError)), count))
+    if not whole:
+        raise SystemExit(f"{', '.join(map(str, paths))}: no picture that can be read")
+    return np.stack(list(islice(cycle(whole), count)))
 
 
 def measure(model: str, test_set: Path, truth: Path, submission: Path) -> tuple[dict[str, float], challenge.Score]:
@@ -69,10 +60,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--model", action="append", default=[], metavar="FILE", help="weights, or a run's folder")
     parser.add_argument("--count", type=int, default=challenge.COUNT, help="pictures (default: %(default)s)")
-    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    parser.add_argument("--data", type=Path, nargs="+", help="archives or folders of pictures")
     arguments = parser.parse_args()
 
-    source, images = pictures(arguments.data, arguments.count)
+    paths = arguments.data or archives(DATA, *ARCHIVES)
+    need(*paths)
+    source, images = " and ".join(p.name for p in paths), pictures(paths, arguments.count)
     rng = np.random.default_rng(0)
     mosaics = [challenge.random_mosaic(rng) for _ in images]
     with tempfile.TemporaryDirectory() as name:

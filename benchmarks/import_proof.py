@@ -1,6 +1,6 @@
 """The proof that our DeePixV1 is its author's: his published weights, imported, give his scores.
 
-    python benchmarks/import_proof.py [--weights FILE.pt|FILE.safetensors] [--challenge-val FILE.npz]
+    python benchmarks/import_proof.py [--weights FILE.pt|FILE.safetensors] [--data FILE.npz]
 
 Inputs are scaled by 1/255, predictions × 255 are cut off to integers, as he did. Exits with 1 if a score is off.
 """
@@ -12,26 +12,29 @@ import sys
 import time
 from pathlib import Path
 
+from shared_data import DATA, need
+
 from deepix import challenge
 from deepix.training import weights
 from deepix.training.predict import predict
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 EXPECTED = (20.203, 15.978)
 TOLERANCE = 0.01
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--weights", type=Path, default=SHARED / "seed" / "Deepixv1(5,5,6,7)(3,5)_extensive.pt")
-    parser.add_argument("--challenge-val", type=Path, default=SHARED / "data" / "challenge-val.npz")
+    parser.add_argument("--weights", type=Path, default=DATA.parent / "seed" / "Deepixv1(5,5,6,7)(3,5)_extensive.pt")
+    parser.add_argument("--data", "--challenge-val", type=Path, default=DATA / "challenge-val.npz")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch", type=int, default=64)
     options = parser.parse_args()
+    need(options.weights, option="--weights")
+    need(options.data)
 
     load = weights.load if options.weights.suffix == weights.SUFFIX else weights.import_pickle
     network = load(options.weights)
-    examples = challenge.read_examples(options.challenge_val)
+    examples = challenge.read_examples(options.data)
     pixelated, known, truths = examples.pixelated(), examples.known(), examples.truths()
     start = time.perf_counter()
     estimates = predict(network, pixelated, examples.mosaics, options.batch, options.device)

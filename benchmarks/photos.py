@@ -3,11 +3,10 @@
     python benchmarks/photos.py                    # the table
     python benchmarks/photos.py --photos 60        # quicker
 
-Photos are those of `../shared/data/{bsds500-val,imagenet-sample-val-200}.zip` where they exist (or of --data), else
-pictures that ship with scikit-image. In each, 1 to 4 rectangles are pixelated by `deepix.mosaic.random_mosaics`: square
-cells of 4 to 48 pixels, drawn log-uniformly up to an eighth of the photo's shorter side, areas of 2 to 12 cells a side
-up to half the photo's, means rounded to the nearest integer. Every restorer is given the true mosaics, and its
-output is rounded to integers and clipped to 0 … 255.
+Photos are those of `../shared/data/{bsds500-val,imagenet-sample-val-200}.zip`, or of --data. In each, 1 to 4 rectangles
+are pixelated by `deepix.mosaic.random_mosaics`: square cells of 4 to 48 pixels, drawn log-uniformly up to an eighth of
+the photo's shorter side, areas of 2 to 12 cells a side up to half the photo's, means rounded to the nearest integer.
+Every restorer is given the true mosaics, and its output is rounded to integers and clipped to 0 … 255.
 
 RMSE (0–255) is over the unknown pixels and channels of a class of cells, all pooled; PSNR is that of this RMSE; SSIM
 (Wang et al. 2004, as scikit-image computes it, Gaussian window, colour channels averaged) is the mean of the map over
@@ -28,7 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from skimage import data
+from shared_data import DATA, archives, need
 from skimage.metrics import structural_similarity
 
 from deepix import runtime, sources
@@ -37,18 +36,12 @@ from deepix.smooth import smooth
 
 Array = NDArray[Any]
 Restorer = Callable[[Array, Sequence[Mosaic]], Array]
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 ARCHIVES = ("bsds500-val.zip", "imagenet-sample-val-200.zip")
-SKIMAGE = ("astronaut", "coffee", "chelsea", "rocket", "retina", "hubble_deep_field", "immunohistochemistry")
 CLASSES = ((4, 6), (7, 10), (11, 16), (17, 28), (29, 48))
 
 
 def photos(paths: Sequence[Path], count: int | None) -> Iterator[Array]:
     """Yield RGB photos, spread evenly over the archives."""
-    if not paths:
-        for name in SKIMAGE[:count]:
-            yield np.asarray(getattr(data, name)())[..., :3]
-        return
     every = sum(1 for path in paths for _ in sources.read(path).items)
     chosen = set(np.linspace(0, every - 1, min(count or every, every)).round().astype(int).tolist())
     for number, item in enumerate(item for path in paths for item in sources.read(path).items):
@@ -106,8 +99,8 @@ def main() -> None:
     parser.add_argument("--photos", type=int, help="how many at most, spread evenly; all when left out")
     parser.add_argument("--seed", type=int, default=0, help="of the mosaics")
     arguments = parser.parse_args()
-    there = [DATA / name for name in ARCHIVES if (DATA / name).is_file()]
-    paths = arguments.data or there
+    paths = arguments.data or archives(DATA, *ARCHIVES)
+    need(*paths)
     # for each method and class: squares, values, SSIM, pixels
     sums = {name: np.zeros((len(CLASSES), 4)) for name in METHODS}
     seconds = dict.fromkeys(METHODS, 0.0)
@@ -131,7 +124,7 @@ def main() -> None:
                 squares = np.square(output[m.box].astype(float) - truth[m.box])[m.area]
                 there_ = similarity[m.box].mean(axis=2)[m.area]
                 sums[name][k] += squares.sum(), squares.size, there_.sum(), there_.size
-    source = " and ".join(p.name for p in paths) if paths else "pictures of scikit-image"
+    source = " and ".join(p.name for p in paths)
     print(f"{seen} photos of {source}, {mosaics_of.sum()} mosaics, seed {arguments.seed}; RMSE / PSNR (dB) / SSIM\n")
     heads = [f"{a}–{b} px ({n})" for (a, b), n in zip(CLASSES, mosaics_of, strict=True)]
     print(f"| restorer | {' | '.join(heads)} | all | s per photo |")

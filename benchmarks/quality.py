@@ -3,9 +3,8 @@
     python benchmarks/quality.py                    # the table
     python benchmarks/quality.py --cases 200        # quicker
 
-The cases are those of `../shared/data/challenge-val.npz` where it exists (or of --data), else random mosaics by the
-challenge's rule on 64x64 pieces of pictures that ship with scikit-image. Means are cut off to integers, as
-the challenge does; every method's output is rounded to the nearest integers and clipped to 0 … 255. "pooled" is
+The cases are those of `../shared/data/challenge-val.npz`, or of --data. Means are cut off to integers, as the challenge
+does; every method's output is rounded to the nearest integers and clipped to 0 … 255. "pooled" is
 the RMSE over all unknown pixels of all cases, "per picture" the mean of the cases' RMSEs; "projected" is the
 same output after `deepix.mosaic.project`, which makes it agree with the cells.
 
@@ -26,7 +25,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.sparse.linalg import spsolve
-from skimage import data
+from shared_data import DATA, need
 from skimage.restoration import inpaint_biharmonic
 
 from deepix import challenge, runtime
@@ -34,37 +33,7 @@ from deepix.mosaic import Mosaic, cell_values, project, unknown
 from deepix.smooth import smooth
 
 Array = NDArray[Any]
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "challenge-val.npz"
-SKIMAGE = (
-    "astronaut",
-    "coffee",
-    "chelsea",
-    "rocket",
-    "camera",
-    "coins",
-    "brick",
-    "grass",
-    "gravel",
-    "moon",
-    "page",
-    "text",
-)
-
-
-def scikit_image_cases(count: int, seed: int = 0) -> challenge.Examples:
-    """Return 64x64 cases cut from scikit-image's pictures at 1, 1/2 and 1/4 of their size."""
-    rng = np.random.default_rng(seed)
-    pictures = [Image.fromarray(challenge.to_grayscale(getattr(data, name)())) for name in SKIMAGE]
-    images, mosaics = [], []
-    for i in range(count):
-        picture = pictures[i % len(pictures)]
-        shrink = int(rng.choice([n for n in (1, 2, 4) if min(picture.size) // n >= challenge.SIZE]))
-        small = np.asarray(picture.reduce(shrink))
-        y = rng.integers(small.shape[0] - challenge.SIZE + 1)
-        x = rng.integers(small.shape[1] - challenge.SIZE + 1)
-        images.append(small[y : y + challenge.SIZE, x : x + challenge.SIZE])
-        mosaics.append(challenge.random_mosaic(rng))
-    return challenge.Examples(np.stack(images), mosaics)
+CASES = DATA / "challenge-val.npz"
 
 
 def identity(pixelated: Array, m: Mosaic) -> Array:
@@ -160,18 +129,15 @@ def measure(restore: Callable[[Array, Mosaic], Array], examples: challenge.Examp
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="an .npz file of true pictures and mosaics, as challenge-val.npz")
+    parser.add_argument("--data", type=Path, default=CASES, help="an .npz file as challenge-val.npz")
     parser.add_argument("--cases", type=int, help="how many cases at most, spread evenly; all when left out")
     arguments = parser.parse_args()
-    path = arguments.data or (DATA if DATA.is_file() else None)
-    if path:
-        examples, source = challenge.read_examples(path), path.name
-    else:
-        examples, source = scikit_image_cases(arguments.cases or 600), "pieces of scikit-image's pictures, seed 0"
+    need(arguments.data)
+    examples = challenge.read_examples(arguments.data)
     if arguments.cases and arguments.cases < len(examples.mosaics):
         chosen = np.linspace(0, len(examples.mosaics), arguments.cases, endpoint=False).astype(int)
         examples = challenge.Examples(examples.images[chosen], [examples.mosaics[i] for i in chosen])
-    print(f"{source}: {len(examples.mosaics)} cases, {int((~examples.known()).sum())} unknown pixels\n")
+    print(f"{arguments.data.name}: {len(examples.mosaics)} cases, {int((~examples.known()).sum())} unknown pixels\n")
     print("| method | pooled | per picture | pooled, projected | per picture, projected | ms per picture |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, restore in METHODS.items():
