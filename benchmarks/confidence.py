@@ -25,8 +25,8 @@ from PIL import Image
 from deepix.finder import confidence, locator, region_mosaics
 from deepix.finder.luminance import luminance
 from deepix.mosaic import Mosaic
-from deepix.training.examples import CLASSES
-from deepix.training.negatives import NEGATIVES, negative
+from deepix.training.data.examples import CLASSES
+from deepix.training.data.negatives import NEGATIVES, negative
 
 
 def located(pixels: Array) -> list[region_mosaics.Located]:

@@ -5,8 +5,8 @@
     python benchmarks/locating.py --pictures train         # other photos, to tune on
     python benchmarks/locating.py --data DIR               # the photos' archives are there, not in ../shared/data
 
-Cases are drawn by `deepix.training.examples` (its `CLASSES`): photos with 1 to 4 mosaics, as people post them. Class 1:
-rectangles of cells in whole pixels, lossless or JPEG 90 to 100. Class 2: JPEG 50 to 89, or resized by 0.6 to 1.7 and
+Cases are drawn by `deepix.training.data.examples` (its `CLASSES`): photos with 1 to 4 mosaics, as people post them.
+Class 1: rectangles of cells in whole pixels, lossless or JPEG 90 to 100. Class 2: JPEG 50 to 89, or resized by 0.6 to 1.7 and
 then JPEG 75 to 100. Class 3: ellipses and blobs. A mosaic is found if one that is reported has an intersection
 over union of at least 0.8 with it; precision is the share of reported ones that are some mosaic's. A grid is exact if
 cells are as large, and lie where they should, to the pixel; it is near if the cells' sizes are right within 2 % and the
@@ -14,7 +14,7 @@ lines nearest to the area's upper left corner within 1 pixel. "sure": only repor
 `deepix.finder.SURE`, which `deepix restore` restores.
 
 Clean pictures are photos (as they are; half of them saved again as JPEG of quality 50 to 95) and the hard negatives of
-`deepix.training.negatives`; an alarm is any report at all. End to end: RMSE over the truly unknown pixels after
+`deepix.training.data.negatives`; an alarm is any report at all. End to end: RMSE over the truly unknown pixels after
 `deepix.find` and `deepix.restore` against that after `deepix.restore` with the true mosaics. Time and peak memory are
 of one picture each, in processes of their own.
 """
@@ -36,12 +36,12 @@ from finding import Photos, add_data, overlap
 from numpy.typing import NDArray
 from PIL import Image
 
+from deepix import api, pipeline
 from deepix import mosaic as maths
-from deepix import restoration
 from deepix.finder import SURE, find
 from deepix.mosaic import Grid, Mosaic
-from deepix.training.examples import CLASSES, Example, example
-from deepix.training.negatives import NEGATIVES, negative
+from deepix.training.data.examples import CLASSES, Example, example
+from deepix.training.data.negatives import NEGATIVES, negative
 
 Array = NDArray[Any]
 NEAR_SIZE, NEAR_PIXELS = 0.02, 1.0
@@ -139,9 +139,9 @@ class Tally:
         """Restore with what was found and with the true mosaics."""
         sure = [m for m in reported if m.confidence >= SURE]
         unknown = case.labels > 0
-        true = [restoration.blended(case.picture, m) for m in case.mosaics]
+        true = [pipeline.blended(case.picture, m) for m in case.mosaics]
         for k, mosaics in enumerate((sure, true)):
-            restored = restoration.restore(case.picture, mosaics, threads=2).image if mosaics else case.picture
+            restored = api.restore(case.picture, mosaics, threads=2).image if mosaics else case.picture
             self.chain[k] += rmse(restored, case.clean, unknown)
         self.chain[2] += rmse(case.picture, case.clean, unknown)
 

@@ -30,9 +30,10 @@ from PIL import Image
 from shared_data import DATA, archives, need
 from skimage.metrics import structural_similarity
 
-from deepix import runtime, sources
+from deepix import sources
 from deepix.mosaic import Mosaic, cell_values, pixelate, project, quantize, random_mosaics, unknown
-from deepix.smooth import smooth
+from deepix.restorer.network import estimate
+from deepix.restorer.smooth import smooth
 
 Array = NDArray[Any]
 Restorer = Callable[[Array, Sequence[Mosaic]], Array]
@@ -78,7 +79,7 @@ def projected(restore: Restorer) -> Restorer:
 
 
 def network(pixelated: Array, mosaics: Sequence[Mosaic]) -> Array:
-    return quantize(runtime.estimate(pixelated, mosaics)[0], pixelated, mosaics)
+    return quantize(estimate(pixelated, mosaics)[0], pixelated, mosaics)
 
 
 METHODS: dict[str, Restorer] = {

@@ -28,9 +28,10 @@ from scipy.sparse.linalg import spsolve
 from shared_data import DATA, need
 from skimage.restoration import inpaint_biharmonic
 
-from deepix import challenge, runtime
+from deepix import challenge
 from deepix.mosaic import Mosaic, cell_values, project, unknown
-from deepix.smooth import smooth
+from deepix.restorer.each import estimate_each
+from deepix.restorer.smooth import smooth
 
 Array = NDArray[Any]
 CASES = DATA / "challenge-val.npz"
@@ -45,7 +46,7 @@ def ours(pixelated: Array, m: Mosaic) -> Array:
 
 
 def network(pixelated: Array, m: Mosaic) -> Array:
-    return np.asarray(runtime.estimate_each(pixelated[None], [m], "challenge", challenge.ROUNDING)[0][0])
+    return np.asarray(estimate_each(pixelated[None], [m], "challenge", challenge.ROUNDING)[0][0])
 
 
 def least_energy(order: int) -> Callable[[Array, Mosaic], Array]:

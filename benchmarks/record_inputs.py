@@ -23,8 +23,8 @@ from PIL import Image
 from deepix.challenge import pixelate as challenge_pixelate
 from deepix.challenge import read_examples, write_examples
 from deepix.mosaic import Mosaic, pixelate, random_mosaics
-from deepix.training.examples import CLASSES, Example, example
-from deepix.training.negatives import NEGATIVES, negative
+from deepix.training.data.examples import CLASSES, Example, example
+from deepix.training.data.negatives import NEGATIVES, negative
 
 Array = NDArray[Any]
 Case = dict[str, Any]

@@ -3,9 +3,9 @@
     python benchmarks/restorers.py --data ../shared/data/challenge-val.npz
 
 Pictures are 64x64 with one random mosaic each, the first of --data. Ours
-is `deepix.runtime.estimate_each`: everything from the pixelated picture to the restored one; "network alone" is the
-session's part of it; the smooth start's time is given as a share of the network's in the same calls. The winner's is
-DeePixV1 (5,5,6,6,7,7,8)(3,5) with random weights, which its speed does not depend on, given picture and mask. Each row
+is `deepix.restorer.each.estimate_each`: everything from the pixelated picture to the restored one; "network alone" is
+the session's part of it; the smooth start's time is given as a share of the network's in the same calls. The winner's
+is DeePixV1 (5,5,6,6,7,7,8)(3,5) with random weights, which its speed does not depend on, given picture and mask. Each row
 is a process of its own; peak memory is its largest resident set, with Python and the libraries; what PyTorch needs to
 write the winner's file is not counted. Rates are the best of --runs.
 """
@@ -44,7 +44,8 @@ def write_winner(path: Path) -> None:
     import torch
 
     from deepix.training import networks
-    from deepix.training.mosaics import Mosaics, Sample
+    from deepix.training.data.samples import Sample
+    from deepix.training.operators import Mosaics
 
     network = networks.create(WINNER).eval()
 
@@ -87,7 +88,9 @@ def measure(what: str, data: Path, runs: int, threads: int) -> dict[str, Any]:
     """Return pictures per second at batch 1 and 64, and the peak memory in MiB; in a process of its own."""
     import onnxruntime
 
-    from deepix import runtime
+    from deepix import threads as limits
+    from deepix.restorer import model as restorer_model
+    from deepix.restorer.each import WINDOW, estimate_each
 
     ours = examples(data, 64)
     pixelated, mosaics = ours.pixelated(), ours.mosaics
@@ -102,15 +105,17 @@ def measure(what: str, data: Path, runs: int, threads: int) -> dict[str, Any]:
         def restore(n: int) -> Any:
             return session.run(None, {"pixelated": planes[:n], "cell": cell[:n]})
     elif what == "network alone":
-        model = runtime.load("challenge", threads)
-        given = np.random.default_rng(0).random((64, 7, runtime.WINDOW, runtime.WINDOW), np.float32)
+        with limits.limit(threads):
+            model = restorer_model.load("challenge")
+        given = np.random.default_rng(0).random((64, 7, WINDOW, WINDOW), np.float32)
 
         def restore(n: int) -> Any:
             return model(given[:n])
     else:
 
         def restore(n: int) -> Any:
-            return runtime.estimate_each(pixelated[:n], mosaics[:n], "challenge", challenge.ROUNDING, threads)
+            with limits.limit(threads):
+                return estimate_each(pixelated[:n], mosaics[:n], "challenge", challenge.ROUNDING)
 
     single, many = best_rate(restore, 1, 8 * runs), best_rate(restore, 64, runs)
     shares = [start_share(restore, n) for n in (1, 64)] if what == "ours" else []
@@ -120,7 +125,8 @@ def measure(what: str, data: Path, runs: int, threads: int) -> dict[str, Any]:
 
 def start_share(restore: Callable[[int], Any], n: int, calls: int = 25) -> float:
     """Return the least time that the smooth start took in a call, over the network's least time."""
-    from deepix import runtime
+    from deepix.restorer import each
+    from deepix.restorer.model import Restorer
 
     seconds: dict[str, list[float]] = {"start": [], "network": []}
 
@@ -133,7 +139,7 @@ def start_share(restore: Callable[[int], Any], n: int, calls: int = 25) -> float
 
         return call
 
-    watched: list[tuple[Any, str, str]] = [(runtime, "smooth_each", "start"), (runtime.Model, "__call__", "network")]
+    watched: list[tuple[Any, str, str]] = [(each, "smooth_each", "start"), (Restorer, "__call__", "network")]
     originals = [getattr(where, what) for where, what, _ in watched]
     for (where, what, name), original in zip(watched, originals, strict=True):
         setattr(where, what, timed(name, original))

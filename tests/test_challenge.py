@@ -220,14 +220,14 @@ def test_restorers_of_the_core() -> None:
 
 
 def test_networks_as_onnx_restore_without_torch(tmp_path: Path) -> None:
-    from deepix import runtime
+    from deepix.restorer.each import estimate_each
 
     made = examples(5)
     pixelated, known, truths = made.pixelated(), made.known(), made.truths()
     done: list[int] = []
     estimates = challenge.restorer("challenge", batch=2)(pixelated, made.mosaics, done.append)
     assert done == [2, 2, 1]
-    expected, _ = runtime.estimate_each(pixelated, made.mosaics, "challenge", challenge.ROUNDING)
+    expected, _ = estimate_each(pixelated, made.mosaics, "challenge", challenge.ROUNDING)
     np.testing.assert_allclose(estimates, expected, atol=0.01)
     np.testing.assert_array_equal(estimates[known], pixelated[known])
     before = challenge.score([p[~k] for p, k in zip(pixelated, known, strict=True)], truths).pooled

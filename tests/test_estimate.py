@@ -25,8 +25,9 @@ from deepix.restorer.colour import from_planes, to_planes
 from deepix.restorer.lattice import Axis, on_lattice
 from deepix.restorer.network import SHIPPED, Restorer, estimate, estimate_each, load
 from deepix.restorer.smooth import smooth
-from deepix.training import mosaics as maths
-from deepix.training.mosaics import Sample, from_numpy
+from deepix.training import operators
+from deepix.training.data.samples import Sample
+from deepix.training.operators import from_numpy
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_a_photo_is_restored_as_in_torch(seed, network, model):
 
 
 def test_the_challenges_pictures_are_restored_as_in_torch(model):
-    network = small_network(offset=maths.TRUNCATED)
+    network = small_network(offset=operators.TRUNCATED)
     rng = np.random.default_rng(1)
     image = challenge.prepare(data.astronaut())
     mosaics = [challenge.random_mosaic(rng) for _ in range(8)]
@@ -86,7 +87,7 @@ def test_the_challenges_pictures_are_restored_as_in_torch(model):
 
 
 def test_areas_too_large_for_a_window_are_taken_whole(model):
-    network = small_network(offset=maths.TRUNCATED)
+    network = small_network(offset=operators.TRUNCATED)
     image = challenge.prepare(data.coffee())
     mosaics = [Mosaic.rectangle(2, 5, 60, 44, 11), Mosaic.rectangle(30, 20, 5, 9, 4)]
     pixelated = np.stack([challenge.pixelate(image, m) for m in mosaics])

@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 from deepix import challenge
 from deepix.cli import app
 from deepix.errors import DeepixError, InputError, OutputError
-from deepix.training import networks, pictures, stages, weights
+from deepix.training import networks, stages, weights
+from deepix.training.data import packing
+from deepix.training.data.crops import Crops
 from deepix.training.engine import export
 from deepix.training.engine.history import history
 from deepix.training.engine.stage import Assessment
@@ -37,8 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, picture in (("train", data.camera()), ("val", data.moon())):
         tiles = [picture[y : y + 64, x : x + 64] for y in range(0, 512, 128) for x in range(0, 512, 128)]
         np.save(folder / f"{name}-tiles.npy", np.stack(tiles))
-        crops = pictures.Crops(1, size=48, scale=(0.6, 1), ratio=(1, 1))
-        pictures.pack([folder / f"{name}-tiles.npy"], folder / f"{name}.npy", crops=crops)
+        crops = Crops(1, size=48, scale=(0.6, 1), ratio=(1, 1))
+        packing.pack([folder / f"{name}-tiles.npy"], folder / f"{name}.npy", crops=crops)
     fit(settings(folder))
     return folder
 

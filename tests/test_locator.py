@@ -18,11 +18,11 @@ from reports import fit, heard_by, resume
 from skimage import data
 from typer.testing import CliRunner
 
-from deepix import runtime
 from deepix.cli import app
 from deepix.errors import DeepixError, InputError
 from deepix.finder import locator as finder
-from deepix.finder.evidence import luminance
+from deepix.finder.luminance import luminance
+from deepix.inference.session import open_session
 from deepix.mosaic import Mosaic, pixelate
 from deepix.training import networks, stages, weights
 from deepix.training.engine import export, recipes, record, release
@@ -236,7 +236,7 @@ def test_operations_are_counted() -> None:
 def opened(monkeypatch: pytest.MonkeyPatch) -> Locator:
     """The tiny network in the shipped one's place."""
     network = tiny_network()
-    session = runtime.session(tiny_model(), "tiny", 1)
+    session = open_session(tiny_model(), "tiny", 1)
     monkeypatch.setattr(finder, "_session", lambda threads: session)
     return network
 

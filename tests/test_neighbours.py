@@ -9,8 +9,8 @@ from skimage import data
 
 from deepix.finder import find
 from deepix.mosaic import Mosaic, pixelate, unknown
-from deepix.runtime import estimate
-from deepix.smooth import smooth
+from deepix.restorer.network import estimate
+from deepix.restorer.smooth import smooth
 
 
 def jpeg(pixels, quality):

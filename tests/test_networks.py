@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from deepix.errors import DeepixError  # noqa: E402
-from deepix.training import mosaics, networks, summary  # noqa: E402
-from deepix.training.mosaics import Sample  # noqa: E402
+from deepix.training import networks, summary  # noqa: E402
+from deepix.training.data import random_mosaics, samples  # noqa: E402
+from deepix.training.data.samples import Sample  # noqa: E402
 from deepix.training.networks import deepixv1  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
@@ -81,7 +82,7 @@ def test_forward_keeps_the_ancestors_contract(name: str) -> None:
 def test_every_parameter_that_is_trained_gets_a_gradient(name: str) -> None:
     """Processes that train together wait for all of them."""
     network = networks.create(name)
-    sample = mosaics.sample(torch.rand(2, 1, 64, 64), generator=torch.Generator().manual_seed(0))
+    sample = samples.sample(torch.rand(2, 1, 64, 64), generator=torch.Generator().manual_seed(0))
     network.restore(sample).sum().backward()
     assert [n for n, p in network.named_parameters() if p.requires_grad and p.grad is None] == []
 
@@ -192,7 +193,7 @@ def test_names_ignore_case_and_overrides_win() -> None:
 def test_restoring_is_forward_of_each_channel(name: str) -> None:
     network = networks.create(name).eval()
     truth = torch.rand(3, 2, 16, 20, generator=torch.Generator().manual_seed(3))
-    sample = mosaics.sample(truth, mosaics.Ranges(width=(4, 8), height=(4, 8)), torch.Generator().manual_seed(4))
+    sample = samples.sample(truth, random_mosaics.Ranges(width=(4, 8), height=(4, 8)), torch.Generator().manual_seed(4))
     restored = network.restore(sample)
     assert restored.shape == truth.shape
     known = sample.mosaics.known.float()
@@ -206,7 +207,7 @@ def test_training_lowers_the_error_and_reaches_all_parameters_in_use() -> None:
     torch.manual_seed(0)
     network = networks.create("deepixv1:3,3,3:3,3").train()
     generator = torch.Generator().manual_seed(5)
-    sample = mosaics.sample(torch.rand(4, 1, 16, 16, generator=generator), generator=generator)
+    sample = samples.sample(torch.rand(4, 1, 16, 16, generator=generator), generator=generator)
     assert isinstance(sample, Sample)
     assert sample.truth is not None
     optimizer = torch.optim.Adam(network.parameters(), 0.01)

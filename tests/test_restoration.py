@@ -9,8 +9,9 @@ from PIL import Image
 from skimage import data
 
 import deepix
-from deepix import Mosaic, pipeline, smooth
+from deepix import Mosaic, pipeline
 from deepix.mosaic import Grid
+from deepix.restorer import smooth
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from skimage import data, transform
 from deepix.restorer.features import features
 from deepix.restorer.model import START_STEPS
 from deepix.restorer.smooth import smooth_at_one_size
-from deepix.training import mosaics as maths
-from deepix.training import networks, smooth, weights
-from deepix.training.mosaics import Ranges, Sample
+from deepix.training import networks, operators, smooth, weights
+from deepix.training.data import random_mosaics, samples
+from deepix.training.data.random_mosaics import Ranges
+from deepix.training.data.samples import Sample
 from deepix.training.networks import restorer
 
 
@@ -18,7 +19,7 @@ from deepix.training.networks import restorer
 def sample():
     photo = transform.resize(data.camera(), (256, 256), anti_aliasing=True)
     tiles = torch.tensor(photo).float().unfold(0, 64, 64).unfold(1, 64, 64).reshape(-1, 1, 64, 64)
-    return maths.sample((tiles * 255).round() / 255, generator=torch.Generator().manual_seed(0))
+    return samples.sample((tiles * 255).round() / 255, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture
@@ -37,20 +38,20 @@ def rmse(estimate, sample):
 def test_untrained_it_is_the_smooth_start(sample):
     net = networks.create("restorer:small")
     estimate = net.restore(sample)
-    start = smooth.smooth(sample.pixelated, sample.mosaics, maths.TRUNCATED, START_STEPS)
+    start = smooth.smooth(sample.pixelated, sample.mosaics, operators.TRUNCATED, START_STEPS)
     assert rmse(start, sample) < 0.85 * rmse(sample.pixelated, sample)
     # a window shows a little less of the surroundings
     assert rmse(estimate, sample) == pytest.approx(rmse(start, sample), rel=0.01)
 
 
 def test_the_start_and_the_features_are_those_of_numpy(sample):
-    start = smooth.smooth(sample.pixelated, sample.mosaics, maths.TRUNCATED, START_STEPS)
+    start = smooth.smooth(sample.pixelated, sample.mosaics, operators.TRUNCATED, START_STEPS)
     planes, contrast = restorer.features(start, sample.pixelated, sample.mosaics, sample.mosaics.coordinates())
-    drawn = maths.draw(len(start), 64, 64, generator=torch.Generator().manual_seed(0))
-    for i, ours in enumerate(maths.to_numpy(drawn)):
+    drawn = random_mosaics.draw(len(start), 64, 64, generator=torch.Generator().manual_seed(0))
+    for i, ours in enumerate(random_mosaics.to_numpy(drawn)):
         pixelated = sample.pixelated[i, 0].numpy()
         levels = pixelated.copy()
-        levels[ours[0].box] += maths.TRUNCATED
+        levels[ours[0].box] += operators.TRUNCATED
         theirs = smooth_at_one_size(levels[..., None], ours, START_STEPS)[..., 0]
         np.testing.assert_allclose(start[i, 0], theirs, atol=0.1 / 255)
         their_planes, their_contrast = features(start[i, 0].numpy(), pixelated, ours)
@@ -73,7 +74,7 @@ def test_the_restoration_agrees_with_the_input(network, sample):
     assert torch.equal(estimate[known], sample.pixelated[known])
     means = sample.mosaics.mean(estimate), sample.mosaics.mean(sample.pixelated)
     there = sample.mosaics.counts[:, None] > 0
-    torch.testing.assert_close(means[0][there], means[1][there] + maths.TRUNCATED, atol=1e-5, rtol=0)
+    torch.testing.assert_close(means[0][there], means[1][there] + operators.TRUNCATED, atol=1e-5, rtol=0)
 
 
 def test_the_window_holds_every_unknown_pixel(sample):
@@ -88,17 +89,17 @@ def test_the_window_holds_every_unknown_pixel(sample):
 def test_coordinates_do_not_depend_on_the_window(sample):
     place = restorer.windows(sample.mosaics.cell, 48)
     cell = restorer.crop(sample.mosaics.cell[:, None], place, 48)[:, 0]
-    inside = maths.Mosaics(cell, sample.mosaics.boxes, sample.mosaics.counts)
+    inside = operators.Mosaics(cell, sample.mosaics.boxes, sample.mosaics.counts)
     ours = restorer.coordinates(inside, place)
     assert torch.equal(ours, restorer.crop(sample.mosaics.coordinates(), place, 48))
 
 
 def test_a_picture_of_large_or_many_areas_is_taken_whole(network):
     generator = torch.Generator().manual_seed(1)
-    wide = maths.random(4, 96, 96, Ranges(width=(60, 80), height=(60, 80)), generator)
+    wide = random_mosaics.random(4, 96, 96, Ranges(width=(60, 80), height=(60, 80)), generator)
     assert restorer.windows(wide.cell, 48) is None
     truth = torch.rand(4, 1, 96, 96, generator=generator)
-    estimate = network.restore(Sample(None, maths.pixelate(truth, wide), wide))
+    estimate = network.restore(Sample(None, operators.pixelate(truth, wide), wide))
     assert estimate.shape == truth.shape
 
 

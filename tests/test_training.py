@@ -25,7 +25,10 @@ from deepix import challenge
 from deepix.cli import app
 from deepix.errors import DeepixError, InputError, OutputError
 from deepix.mosaic import Mosaic
-from deepix.training import mosaics, pictures, predict, stages, weights
+from deepix.training import operators, predict, stages, weights
+from deepix.training.data import packing, random_mosaics, samples
+from deepix.training.data.crops import Crops
+from deepix.training.data.packed import open_packed
 from deepix.training.engine import description, muon, record, settings
 from deepix.training.engine.batches import Batches
 from deepix.training.engine.callbacks import LAST
@@ -51,8 +54,8 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Twelve pictures of 16x16."""
     folder = tmp_path_factory.mktemp("packed")
     np.save(folder / "tiles.npy", tiles(12, 16))
-    crops = pictures.Crops(1, size=16, scale=(1, 1), ratio=(1, 1))
-    pictures.pack([folder / "tiles.npy"], folder / "packed.npy", crops=crops)
+    crops = Crops(1, size=16, scale=(1, 1), ratio=(1, 1))
+    packing.pack([folder / "tiles.npy"], folder / "packed.npy", crops=crops)
     return str(folder / "packed.npy")
 
 
@@ -126,9 +129,7 @@ def test_a_run_leaves_what_it_promises(packed: str, tmp_path: Path) -> None:
 
 def test_two_pictures_are_learned_by_heart(tmp_path: Path) -> None:
     np.save(tmp_path / "two.npy", np.concatenate([tiles(40, 16)[[3, 37]]] * 10))
-    pictures.pack(
-        [tmp_path / "two.npy"], tmp_path / "p.npy", crops=pictures.Crops(1, size=16, scale=(1, 1), ratio=(1, 1))
-    )
+    packing.pack([tmp_path / "two.npy"], tmp_path / "p.npy", crops=Crops(1, size=16, scale=(1, 1), ratio=(1, 1)))
     chosen = small(
         str(tmp_path / "p.npy"), tmp_path / "run", network="deepixv1:4,4,4:3,5", steps=250, batch=8, lr=4e-3,
         augment="none", ema=0.9, validate_every=50, ranges={"width": (8, 8), "height": (8, 8), "cell": (4, 4)},
@@ -200,8 +201,8 @@ def test_options_train(packed: str, tmp_path: Path, changes: dict[str, Any]) -> 
 
 def test_colour_pictures_train(tmp_path: Path) -> None:
     np.save(tmp_path / "colour.npy", np.stack([data.coffee()[i : i + 16, i : i + 16] for i in range(0, 80, 16)]))
-    crops = pictures.Crops(1, size=16, scale=(1, 1), ratio=(1, 1), colour=True)
-    pictures.pack([tmp_path / "colour.npy"], tmp_path / "packed.npy", crops=crops)
+    crops = Crops(1, size=16, scale=(1, 1), ratio=(1, 1), colour=True)
+    packing.pack([tmp_path / "colour.npy"], tmp_path / "packed.npy", crops=crops)
     result = fit(small(str(tmp_path / "packed.npy"), tmp_path / "run", steps=2), silent)
     assert Image.open(next((tmp_path / "run" / "samples").iterdir())).mode == "RGB"
     assert np.isfinite(result.best["val_rmse"])
@@ -330,10 +331,10 @@ def test_a_finished_run_goes_on_with_a_larger_budget_only(packed: str, tmp_path:
 
 
 def test_a_run_goes_on_with_its_own_pictures_only(tmp_path: Path) -> None:
-    crops = pictures.Crops(1, size=16, scale=(1, 1), ratio=(1, 1))
+    crops = Crops(1, size=16, scale=(1, 1), ratio=(1, 1))
     for name, ours in (("one", tiles(12, 16)), ("two", tiles(24, 16)[12:])):
         np.save(tmp_path / f"{name}-tiles.npy", ours)
-        pictures.pack([tmp_path / f"{name}-tiles.npy"], tmp_path / f"{name}.npy", crops=crops)
+        packing.pack([tmp_path / f"{name}-tiles.npy"], tmp_path / f"{name}.npy", crops=crops)
     fit(small(str(tmp_path / "one.npy"), tmp_path / "run"), silent)
     for suffix in (".npy", ".npy.json"):
         (tmp_path / f"two{suffix}").replace(tmp_path / f"one{suffix}")
@@ -471,8 +472,8 @@ def test_processes_share_a_batch() -> None:
 
 def test_crops_of_a_picture_stay_together(tmp_path: Path) -> None:
     np.save(tmp_path / "tiles.npy", tiles(30, 32))
-    pictures.pack([tmp_path / "tiles.npy"], tmp_path / "packed.npy", crops=pictures.Crops(4, size=16))
-    opened = pictures.open_packed(tmp_path / "packed.npy")
+    packing.pack([tmp_path / "tiles.npy"], tmp_path / "packed.npy", crops=Crops(4, size=16))
+    opened = open_packed(tmp_path / "packed.npy")
     trained, validation = held_out(opened, small(str(tmp_path / "packed.npy"), tmp_path / "run"))
     assert len(validation.pixels) == 3 * 4
     assert len(trained) == 27 * 4
@@ -511,8 +512,8 @@ def test_augmented_pictures_are_the_eight_orientations() -> None:
 
 def test_losses_weigh_what_they_say() -> None:
     truth = torch.rand(2, 1, 8, 8)
-    ours = mosaics.from_numpy([[Mosaic.rectangle(0, 0, 2, 2, 2)], [Mosaic.rectangle(1, 1, 6, 4, 2)]], 8, 8)
-    sample = mosaics.Sample(truth, mosaics.pixelate(truth, ours), ours)
+    ours = operators.from_numpy([[Mosaic.rectangle(0, 0, 2, 2, 2)], [Mosaic.rectangle(1, 1, 6, 4, 2)]], 8, 8)
+    sample = samples.Sample(truth, operators.pixelate(truth, ours), ours)
     prediction = truth.clone()
     prediction[0, 0, :2, :2] += 0.5
     prediction[1, 0, 7, 7] += 9  # known: counts for the whole picture only
@@ -525,8 +526,8 @@ def test_losses_weigh_what_they_say() -> None:
 
 def test_the_weighted_loss_has_the_gradient_of_weighted_least_squares_and_the_size_of_the_plain_one() -> None:
     truth = torch.rand(2, 1, 8, 8)
-    ours = mosaics.from_numpy([[Mosaic.rectangle(0, 0, 4, 4, 2)], [Mosaic.rectangle(1, 1, 6, 4, 2)]], 8, 8)
-    sample = mosaics.Sample(truth, mosaics.pixelate(truth, ours), ours)
+    ours = operators.from_numpy([[Mosaic.rectangle(0, 0, 4, 4, 2)], [Mosaic.rectangle(1, 1, 6, 4, 2)]], 8, 8)
+    sample = samples.Sample(truth, operators.pixelate(truth, ours), ours)
     prediction = (truth + 0.1 * torch.randn_like(truth)).requires_grad_()
     deviation = (0.01 + torch.rand_like(truth)).requires_grad_()
     loss = losses.LOSSES["weighted"](Estimate(prediction, deviation), sample)
@@ -608,7 +609,7 @@ def test_schedules() -> None:
 
 def test_sample_sheet_shows_every_picture(tmp_path: Path) -> None:
     truth = torch.rand(3, 1, 16, 16)
-    sample = mosaics.sample(truth, mosaics.Ranges((4, 8), (4, 8), (4, 4)), torch.Generator().manual_seed(1))
+    sample = samples.sample(truth, random_mosaics.Ranges((4, 8), (4, 8), (4, 4)), torch.Generator().manual_seed(1))
     drawn = sheet.sample_sheet(sample, truth, "caption")
     worse = sheet.sample_sheet(sample, truth + 0.2, "caption")
     assert drawn.size == worse.size

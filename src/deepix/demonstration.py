@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepix import api, files, images, pipeline, views
+from deepix import api, draw, files, images, pipeline
 from deepix import mosaic as maths
 from deepix.errors import DeepixError
 from deepix.mosaic import Grid, Mosaic
@@ -131,5 +131,5 @@ def rmse(estimate: api.Array, truth: api.Array, unknown: api.Array) -> float:
 
 def _compare(path: Path, pictures: Mapping[str, images.Picture]) -> Path:
     shown = [(caption, images.to_pil(picture)) for caption, picture in pictures.items()]
-    images.write(images.from_pil(views.side_by_side(shown)), path, overwrite=True)
+    images.write(images.from_pil(draw.side_by_side(shown)), path, overwrite=True)
     return path

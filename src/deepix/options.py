@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Area = tuple[int, int, int, int] | tuple[int, int, int, int, int]
 """A rectangle (x, y, width, height[, cell]), in pixels."""
 Method = Literal["network", "smooth"]
-"""Which restorer: `deepix.runtime.estimate`, or the training-free `deepix.smooth.smooth`."""
+"""Which restorer: `deepix.restorer.network.estimate`, or the training-free `deepix.restorer.smooth.smooth`."""
 
 METHODS = ("network", "smooth")
 ROUNDINGS = ("nearest", "truncate")

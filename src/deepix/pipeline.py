@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,15 @@ from deepix import finder, images, named_areas, threads
 from deepix import mosaic as maths
 from deepix.errors import DeepixError
 from deepix.mosaic import Mosaic, Rounding
+from deepix.mosaic.boxes import Box
+from deepix.mosaic.windows import around
 from deepix.options import Options, check_model
 from deepix.restoration import Restoration
-from deepix.smooth import bands, smooth
-from deepix.windows import Box, around
+from deepix.restorer.parallel import bands
+from deepix.restorer.smooth import smooth
+
+if TYPE_CHECKING:
+    from deepix.inference.models import Models
 
 Array = NDArray[Any]
 
@@ -54,7 +59,12 @@ class Located:
     notes: tuple[str, ...] = ()
 
 
-def run(picture: images.Picture, options: Options, mosaics: Sequence[Mosaic] | None = None) -> Restoration:
+def run(
+    picture: images.Picture,
+    options: Options,
+    mosaics: Sequence[Mosaic] | None = None,
+    models: Models | None = None,
+) -> Restoration:
     """Locate a picture's mosaics and restore those that are sure.
 
     Parameters
@@ -62,26 +72,28 @@ def run(picture: images.Picture, options: Options, mosaics: Sequence[Mosaic] | N
     picture : as `deepix.images` has read it
     options : what is asked for
     mosaics : what to restore, where that is known: then nothing is located
+    models : that open the networks and keep them; None: the process's own
 
     Raises
     ------
     DeepixError : as `locate` and `restore`
     """
     if mosaics is not None:
-        return restore(picture, mosaics, options)
-    located = locate(picture, options)
+        return restore(picture, mosaics, options, models)
+    located = locate(picture, options, models)
     sure, unsure = decide(located, options)
-    result = restore(picture, sure, options)
+    result = restore(picture, sure, options, models)
     return replace(result, unsure=unsure, other_sizes=located.other_sizes, notes=located.notes)
 
 
-def locate(picture: images.Picture, options: Options) -> Located:
+def locate(picture: images.Picture, options: Options, models: Models | None = None) -> Located:
     """Return the mosaics that the options name, with grids fitted where needed; else find them.
 
     Parameters
     ----------
     picture : as `deepix.images` has read it
     options : `areas`, `mask`, `cell`, `fast` and `threads` count
+    models : that open the network and keep it; None: the process's own
 
     Raises
     ------
@@ -92,7 +104,7 @@ def locate(picture: images.Picture, options: Options) -> Located:
         if options.named:
             mosaics, notes = named_areas.fitted(picture.pixels, options)
             return Located(tuple(mosaics), named=True, notes=notes)
-        found = _found(picture, options)
+        found = _found(picture, options, models)
     # a cell size that the user knows settles what a finder can only guess
     cell = options.cell
     fits = [cell is None or (m.grid.width, m.grid.height) == (cell, cell) for m in found]
@@ -102,10 +114,10 @@ def locate(picture: images.Picture, options: Options) -> Located:
     )
 
 
-def _found(picture: images.Picture, options: Options) -> list[Mosaic]:
+def _found(picture: images.Picture, options: Options, models: Models | None) -> list[Mosaic]:
     # of an array nobody knows where it comes from
     lossy = picture.lossy if picture.format else None
-    found = finder.find(picture.pixels, lossy=lossy, fast=options.fast, threads=options.threads)
+    found = finder.find(picture.pixels, lossy=lossy, fast=options.fast, models=models)
     return [blended(picture.pixels, m) for m in found]
 
 
@@ -128,7 +140,9 @@ def threshold(options: Options) -> float:
     return finder.SURE if options.threshold is None else options.threshold
 
 
-def restore(picture: images.Picture, mosaics: Sequence[Mosaic], options: Options) -> Restoration:
+def restore(
+    picture: images.Picture, mosaics: Sequence[Mosaic], options: Options, models: Models | None = None
+) -> Restoration:
     """Restore the given mosaics of a picture.
 
     Parameters
@@ -136,6 +150,7 @@ def restore(picture: images.Picture, mosaics: Sequence[Mosaic], options: Options
     picture : as `deepix.images` has read it
     mosaics : areas with their grids; must not overlap
     options : `rounding`, `method`, `model` and `threads` count
+    models : that open the network and keep it; None: the process's own
 
     Raises
     ------
@@ -151,7 +166,7 @@ def restore(picture: images.Picture, mosaics: Sequence[Mosaic], options: Options
     seen, inside = pixels[box], [m.moved(-box[1].start, -box[0].start) for m in mosaics]
     with threads.limit(options.threads), threads.pool(1) as pool:
         noise = pool.submit(maths.noise, seen, inside)
-        estimate, spread = _estimate(seen, inside, options)
+        estimate, spread = _estimate(seen, inside, options, models)
         restored = pixels.copy()
         restored[box] = quantized(estimate, seen, inside, options.rounding)
         consistency = maths.consistency(restored[box], seen, inside, options.rounding)
@@ -185,15 +200,16 @@ def _around(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> Box:
 
 
 def _estimate(
-    seen: Array, mosaics: Sequence[Mosaic], options: Options
+    seen: Array, mosaics: Sequence[Mosaic], options: Options, models: Models | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Return the most probable picture and, from a network, the standard deviation of its error."""
     if options.method == "network":
-        from deepix import runtime
+        from deepix.restorer import model as networks
+        from deepix.restorer.network import estimate as estimated
 
         check_model(options.model)
-        model = options.model or runtime.DEFAULT
-        estimate, spread = runtime.estimate(seen, mosaics, model, options.rounding, options.threads)
+        model = options.model or networks.DEFAULT
+        estimate, spread = estimated(seen, mosaics, model, options.rounding, models=models)
         who = f"the model {model}"
     else:
         estimate, spread, who = smooth(seen, mosaics, options.rounding), None, "the restorer"

@@ -13,9 +13,9 @@ from PIL import Image, UnidentifiedImageError
 
 from deepix.challenge.protocol import SIZE, Bytes
 from deepix.challenge.reading import read_bytes
+from deepix.draw import eight_bits
 from deepix.errors import InputError, reason
 from deepix.sources import Source
-from deepix.views import eight_bits
 
 
 def prepare(image: Image.Image | Bytes | str | Path) -> Bytes:

@@ -57,10 +57,10 @@ def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
     if name == "identity":
         return _each(lambda pixelated, m: pixelated)
     if name == "smooth":
-        from deepix.smooth import smooth
+        from deepix.restorer.smooth import smooth
 
         return _each(lambda pixelated, m: smooth(pixelated, [m], rounding=ROUNDING))
-    from deepix.runtime import SHIPPED
+    from deepix.restorer.model import SHIPPED
 
     if name in SHIPPED or name.endswith(".onnx"):
         return _by_runtime(name, batch)
@@ -73,15 +73,16 @@ def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
 
 
 def _by_runtime(name: str, batch: int) -> Restorer:
-    from deepix import runtime
+    from deepix.restorer.each import estimate_each
+    from deepix.restorer.model import load
 
-    runtime.load(name)  # what is wrong with it is said before any work
+    load(name)  # what is wrong with it is said before any work
 
     def run(pixelated: Bytes, mosaics: Sequence[Mosaic], progress: Progress | None = None) -> NDArray[np.float32]:
         result = np.empty(pixelated.shape, np.float32)
         for start in range(0, len(pixelated), batch):
             part = slice(start, start + batch)
-            result[part], _ = runtime.estimate_each(pixelated[part], mosaics[part], name, ROUNDING)
+            result[part], _ = estimate_each(pixelated[part], mosaics[part], name, ROUNDING)
             if progress:
                 progress(len(pixelated[part]))
         return result

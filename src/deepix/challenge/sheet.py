@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepix import views
+from deepix import draw
 from deepix.challenge.protocol import Examples
 from deepix.challenge.scoring import score
 from deepix.challenge.submission import predictions
@@ -33,4 +33,4 @@ def sample_sheet(examples: Examples, estimates: Mapping[str, NDArray[np.float32]
         shown.append((name, [Image.fromarray(picture) for picture in pictures]))
         errors = [score([p[~k]], [t]).pooled for p, k, t in zip(pictures, known, truths, strict=True)]
         notes.append(["" if name == "truth" else f"RMSE {error:.1f}" for error in errors])
-    return views.sheet(shown, scale=scale, notes=notes).convert("L")
+    return draw.sheet(shown, scale=scale, notes=notes).convert("L")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepix import threads
 from deepix.cli.common import note, out, progress_bar
 from deepix.errors import DeepixError
 
@@ -99,7 +99,7 @@ def pack(
             sources,
             output,
             crops=crops,
-            jobs=jobs or _cores(),
+            jobs=jobs or threads.count(),
             overwrite=overwrite,
             progress=progress,
         )
@@ -173,11 +173,6 @@ def _crops(number: int | None, given: Mapping[str, Any]) -> Crops | None:
         return None if number is None else Crops(number, **settings)
     except ValueError as error:
         raise DeepixError(str(error)) from error
-
-
-def _cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepix.errors import InputError
 from deepix.inference.models import Models, Network, default
-from deepix.windows import tiles
+from deepix.mosaic.boxes import tiles
 
 Floats = NDArray[np.float32]
 

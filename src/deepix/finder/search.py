@@ -25,8 +25,9 @@ from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.luminance import luminance
 from deepix.finder.thresholds import CERTAIN_INTACT, MAP_NOTHING, MAP_PIXELATED, SURE
 from deepix.mosaic import Mosaic
+from deepix.mosaic.boxes import Box, grown
+from deepix.mosaic.windows import around
 from deepix.threads import limit, pool
-from deepix.windows import Box, around, grown
 
 if TYPE_CHECKING:
     from deepix.inference.models import Models

@@ -123,12 +123,12 @@ def _find(job: FindJob) -> JobResult:
     if job.overlay:
         _check(job.overlay, job)
     picture = _read(job, lambda: None if job.options.fast else import_module("onnxruntime"))
-    from deepix import pipeline, views
+    from deepix import draw, pipeline
 
     located = pipeline.locate(picture, job.options)
     written = {}
     if job.overlay:
-        drawn = images.from_pil(views.overlay(images.to_pil(picture), located.mosaics))
+        drawn = images.from_pil(draw.overlay(images.to_pil(picture), located.mosaics))
         _write(drawn, job.overlay, job)
         written["overlay"] = job.overlay
     return JobResult(
@@ -178,10 +178,10 @@ def _restore(job: RestoreJob) -> JobResult:
 
 def _open_network(job: RestoreJob) -> None:
     if job.options.method == "network":
-        from deepix import runtime
+        from deepix.restorer import model
 
         check_model(job.options.model)
-        runtime.load(job.options.model or runtime.DEFAULT, job.options.threads)
+        model.load(job.options.model or model.DEFAULT)
 
 
 def _written(
@@ -208,22 +208,22 @@ def _written(
 def _side_by_side(
     picture: images.Picture, restored: images.Picture, spread: NDArray[np.float32] | None
 ) -> images.Picture:
-    from deepix import views
+    from deepix import draw
 
     pictures = [("input", images.to_pil(picture)), ("restored", images.to_pil(restored))]
     if spread is not None:
-        pictures.append(("uncertainty", views.heat_map(spread)))
-    return images.from_pil(views.side_by_side(pictures))
+        pictures.append(("uncertainty", draw.heat_map(spread)))
+    return images.from_pil(draw.side_by_side(pictures))
 
 
 def _drawn(spread: NDArray[np.float32], pixels: NDArray[Any], raw: bool) -> images.Picture:
     """Return standard deviations as a picture to be written."""
     import numpy as np
 
-    from deepix import views
+    from deepix import draw
 
     if not raw:
-        return images.from_pil(views.heat_map(spread, "levels"))
+        return images.from_pil(draw.heat_map(spread, "levels"))
     unit = 256.0 ** (2 - pixels.dtype.itemsize)  # one level of 16 bits, 1/256 of one of 8 bits
     return images.from_array(np.rint(np.nan_to_num(spread) * unit).clip(0, 65535).astype(np.uint16))
 

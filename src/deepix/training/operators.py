@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from deepix.mosaic import Mosaic, check
-from deepix.runtime import CELL_UNIT
+from deepix.restorer.features import CELL_UNIT
 
 TRUNCATED = 0.5 / 255
 """What truncated cells lack on average: the `offset` of `project` for pictures that `pixelate` truncated."""
@@ -65,7 +65,7 @@ class Mosaics:
         """Return float32 (B, 4, H, W): u, v, cell width and height; 0 on known pixels.
 
         u and v are where a pixel lies in its cell, from −1 to 1, as `Mosaic.coordinates`. Width and height are those of
-        the cell as its area's bounding box cuts it, in units of `deepix.runtime.CELL_UNIT` pixels.
+        the cell as its area's bounding box cuts it, in units of `deepix.restorer.features.CELL_UNIT` pixels.
         """
         height, width = self.cell.shape[1:]
         boxes = self.boxes.float()

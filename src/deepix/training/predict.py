@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from deepix.errors import DeepixError
 from deepix.mosaic import Mosaic
 from deepix.training import weights
-from deepix.training.mosaics import Sample, from_numpy
+from deepix.training.data.samples import Sample
 from deepix.training.networks import Network
+from deepix.training.operators import from_numpy
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -1,4 +1,4 @@
-"""The training-free restorer of `deepix.smooth` at one size, as batched tensor operations: where networks start.
+"""The training-free restorer of `deepix.restorer.smooth` at one size, as tensor operations for a batch: the networks' start.
 
 The same energy, constants and steps; see there. The steps of every picture of a batch have lengths of their own.
 """
@@ -12,8 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deepix.smooth import CONTRAST, RADIUS, SPREAD, SPREAD_WEIGHT, TWIST
-from deepix.training.mosaics import Mosaics
+from deepix.restorer.energy import (
+    EDGE_CONTRAST,
+    MIXED_WEIGHT,
+    PRECONDITIONER_SIGMA,
+    PRECONDITIONER_WEIGHT,
+    TENSOR_SIGMA,
+)
+from deepix.training.operators import Mosaics
 
 TRUNCATE = 4.0
 """Standard deviations at which SciPy's Gaussian, hence ours, ends."""
@@ -21,13 +27,13 @@ TRUNCATE = 4.0
 
 @torch.no_grad()
 def smooth(pixelated: Tensor, mosaics: Mosaics, offset: float, rounds: Sequence[int]) -> Tensor:
-    """Return smooth pictures that agree with the input: `deepix.smooth.smooth_at_one_size` for a batch.
+    """Return smooth pictures that agree with the input: `deepix.restorer.smooth.smooth_at_one_size` for a batch.
 
     Parameters
     ----------
     pixelated : float32 (B, 1, H, W), at least 2 x 2 pixels
     mosaics : of the B pictures
-    offset : see `deepix.training.mosaics.project`
+    offset : see `deepix.training.operators.project`
     rounds : steps with D = I, then steps for each D
 
     Returns
@@ -62,7 +68,7 @@ def _blurring(size: int, deviation: float, mirrored: bool, device: torch.device)
 
 
 def blur(x: Tensor, deviation: float, mirrored: bool = True) -> Tensor:
-    """Return x (B, C, H, W) convolved with a Gaussian: `deepix.smooth.blurred` for a batch."""
+    """Return x (B, C, H, W) convolved with a Gaussian: `deepix.restorer.blur.blurred` for a batch."""
     down, across = (_blurring(size, deviation, mirrored, x.device) for size in x.shape[2:])
     return down @ x @ across.mT
 
@@ -77,20 +83,20 @@ def _tensor(u: Tensor, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     first = u[:, :, 1:, 1:] - u[:, :, :-1, :-1]
     second = u[:, :, :-1, 1:] - u[:, :, 1:, :-1]
     products = torch.cat([first * first, first * second, second * second], dim=1)
-    j11, j12, j22 = blur(products, RADIUS).view_as(products)[:, :, None].unbind(1)
+    j11, j12, j22 = blur(products, TENSOR_SIGMA).view_as(products)[:, :, None].unbind(1)
     corners = free[:, :, 1:, 1:] | free[:, :, :-1, :-1] | free[:, :, 1:, :-1] | free[:, :, :-1, 1:]
     count = corners.sum(dim=(2, 3), keepdim=True).clamp(min=1)
     trace = ((j11 + j22) * corners).sum(dim=(2, 3), keepdim=True) / count
     half = (j11 - j22) / 2
     root = torch.hypot(half, j12)
-    weight = 1 / (CONTRAST * trace + 2 * root + torch.finfo(u.dtype).tiny)
+    weight = 1 / (EDGE_CONTRAST * trace + 2 * root + torch.finfo(u.dtype).tiny)
     return 1 - weight * (root + half), -weight * j12, 1 - weight * (root - half)
 
 
 def _gradient(u: Tensor, tensor: tuple[Tensor, Tensor, Tensor] | None) -> Tensor:
     first = u[:, :, 1:, 1:] - u[:, :, :-1, :-1]
     second = u[:, :, :-1, 1:] - u[:, :, 1:, :-1]
-    twist = 2 * TWIST * ((u[:, :, 1:, 1:] - u[:, :, :-1, 1:]) - (u[:, :, 1:, :-1] - u[:, :, :-1, :-1]))
+    twist = 2 * MIXED_WEIGHT * ((u[:, :, 1:, 1:] - u[:, :, :-1, 1:]) - (u[:, :, 1:, :-1] - u[:, :, :-1, :-1]))
     if tensor is not None:
         d11, d12, d22 = tensor
         first, second = d11 * first + d12 * second, d12 * first + d22 * second
@@ -114,7 +120,7 @@ def _descend(
         return (values - means.gather(1, cell)).view_as(f) * free
 
     def relaxed(residual: Tensor) -> Tensor:
-        return allowed(residual + SPREAD_WEIGHT * blur(residual, SPREAD, mirrored=False))
+        return allowed(residual + PRECONDITIONER_WEIGHT * blur(residual, PRECONDITIONER_SIGMA, mirrored=False))
 
     residual = -allowed(_gradient(u, tensor))
     direction = relaxed(residual)

@@ -16,8 +16,8 @@ from torchinfo import ModelStatistics
 from torchinfo import summary as torchinfo_summary
 from torchinfo.layer_info import LayerInfo
 
-from deepix.training import mosaics
-from deepix.training.mosaics import Sample
+from deepix.training.data import samples
+from deepix.training.data.samples import Sample
 from deepix.training.networks import Network
 
 
@@ -178,7 +178,7 @@ def _sample(network: Network, batch: int, size: int) -> Sample:
     """Return random pictures with one mosaic each, as in the challenge, on the network's device."""
     generator = torch.Generator().manual_seed(0)
     truth = torch.rand(batch, 1, size, size, generator=generator)
-    sample = mosaics.sample(truth, generator=generator)
+    sample = samples.sample(truth, generator=generator)
     device = next(network.parameters()).device
     return Sample(truth.to(device), sample.pixelated.to(device), sample.mosaics.to(device))
 

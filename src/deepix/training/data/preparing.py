@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from deepix import challenge, views
+from deepix import challenge, draw
 from deepix.errors import InputError, reason
 from deepix.training.data.crops import Crops, crop
 from deepix.training.data.pixels import Bytes
@@ -45,7 +45,7 @@ def prepare(picture: Loaded, crops: Crops | None) -> Bytes | str:
             return challenge.prepare_content(content, picture.name)[None]
         if isinstance(content, bytes):
             with Image.open(io.BytesIO(content)) as file:
-                image = views.eight_bits(ImageOps.exif_transpose(file))
+                image = draw.eight_bits(ImageOps.exif_transpose(file))
         else:
             image = Image.fromarray(content)
         seed = np.random.SeedSequence(crops.seed, spawn_key=(picture.number,))

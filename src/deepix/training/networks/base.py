@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from deepix.errors import DeepixError
 
 if TYPE_CHECKING:
-    from deepix.training.mosaics import Sample
+    from deepix.training.data.samples import Sample
 
 
 class Estimate(NamedTuple):

@@ -22,7 +22,7 @@ from torch.nn import functional
 from deepix.training.networks.base import Network
 
 if TYPE_CHECKING:
-    from deepix.training.mosaics import Sample
+    from deepix.training.data.samples import Sample
 
 # He has even kernels in first and last layers; that padding them costs a copy is known and no news to a user.
 warnings.filterwarnings("ignore", message="Using padding='same' with even kernel lengths")

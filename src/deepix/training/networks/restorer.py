@@ -5,7 +5,7 @@
     restoration = project(z + c · r)           c: the local contrast
     deviation = c · exp(s)                     standard deviation of its error, per pixel
 
-Everything but the network is plain mathematics that `deepix.runtime` does in NumPy. The network is convolutions and
+Everything but the network is plain mathematics that `deepix.restorer` does in NumPy. The network is convolutions and
 norms over channels only, so that what it says of a pixel depends on the pixel's surroundings and not on how a large
 picture is cut into windows (up to shifts by its stride).
 """
@@ -20,9 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepix.runtime import CONTEXT, FLOOR, INPUT, KNOWN, OUTPUTS, ROUNDS, WINDOW
-from deepix.training import mosaics as maths
-from deepix.training.mosaics import Sample
+from deepix.restorer.each import WINDOW, WINDOW_MARGIN
+from deepix.restorer.features import CONTRAST_FLOOR, CONTRAST_SIGMA
+from deepix.restorer.model import INPUT, OUTPUTS, START_STEPS
+from deepix.training import operators
+from deepix.training.data.samples import Sample
 from deepix.training.networks.base import Estimate, Exported, Network
 from deepix.training.smooth import blur, smooth
 
@@ -164,8 +166,8 @@ class Restorer(Network):
     blocks : residual blocks at each scale (on the way down and again on the way up)
     down : factor of the first scale
     window : side of the window around the unknown pixels, in pixels; a multiple of every scale
-    offset : what cells lack on average, see `deepix.training.mosaics.project`
-    rounds : steps of the smooth start, see `deepix.smooth.smooth_at_one_size`; none: start from the mosaic
+    offset : what cells lack on average, see `deepix.training.operators.project`
+    rounds : steps of the smooth start, see `deepix.restorer.smooth.smooth_at_one_size`; none: start from the mosaic
     attention, norm, gate, bounded, grid, consistent : for ablations: self-attention after each block at the bottom;
         normalise in the blocks; gates, else leaky ReLUs; tanh as the output's activation, else none; give the network
         the grid; end in `project` or in a plain composite
@@ -177,8 +179,8 @@ class Restorer(Network):
         blocks: Sequence[int] = (2, 2, 2),
         down: int = 2,
         window: int = WINDOW,
-        offset: float = maths.TRUNCATED,
-        rounds: Sequence[int] = ROUNDS,
+        offset: float = operators.TRUNCATED,
+        rounds: Sequence[int] = START_STEPS,
         attention: bool = False,
         norm: bool = True,
         gate: bool = True,
@@ -205,7 +207,7 @@ class Restorer(Network):
         whole = pixelated
         if place is not None:
             pixelated = crop(pixelated, place, self.window)
-            mosaics = maths.Mosaics(
+            mosaics = operators.Mosaics(
                 crop(mosaics.cell[:, None], place, self.window)[:, 0], mosaics.boxes, mosaics.counts
             )
         z = smooth(pixelated, mosaics, self.offset, self.rounds) if self.rounds else pixelated
@@ -215,7 +217,7 @@ class Restorer(Network):
         change, deviation = (y[..., :height, :width].float() for y in self.body(x))
         z = z + contrast * (change.tanh() if self.bounded else change)
         if self.consistent:
-            z = maths.project(z, pixelated, mosaics, self.offset)
+            z = operators.project(z, pixelated, mosaics, self.offset)
         else:
             z = torch.where(mosaics.known, pixelated, z)
         deviation = torch.where(mosaics.known, 0, contrast * deviation.clamp(-8, 8).exp())
@@ -247,15 +249,15 @@ class Restorer(Network):
         return per_pixel
 
 
-def features(z: Tensor, pixelated: Tensor, mosaics: maths.Mosaics, grid: Tensor | None) -> tuple[Tensor, Tensor]:
+def features(z: Tensor, pixelated: Tensor, mosaics: operators.Mosaics, grid: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return what the network sees (B, 7, H, W; 3 without a grid), and the local contrast (B, 1, H, W).
 
     z and the mosaic less the local mean and over the local contrast (mean and standard deviation of the mosaic under a
-    Gaussian), 1 where known, and the grid; `deepix.runtime.features` does the same in NumPy.
+    Gaussian), 1 where known, and the grid; `deepix.restorer.features` does the same in NumPy.
     """
     with torch.autocast(pixelated.device.type, enabled=False):
-        mean = blur(pixelated, CONTEXT)
-        contrast = blur((pixelated - mean).square(), CONTEXT).sqrt() + FLOOR
+        mean = blur(pixelated, CONTRAST_SIGMA)
+        contrast = blur((pixelated - mean).square(), CONTRAST_SIGMA).sqrt() + CONTRAST_FLOOR
     planes = [(z - mean) / contrast, (pixelated - mean) / contrast, mosaics.known.to(z.dtype)]
     if grid is not None:
         planes.append(grid)
@@ -273,7 +275,7 @@ def windows(cell: Tensor, size: int) -> tuple[Tensor, Tensor] | None:
         there = unknown.any(dim=dim).to(torch.int64)
         first = there.argmax(dim=1)
         last = length - 1 - there.flip(1).argmax(dim=1)
-        if int((last - first).max()) + 1 + 2 * KNOWN > size:
+        if int((last - first).max()) + 1 + 2 * WINDOW_MARGIN > size:
             return None
         corner.append(((first + last + 1 - size) // 2).clamp(0, max(length - size, 0)))
     return corner[0], corner[1]
@@ -301,9 +303,9 @@ def paste(x: Tensor, window: Tensor, place: tuple[Tensor, Tensor]) -> Tensor:
     return x.flatten(2).scatter(2, index, window.flatten(2)).view_as(x)
 
 
-def coordinates(mosaics: maths.Mosaics, place: tuple[Tensor, Tensor] | None) -> Tensor:
+def coordinates(mosaics: operators.Mosaics, place: tuple[Tensor, Tensor] | None) -> Tensor:
     """Return the mosaics' coordinates; the cells of a window keep the boxes they have in the whole picture."""
     if place is not None:
         shift = torch.stack([place[0], place[1], torch.zeros_like(place[0]), torch.zeros_like(place[0])], dim=1)
-        mosaics = maths.Mosaics(mosaics.cell, mosaics.boxes - shift[:, None], mosaics.counts)
+        mosaics = operators.Mosaics(mosaics.cell, mosaics.boxes - shift[:, None], mosaics.counts)
     return mosaics.coordinates()

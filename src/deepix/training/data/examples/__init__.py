@@ -11,7 +11,7 @@ of the final picture, except where they say otherwise.
 Crops and resizes move the grid exactly: an edge at x goes to x · scale − offset, in coordinates where pixel i covers
 i … i + 1, as Pillow's `resize` has them; a final pixel belongs to a mosaic if its centre does.
 
-Pictures without any mosaic that look as if they had one are drawn by `deepix.training.negatives`.
+Pictures without any mosaic that look as if they had one are drawn by `deepix.training.data.negatives`.
 """
 
 from deepix.training.data.examples.classes import CLASSES

@@ -20,12 +20,12 @@ from torch import Tensor
 
 from deepix import files, sources
 from deepix.errors import InputError, reason
-from deepix.finder.evidence import luminance
 from deepix.finder.locator import COARSEST
+from deepix.finder.luminance import luminance
+from deepix.training.data.examples import CLASSES, example
+from deepix.training.data.examples import Settings as Drawing
+from deepix.training.data.negatives import NEGATIVES, negative
 from deepix.training.engine.batches import Indices
-from deepix.training.examples import CLASSES, example
-from deepix.training.examples import Settings as Drawing
-from deepix.training.negatives import NEGATIVES, negative
 
 Bytes = NDArray[np.uint8]
 

@@ -249,7 +249,7 @@ class LocatorStage(Stage):
             ],
             data=[
                 "Mosaics of all shapes and grids drawn into photos, which were then saved, resized, cropped, blurred … "
-                "(`deepix.training.examples`), and drawings that only look as if they had some (`negatives`).",
+                "(`deepix.training.data.examples`), and drawings that only look as if they had some (`negatives`).",
                 "",
             ],
         )

@@ -8,15 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deepix import runtime
 from deepix.errors import DeepixError
 from deepix.mosaic import Mosaic
 from deepix.mosaic import project as project_in_numpy
-from deepix.runtime import INPUT
-from deepix.smooth import smooth_at_one_size
-from deepix.training import mosaics as maths
+from deepix.restorer.features import features
+from deepix.restorer.model import INPUT
+from deepix.restorer.smooth import smooth_at_one_size
+from deepix.training import operators
+from deepix.training.data import random_mosaics
+from deepix.training.data.random_mosaics import Ranges
+from deepix.training.data.samples import Sample
 from deepix.training.engine.export import Run, synthetic
-from deepix.training.mosaics import Ranges, Sample
 from deepix.training.networks.restorer import Restorer
 
 TOLERANCE = 1 / 255
@@ -50,12 +52,12 @@ def compare(run: Run, network: Restorer) -> float:
     ):
         for _ in range(4):
             truth = torch.from_numpy(synthetic(rng, height, width))[None, None]
-            rectangles = maths.draw(1, height, width, ranges, generator)
-            there = maths.from_rectangles(rectangles, height, width)
-            pixelated = maths.pixelate(truth, there)
+            rectangles = random_mosaics.draw(1, height, width, ranges, generator)
+            there = random_mosaics.from_rectangles(rectangles, height, width)
+            pixelated = operators.pixelate(truth, there)
             with torch.inference_mode():
                 theirs = network.estimate(Sample(None, pixelated, there))
-            ours = restore(run, network, pixelated[0, 0].numpy(), maths.to_numpy(rectangles)[0])
+            ours = restore(run, network, pixelated[0, 0].numpy(), random_mosaics.to_numpy(rectangles)[0])
             for a, b in zip(ours, theirs, strict=True):
                 assert b is not None
                 # Python's max would pass over what is not a number; how far values are beyond all range does not matter
@@ -84,7 +86,7 @@ def restore(run: Run, network: Restorer, pixelated: Floats, mosaics: Sequence[Mo
     for m in mosaics:
         start[m.box][m.area] += offset
     z = smooth_at_one_size(start[..., None], mosaics, network.rounds)[..., 0]
-    planes, contrast = runtime.features(z, pixelated, mosaics)
+    planes, contrast = features(z, pixelated, mosaics)
     height, width = pixelated.shape
     padded = np.pad(planes, ((0, 0), (0, -height % network.stride), (0, -width % network.stride)))
     residual, deviation = (y[0, 0, :height, :width] for y in run({INPUT: padded[None]}))

@@ -14,11 +14,15 @@ from torch import Tensor
 
 from deepix import challenge, files
 from deepix.errors import DeepixError, InputError
-from deepix.training import mosaics, pictures
+from deepix.training import operators
+from deepix.training.data import packing, random_mosaics
+from deepix.training.data.crops import Crops
+from deepix.training.data.packed import Packed, information_path, open_packed
+from deepix.training.data.random_mosaics import Ranges
+from deepix.training.data.samples import Sample
 from deepix.training.engine.batches import Batches, Indices, Validation, seed_of, spread
 from deepix.training.engine.log import first_process, log
 from deepix.training.engine.stage import Data
-from deepix.training.mosaics import Ranges, Sample
 from deepix.training.stages.restorer.settings import Augment, RestorerSettings
 
 PICTURES = "pictures.npy"
@@ -79,7 +83,7 @@ def patches(truth: Tensor, side: int | None, generator: torch.Generator) -> Tens
 
 
 class Fixed(Validation):
-    """Fixed pictures with fixed mosaics: uint8 (N, H, W[, 3]) and int64 (N, M, 8) as of `mosaics.draw`."""
+    """Fixed pictures with fixed mosaics: uint8 (N, H, W[, 3]) and int64 (N, M, 8) as of `random_mosaics.draw`."""
 
     def __init__(self, pixels: NDArray[np.uint8], rectangles: NDArray[np.int64], batch: int) -> None:
         super().__init__(len(pixels), batch, self._load)
@@ -101,8 +105,8 @@ def fixed_sample(part: tuple[Tensor, NDArray[np.int64]], truncate: bool, device:
     pixels, rectangles = part
     truth = as_pictures(pixels.to(device))
     height, width = truth.shape[2:]
-    ours = mosaics.from_rectangles(torch.from_numpy(rectangles), height, width, device)
-    return Sample(truth, mosaics.pixelate(truth, ours, truncate), ours)
+    ours = random_mosaics.from_rectangles(torch.from_numpy(rectangles), height, width, device)
+    return Sample(truth, operators.pixelate(truth, ours, truncate), ours)
 
 
 def open_data(settings: RestorerSettings, keep: bool) -> Data:
@@ -116,7 +120,7 @@ def open_data(settings: RestorerSettings, keep: bool) -> Data:
     packed = _packed(settings, keep)
     height, width = packed.pixels.shape[1:3]
     try:
-        mosaics.draw(1, height, width, ranges(settings))
+        random_mosaics.draw(1, height, width, ranges(settings))
     except ValueError as error:
         raise DeepixError(f"{settings.data}: {error}") from error
     indices, validation = held_out(packed, settings)
@@ -137,25 +141,25 @@ def open_data(settings: RestorerSettings, keep: bool) -> Data:
     return Data(Batches(indices, settings.batch, settings.seed, load), validation, about, tuple(notes))
 
 
-def _packed(settings: RestorerSettings, keep: bool) -> pictures.Packed:
+def _packed(settings: RestorerSettings, keep: bool) -> Packed:
     """Open the packed pictures, or pack them into the run's folder, where they are kept if training has begun."""
     data, ours = Path(settings.data), Path(settings.run) / PICTURES
-    if data.suffix == ".npy" and pictures.information_path(data).exists():
-        return pictures.open_packed(data)
+    if data.suffix == ".npy" and information_path(data).exists():
+        return open_packed(data)
     if first_process() and not (keep and ours.exists()):
-        pictures.read(data)  # what cannot be read at all shows before anything is written
+        packing.read(data)  # what cannot be read at all shows before anything is written
         files.make_folder(ours.parent)
         log.info(f"packing the pictures of {data} into {ours}")
-        crops = None if settings.crops is None else pictures.Crops(settings.crops, seed=settings.seed)
-        report = pictures.pack([data], ours, crops=crops, overwrite=True)
+        crops = None if settings.crops is None else Crops(settings.crops, seed=settings.seed)
+        report = packing.pack([data], ours, crops=crops, overwrite=True)
         if report.skipped:
             log.warning(
                 f"note: {len(report.skipped)} of {report.read} pictures could not be used, such as {report.skipped[0]}"
             )
-    return pictures.open_packed(ours)
+    return open_packed(ours)
 
 
-def held_out(packed: pictures.Packed, settings: RestorerSettings) -> tuple[Indices, Fixed]:
+def held_out(packed: Packed, settings: RestorerSettings) -> tuple[Indices, Fixed]:
     """Return which pictures to train on, and the validation set; crops of one picture stay together."""
     if settings.validate is not None:
         return np.arange(len(packed)), validation_set(settings)
@@ -177,7 +181,7 @@ def validation_set(settings: RestorerSettings) -> Fixed:
     """
     assert settings.validate is not None
     if Path(settings.validate).suffix == ".npy":
-        pixels = pictures.open_packed(settings.validate).pixels
+        pixels = open_packed(settings.validate).pixels
         return _with_random_mosaics(pixels[spread(len(pixels), settings.validate_count)], settings)
     examples = challenge.read_examples(settings.validate)
     chosen = spread(len(examples.images), settings.validate_count)
@@ -189,5 +193,5 @@ def validation_set(settings: RestorerSettings) -> Fixed:
 def _with_random_mosaics(pixels: NDArray[np.uint8], settings: RestorerSettings) -> Fixed:
     generator = torch.Generator().manual_seed(seed_of(settings.seed, 2))
     count, height, width = pixels.shape[:3]
-    drawn = mosaics.draw(count, height, width, ranges(settings), generator)
+    drawn = random_mosaics.draw(count, height, width, ranges(settings), generator)
     return Fixed(pixels, drawn.numpy(), settings.batch)

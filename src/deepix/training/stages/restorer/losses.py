@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deepix.errors import DeepixError
-from deepix.training.mosaics import Sample
+from deepix.training.data.samples import Sample
 from deepix.training.networks.base import Estimate
 from deepix.training.stages.restorer.settings import Loss
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from deepix.training.mosaics import Sample
+from deepix.training.data.samples import Sample
 
 ERROR_GAIN = 3
 """How much brighter than it is a sample sheet shows the error."""

@@ -7,7 +7,7 @@ file's metadata hold, under `deepix`, what that needs to know, as JSON:
     name                      of the model
     stride                    of which height and width are multiples
     cells                     [least, greatest] width of the cells it was trained on, in pixels
-    rounds                    of the smooth start, as `deepix.smooth.smooth_at_one_size` takes them
+    rounds                    of the smooth start, as `deepix.restorer.smooth.smooth_at_one_size` takes them
     offset                    what cells lacked on average in training, in units of 1 (255 levels)
     calibration               by which exp(log_deviation) is multiplied, see `calibration`
     parameters, multiply_adds_per_pixel
@@ -28,15 +28,18 @@ from PIL import Image
 from torch import Tensor
 
 from deepix import challenge, files
-from deepix.training import mosaics, networks, pictures
+from deepix.training import networks
+from deepix.training.data import packing, samples
+from deepix.training.data.crops import Crops
+from deepix.training.data.packed import information_path
 from deepix.training.engine.batches import Validation, seed_of
 from deepix.training.engine.card import Card
 from deepix.training.engine.export import Run
 from deepix.training.engine.log import log
 from deepix.training.engine.recipes import Recipe
 from deepix.training.engine.stage import Assessment, Criterion, Data, Line, Loss, Panel, Row, Stage, Step
-from deepix.training.mosaics import TRUNCATED
 from deepix.training.networks import Network
+from deepix.training.operators import TRUNCATED
 from deepix.training.predict import choose_device
 from deepix.training.stages.restorer import calibration, card, comparison
 from deepix.training.stages.restorer.examples import (
@@ -76,8 +79,8 @@ class Own(NamedTuple):
     also : a file of `challenge.read_examples` in the folder of data that the model's card has a score on too
     """
 
-    crops: pictures.Crops
-    validation_crops: pictures.Crops | None
+    crops: Crops
+    validation_crops: Crops | None
     also: str | None
 
 
@@ -99,7 +102,7 @@ class RestorerStage(Stage):
             ),
         ),
     )
-    leftovers = (PICTURES, pictures.information_path(PICTURES).name)
+    leftovers = (PICTURES, information_path(PICTURES).name)
 
     # ── a run ────────────────────────────────────────────────────────────────────────────────────
 
@@ -112,7 +115,7 @@ class RestorerStage(Stage):
         generator = torch.Generator().manual_seed(seed_of(settings.seed, 4, step.number, step.rank))
         truth = augmented(as_pictures(batch), settings.augment, generator)
         truth = patches(truth, settings.patch, generator)
-        sample = mosaics.sample(truth, ranges(settings), generator, settings.truncate, settings.noise)
+        sample = samples.sample(truth, ranges(settings), generator, settings.truncate, settings.noise)
         estimate = network.estimate(sample)
         loss = LOSSES[settings.loss](estimate, sample)
         error = loss if settings.loss == "unknown" else unknown_loss(estimate, sample)
@@ -248,9 +251,9 @@ class RestorerStage(Stage):
 STAGE = RestorerStage()
 
 
-def _crops(given: dict[str, Any]) -> pictures.Crops:
+def _crops(given: dict[str, Any]) -> Crops:
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
-    return pictures.Crops(**values)
+    return Crops(**values)
 
 
 def _validation_file(recipe: Recipe, folder: Path) -> Path:
@@ -260,11 +263,11 @@ def _validation_file(recipe: Recipe, folder: Path) -> Path:
     return _pack(recipe.validation, recipe.validation_sources, recipe.own.validation_crops, folder)
 
 
-def _pack(output: Path, names: Sequence[str], crops: pictures.Crops, folder: Path) -> Path:
+def _pack(output: Path, names: Sequence[str], crops: Crops, folder: Path) -> Path:
     if not output.exists():
         log.info(f"packing {', '.join(dict.fromkeys(names))} of {folder} into {output}")
         files.make_folder(output.parent)
-        pictures.pack([folder / name for name in names], output, crops=crops, jobs=os.cpu_count() or 1)
+        packing.pack([folder / name for name in names], output, crops=crops, jobs=os.cpu_count() or 1)
     return output
 
 
