@@ -24,13 +24,12 @@ from numpy.typing import NDArray
 
 from deepix import files
 from deepix.errors import DeepixError, InputError, reason
-from deepix.inference.session import open_session
+from deepix.inference.session import Session, open_session
 from deepix.threads import check, limit, limited
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-    from onnxruntime import InferenceSession
 
 KEPT = 6
 """Opened models that a `Models` keeps: the last ones that were asked for."""
@@ -51,7 +50,7 @@ class Network:
     about: Mapping[str, Any]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    _session: InferenceSession = field(repr=False)
+    _session: Session = field(repr=False)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Return the model's outputs, in the order of `outputs`.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from deepix.errors import InputError, reason
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+Session: TypeAlias = "InferenceSession"
+"""An opened model, as ONNX Runtime has it."""
 
 PROVIDERS: dict[str, dict[str, str]] = {
     "CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"},  # the same result each time

@@ -1,4 +1,4 @@
-"""The training-free restorer of `deepix.restorer.smooth` at one size, as tensor operations for a batch: the networks' start.
+"""The training-free restorer of `deepix.restorer.smooth` at one size, for a batch of tensors: the networks' start.
 
 The same energy, constants and steps; see there. The steps of every picture of a batch have lengths of their own.
 """
