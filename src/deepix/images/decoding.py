@@ -19,7 +19,7 @@ from deepix.images.metadata import TURNS, collect, upright
 from deepix.images.opening import Readable, opened, opened_image, read_whole
 from deepix.images.types import Array, Picture, from_array
 
-_LOSSY = frozenset({"AVIF", "BLP", "DDS", "FTEX", "HEIF", "JPEG", "JPEG2000", "MPO", "PCD", "WEBP"})
+_LOSSY = frozenset({"AVIF", "BLP", "DDS", "FTEX", "HEIF", "JPEG", "JPEG2000", "JXL", "MPO", "PCD", "WEBP"})
 """Formats that are, or may be, lossy; WebP files are looked into."""
 
 READ_AS = {
