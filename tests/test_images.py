@@ -136,6 +136,15 @@ def test_with_pixels_keeps_the_kind() -> None:
 
 
 def test_importing_loads_no_decoders() -> None:
-    code = "import sys, deepix.images; print([m for m in sys.modules if m.startswith('PIL.') and m.endswith('Plugin')])"
+    code = "import sys; from deepix.images import load, search, write\n"
+    code += "print([m for m in sys.modules if m.startswith('PIL.') and m.endswith('Plugin')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_found() -> None:
+    assert set(images.__all__) == set(images._HOMES)
+    assert all(getattr(images, name) is not None for name in images.__all__)
+    assert dir(images) == sorted(images.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = images.nonsense

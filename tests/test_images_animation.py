@@ -72,6 +72,16 @@ def test_every_frame_comes_back(tmp_path: Path, suffix: str, mode: str, target: 
         assert np.array_equal(a.pixels[shown], b.pixels[shown])
 
 
+def test_a_lossy_sequence_is_an_animation_too(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.avif", drawn(), duration=[100, 40, 250, 70, 1000], quality=95)
+    with pytest.raises(InputError, match="--first-frame"):
+        images.read(path)
+    animation = images.read_frames(path)
+    assert animation.durations == (100, 40, 250, 70, 1000)
+    assert all(frame.lossy for frame in animation.frames)
+    assert len({frame.pixels.tobytes() for frame in animation.frames}) == 5
+
+
 @pytest.mark.parametrize("target", ["png", "webp"])
 def test_frames_of_photos_come_back_bit_for_bit(tmp_path: Path, target: str) -> None:
     frames = tuple(images.from_array(samples("RGB", seed=i)) for i in range(4))

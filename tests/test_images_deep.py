@@ -94,6 +94,7 @@ def test_colours_that_were_multiplied_by_their_alpha_are_divided_and_said(tmp_pa
 def test_everything_beside_the_pixels_is_kept(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[271] = "Maker"
+    exif.get_ifd(0x8769)[0x9003] = "2020:02:02 20:20:02"
     metadata = {"icc_profile": srgb(), "dpi": (300.0, 150.0), "exif": exif.tobytes()}
     for suffix in (".png", ".tif"):
         texts = {"text": {"Title": "a title"}, "gamma": 0.45455} if suffix == ".png" else {}
@@ -101,7 +102,10 @@ def test_everything_beside_the_pixels_is_kept(tmp_path: Path) -> None:
         kept = images.read(tmp_path / f"a{suffix}").metadata
         assert kept["icc_profile"] == srgb()
         assert kept["dpi"] == pytest.approx((300, 150), rel=1e-3)
-        assert Image.open(tmp_path / f"a{suffix}").getexif()[271] == "Maker"
+        after = Image.open(tmp_path / f"a{suffix}").getexif()
+        assert after[271] == "Maker"
+        assert after.get_ifd(0x8769)[0x9003] == "2020:02:02 20:20:02"
+        assert np.array_equal(images.read(tmp_path / f"a{suffix}").pixels, samples("RGB;16"))
         assert texts.items() <= kept.items()
         again = tmp_path / f"b{suffix}"
         images.write(images.read(tmp_path / f"a{suffix}"), again)

@@ -71,6 +71,13 @@ def test_what_a_search_skips_is_told(tmp_path: Path) -> None:
         images.search([tmp_path / "missing"])
 
 
+def test_a_folder_without_pictures_says_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
+    with pytest.raises(InputError, match=r"no pictures in this folder; a\.pdf: this is a PDF document") as error:
+        images.find_pictures([tmp_path])
+    one_line(error, tmp_path)
+
+
 def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.png").touch()
     (tmp_path / "closed").mkdir()

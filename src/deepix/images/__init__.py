@@ -14,32 +14,38 @@ never in a format that would change pixels, except where that format (JPEG, AVIF
 - `discover`: which files are meant; `mask`: which pixels are
 """
 
-from deepix.images.animation import Animation, encode_frames, is_animated, read_frames, write_frames
-from deepix.images.decoding import from_pil, load, read, read_stream
-from deepix.images.discover import (
-    MARKER,
-    RESULT_SUFFIXES,
-    Found,
-    Search,
-    Skipped,
-    find_pictures,
-    is_result_name,
-    readable_suffixes,
-    search,
-)
-from deepix.images.encoding import (
-    PNG_LEVEL,
-    QUALITY,
-    check_target,
-    default_output,
-    encode,
-    to_pil,
-    writable_suffixes,
-    write,
-)
-from deepix.images.limits import MAX_BYTES, MAX_PIXELS
-from deepix.images.mask import read_mask
-from deepix.images.types import Array, Picture, from_array, to_array
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepix.images.animation import Animation, encode_frames, is_animated, read_frames, write_frames
+    from deepix.images.decoding import from_pil, load, read, read_stream
+    from deepix.images.discover import (
+        MARKER,
+        RESULT_SUFFIXES,
+        Found,
+        Search,
+        Skipped,
+        find_pictures,
+        is_result_name,
+        readable_suffixes,
+        search,
+    )
+    from deepix.images.encoding import (
+        PNG_LEVEL,
+        QUALITY,
+        check_target,
+        default_output,
+        encode,
+        to_pil,
+        writable_suffixes,
+        write,
+    )
+    from deepix.images.limits import MAX_BYTES, MAX_PIXELS
+    from deepix.images.mask import read_mask
+    from deepix.images.types import Array, Picture, from_array, to_array
 
 __all__ = [
     "MARKER",
@@ -76,3 +82,28 @@ __all__ = [
     "write",
     "write_frames",
 ]
+
+_HOMES = {
+    **dict.fromkeys(("Animation", "encode_frames", "is_animated", "read_frames", "write_frames"), "animation"),
+    **dict.fromkeys(("from_pil", "load", "read", "read_stream"), "decoding"),
+    **dict.fromkeys(("MARKER", "RESULT_SUFFIXES", "Found", "Search", "Skipped"), "discover"),
+    **dict.fromkeys(("find_pictures", "is_result_name", "readable_suffixes", "search"), "discover"),
+    **dict.fromkeys(("PNG_LEVEL", "QUALITY", "check_target", "default_output", "encode"), "encoding"),
+    **dict.fromkeys(("to_pil", "writable_suffixes", "write"), "encoding"),
+    **dict.fromkeys(("MAX_BYTES", "MAX_PIXELS"), "limits"),
+    "read_mask": "mask",
+    **dict.fromkeys(("Array", "Picture", "from_array", "to_array"), "types"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the names when they are first used, so that nobody waits for what is not needed."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 
 from deepix.errors import DeepixError, InputError, reason
-from deepix.images import deep, jpeg
+from deepix.images import deep
 from deepix.images.limits import MAX_PIXELS
 from deepix.images.metadata import TURNS, collect, upright
 from deepix.images.opening import Readable, opened, opened_image, read_whole
 from deepix.images.types import Array, Picture, from_array
 
-_LOSSY = frozenset({"AVIF", "BLP", "DDS", "FTEX", "HEIF", "JPEG", "JPEG2000", "MPO", "PCD", "WEBP"})
+_LOSSY = frozenset({"AVIF", "BLP", "DDS", "FTEX", "HEIF", "JPEG", "JPEG2000", "JXL", "MPO", "PCD", "WEBP"})
 """Formats that are, or may be, lossy; WebP files are looked into."""
 
 READ_AS = {
@@ -228,6 +228,8 @@ def _loaded(image: Image.Image, file: IO[bytes] | None, name: str, notes: list[s
     except OSError as error:
         if file is None or image.format != "JPEG" or "truncated" not in str(error):
             raise
+    from deepix.images import jpeg  # few files are damaged
+
     file.seek(0)
     ended = jpeg.ended(file.read())
     if ended is None:

@@ -95,9 +95,10 @@ def find_pictures(inputs: Iterable[str | os.PathLike[str]]) -> list[Found]:
     """
     found: dict[Path, Found] = {}
     for root in map(Path, inputs):
-        ours = search([root]).found
+        ours, others = search([root])
         if not ours:
-            raise InputError(f"{root}: no pictures in this folder")
+            also = f"; {others[0].path.name}: {others[0].reason}" if others else ""
+            raise InputError(f"{root}: no pictures in this folder{also}")
         for one in ours:
             found.setdefault(one.path.resolve(), one)
     return list(found.values())
