@@ -53,7 +53,7 @@ mutants: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/photos.py
-	$(BIN)/python benchmarks/restorers.py
+	$(BIN)/python benchmarks/restorers.py --data $(DATA)/challenge-val.npz
 	$(BIN)/python benchmarks/finding.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/mosaics.py

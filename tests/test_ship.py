@@ -223,6 +223,54 @@ def test_the_commands_score_and_ship(recipe: Recipe, monkeypatch: pytest.MonkeyP
     assert "not --lr" in refused.output
 
 
+def test_a_run_elsewhere_or_a_weights_file_with_its_history_is_released(recipe: Recipe) -> None:
+    """As of a checkpoint that somebody hands on: its file alone, trained on other pictures than the recipe's."""
+    train(recipe)
+    recipe.run.rename("elsewhere")
+    assert not released(recipe)
+    assert released(recipe, source=Path("elsewhere"))
+    of_run = export.about("released/tiny.onnx")["training"]
+    for path in Path("released").iterdir():
+        path.unlink()
+    network, about = weights.load("elsewhere"), weights.metadata("elsewhere")
+    about.extra["data"]["file"] = "/somewhere/others.npy"
+    weights.save(network, "handed.safetensors", extra=about.extra)
+    assert released(recipe, source=Path("handed.safetensors"))
+    (trained,) = export.about("released/tiny.onnx")["training"]
+    assert trained["data"] == "others.npy"
+    assert trained["pictures_seen"] == of_run[0]["pictures_seen"]
+    card = Path("cards/tiny.md").read_text()
+    assert f"others.npy, {trained['pictures']} of 48x48" in card
+    assert "Some of the runs above trained on another selection: `others.npy`." in card
+    assert "/somewhere" not in card
+    assert not Path("cards/tiny.png").exists()  # a file has no curve
+
+
+def test_without_the_weights_to_go_on_from_a_recipe_is_an_error(shipped: Recipe) -> None:
+    """As in an installed package, which brings the ONNX file alone: a start from nothing is not what is meant."""
+    shipped.run.rename("elsewhere")
+    Path("released/tiny.safetensors").unlink()
+    with pytest.raises(InputError, match=r"tiny\.safetensors: no such weights to go on from.*in a checkout"):
+        train(shipped)
+    assert not shipped.run.exists()
+
+
+def test_the_former_name_of_the_command_says_so(recipe: Recipe) -> None:
+    result = CliRunner().invoke(app, ["weights", "ship", "tiny.toml", "--data", "pictures"])
+    assert result.exit_code == 0
+    assert "deprecated" in result.output
+    assert "tiny stays as it is" in result.output
+
+
+def test_every_validation_says_what_the_mosaic_itself_reaches(recipe: Recipe) -> None:
+    said: list[str] = []
+    result = train(recipe, said)
+    lines = [line for line in said if line.startswith("step")]
+    (mosaic,) = {line.partition("the mosaic itself: ")[2].partition(")")[0] for line in lines}
+    assert float(mosaic) > 0.9 * result.best["val_rmse"]
+    assert any("only 6 validation pictures" in line for line in said)
+
+
 def test_without_a_run_nothing_happens(recipe: Recipe) -> None:
     said: list[str] = []
     assert not released(recipe, said.append)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from deepix.training.engine.run import Result
     from deepix.training.engine.stage import Stage
 
-_DATA = "Data"
-
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the app."""
@@ -27,54 +25,62 @@ def register(app: typer.Typer) -> None:
     app.command()(plot)
 
 
+Start = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NETWORK",
+        show_default=False,
+        help="A name as in deepix summary, such as deepixv1:5,5,6,7:3,5; or weights (a file or a run's folder) "
+        "to go on from.",
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        "-d",
+        metavar="FILE|DIR",
+        show_default=False,
+        rich_help_panel="Data",
+        help="What deepix data pack wrote; or a folder, an archive … of pictures, packed into the run's folder. "
+        "With --recipe: the folder of its pictures.",
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="RUN", show_default=False, help="Folder for the run; new or empty."),
+]
+Resumed = Annotated[
+    Path | None,
+    typer.Option(
+        "--resume",
+        metavar="RUN",
+        show_default=False,
+        help="Go on with a run from its last checkpoint; a budget counts from its first start.",
+    ),
+]
+Recipe = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        metavar="FILE.toml",
+        show_default=False,
+        help="Go on with a released model as its recipe says, in runs/ of this folder: for some --minutes more, or "
+        "up to --steps in all.",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result.")]
+
+
 @with_settings(stages.settings_kinds())
 def train(
     context: typer.Context,
-    network: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="NETWORK",
-            show_default=False,
-            help="A name as in deepix summary, such as deepixv1:5,5,6,7:3,5; or weights (a file or a run's folder) "
-            "to go on from.",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            "-d",
-            metavar="FILE|DIR",
-            show_default=False,
-            rich_help_panel=_DATA,
-            help="What deepix data pack wrote; or a folder, an archive … of pictures, packed into the run's folder. "
-            "With --recipe: the folder of its pictures.",
-        ),
-    ] = None,
-    run: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="RUN", show_default=False, help="Folder for the run; new or empty."),
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            "--resume",
-            metavar="RUN",
-            show_default=False,
-            help="Go on with a run from its last checkpoint; a budget counts from its first start.",
-        ),
-    ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(
-            "--recipe",
-            metavar="FILE.toml",
-            show_default=False,
-            help="Go on with a released model as its recipe says, in runs/ of this folder: for some --minutes more, or "
-            "up to --steps in all.",
-        ),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result.")] = False,
+    network: Start = None,
+    data: Data = None,
+    run: Output = None,
+    resume: Resumed = None,
+    recipe: Recipe = None,
+    quiet: Quiet = False,
     **given: Any,
 ) -> None:
     """Train a network to restore pixelated pictures.

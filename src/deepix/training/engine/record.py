@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -53,8 +53,8 @@ class Record(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Score the averaged weights, write the log, keep the best."""
-        assert isinstance(pl_module, Task)
-        score = pl_module.score()
+        task = cast(Task, pl_module)
+        score = task.score()
         row = self._row(trainer, score)
         for name, value in row.items():
             if name not in COLUMNS[:3]:
@@ -73,7 +73,7 @@ class Record(pl.Callback):
                 f"{self.stage.line(row, score)}{'  best' if better else ''}"
             )
         if better:
-            self._keep(trainer, pl_module, row, score)
+            self._keep(trainer, task, row, score)
         # a curve takes a third of a second to draw: not more than a twentieth of the time
         if time.monotonic() - self._drawn > 20 * self._drawing:
             self._draw()
