@@ -283,19 +283,32 @@ class Copy:
             path.write_text(source, encoding="utf-8")
 
 
-def concerned(mutant: Mutant, notes: dict[str, Any], importing: set[int]) -> dict[str, float]:
-    """Return the tests that go through a mutant's line, or for lines that are run at import through its file."""
+def concerned(mutant: Mutant, notes: dict[str, Any], code: ast.Module) -> dict[str, float]:
+    """Return the tests that go through a mutant's statement, or for what is run at import through its file."""
+    there = statement(code, mutant.line)
+    at_import = mutant.line in run_at_import(code)
     result = {}
     for test, note in notes.items():
         lines = {line for file, line in note["lines"] if file == mutant.file}
-        if mutant.line in lines or (mutant.line in importing and lines):
+        if lines & there or (at_import and lines):
             result[test] = note["seconds"]
     return result
 
 
-def run_at_import(path: Path) -> set[int]:
+def statement(code: ast.Module, line: int) -> set[int]:
+    """Return the lines of the smallest statement that a line is of; of one with a body without this."""
+    spans = [{line}]
+    for node in ast.walk(code):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            last = max(node.lineno, body[0].lineno - 1) if body else node.end_lineno or node.lineno
+            if node.lineno <= line <= last:
+                spans.append(set(range(node.lineno, last + 1)))
+    return min(spans[1:] or spans, key=len)
+
+
+def run_at_import(code: ast.Module) -> set[int]:
     """Return the lines of a file outside functions: constants, defaults, classes."""
-    code = ast.parse(path.read_text(encoding="utf-8"))
     inside: set[int] = set()
     for node in ast.walk(code):
         if isinstance(node, ast.FunctionDef | ast.Lambda):
@@ -316,8 +329,7 @@ def surviving(copy: Copy, mutants: list[Mutant], notes: dict[str, Any]) -> Itera
     """Yield the mutants that no test notices, and how many tests go through their lines."""
     for number, mutant in enumerate(mutants, 1):
         start = time.monotonic()
-        importing = run_at_import(copy.place / mutant.file)
-        tests = concerned(mutant, notes, importing)
+        tests = concerned(mutant, notes, ast.parse((copy.place / mutant.file).read_text(encoding="utf-8")))
         noticed = bool(tests) and copy.notice(mutant, tests)
         state = "noticed" if noticed else "SURVIVED"
         where = f"{mutant.file}:{mutant.line}"

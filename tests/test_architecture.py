@@ -137,51 +137,60 @@ def modules(source: Path) -> dict[str, Module]:
     return result
 
 
-def imports(module: Module, known: dict[str, Module]) -> Iterator[Import]:
-    """Yield what a module imports, wherever in it."""
+class Imports(ast.NodeVisitor):
+    """Collects what a module imports, wherever in it."""
 
-    def found(full: str, name: str, line: int, late: bool) -> Import:
+    def __init__(self, module: Module, known: dict[str, Module]) -> None:
+        self.module, self.known = module, known
+        self.found: list[Import] = []
+        self._late = False
+        self.visit(module.code)
+
+    def _add(self, full: str, name: str, line: int) -> None:
         first, _, rest = full.partition(".")
-        if first != "deepix":
-            return Import(module.name, full, name, line, True, late)
         inner = rest or "deepix"
-        below = name if inner == "deepix" else f"{inner}.{name}"
-        if name and below in known:
-            return Import(module.name, below, "", line, False, late)
-        while inner not in known and "." in inner:  # `import deepix.a.b` names a module, never less
-            inner = inner.rpartition(".")[0]
-        return Import(module.name, inner, name, line, False, late)
+        if first != "deepix":
+            inner = full
+        elif name and (below := name if inner == "deepix" else f"{inner}.{name}") in self.known:
+            inner, name = below, ""
+        self.found.append(Import(self.module.name, inner, name, line, first != "deepix", self._late))
 
-    def package(level: int) -> str:
-        parts = ["deepix", *([] if module.name == "deepix" else module.name.split("."))]
-        return ".".join(parts[: len(parts) - level + module.is_package])
+    def visit_Import(self, node: ast.Import) -> None:
+        for one in node.names:
+            self._add(one.name, "", node.lineno)
 
-    def walk(node: ast.AST, late: bool) -> Iterator[Import]:
-        match node:
-            case ast.Import(names=names):
-                for one in names:
-                    yield found(one.name, "", node.lineno, late)
-            case ast.ImportFrom(names=names, level=level):
-                base = package(level) if level else ""
-                full = ".".join(part for part in (base, node.module or "") if part)
-                for one in names:
-                    yield found(full, one.name, node.lineno, late)
-            case ast.Call(func=func, args=[ast.Constant(value=str(text)), *_]) if _called(func) in (
-                "import_module",
-                "__import__",
-            ):
-                yield found(text, "", node.lineno, late)
-            case ast.If(test=test) if _called(test) == "TYPE_CHECKING":
-                for child in node.body:
-                    yield from walk(child, True)
-                for child in node.orelse:
-                    yield from walk(child, late)
-                return
-        deeper = late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        for child in ast.iter_child_nodes(node):
-            yield from walk(child, deeper)
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        parts = ["deepix", *([] if self.module.name == "deepix" else self.module.name.split("."))]
+        base = parts[: len(parts) - node.level + self.module.is_package] if node.level else []
+        for one in node.names:
+            self._add(".".join([*base, *([node.module] if node.module else [])]), one.name, node.lineno)
 
-    yield from walk(module.code, False)
+    def visit_Call(self, node: ast.Call) -> None:
+        match node.args:
+            case [ast.Constant(value=str(text)), *_] if _called(node.func) in ("import_module", "__import__"):
+                self._add(text, "", node.lineno)
+        self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> None:
+        before = self._late
+        self._late = before or _called(node.test) == "TYPE_CHECKING"
+        for child in node.body:
+            self.visit(child)
+        self._late = before
+        for child in (node.test, *node.orelse):
+            self.visit(child)
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
+        before, self._late = self._late, True
+        self.generic_visit(node)
+        self._late = before
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = _function
+
+
+def imports(module: Module, known: dict[str, Module]) -> list[Import]:
+    """Return what a module imports, wherever in it."""
+    return Imports(module, known).found
 
 
 def _called(node: ast.expr) -> str:
@@ -271,24 +280,22 @@ def private(source: Path) -> list[str]:
     known = modules(source)
     faults = []
     for module in known.values():
-        aliases: dict[str, str] = {}
         for one in imports(module, known):
-            if one.foreign:
-                continue
             parent, _, last = one.target.rpartition(".")
-            if last.startswith("_") and not last.startswith("__") and not within(module.name, parent):
+            if not one.foreign and (_is_private(one.name) or (_is_private(last) and not within(module.name, parent))):
                 faults.append(str(one))
-            if one.name.startswith("_") and not one.name.startswith("__"):
-                faults.append(str(one))
+        aliases: dict[str, str] = {}
         for node in ast.walk(module.code):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 aliases.update(_modules_bound(node, known))
         for node in ast.walk(module.code):
-            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
-                name = ast.unparse(node.value)
-                if name in aliases:
-                    faults.append(f"{module.name} (line {node.lineno}) uses {aliases[name]}.{node.attr}")
+            if isinstance(node, ast.Attribute) and _is_private(node.attr) and ast.unparse(node.value) in aliases:
+                faults.append(f"{module.name} (line {node.lineno}) uses {aliases[ast.unparse(node.value)]}.{node.attr}")
     return faults
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
 
 
 def _modules_bound(node: ast.Import | ast.ImportFrom, known: dict[str, Module]) -> Iterator[tuple[str, str]]:
