@@ -388,6 +388,20 @@ def test_how_large_a_picture_may_be_can_be_said(folder):
     deepix("find", folder / "a.png", "--max-pixels", 0, code=2)
 
 
+def test_of_an_animation_only_the_first_frame_is_used_if_asked(folder):
+    frame = Image.open(folder / "a.png")
+    frame.save(folder / "moving.webp", save_all=True, append_images=[frame.rotate(3)], duration=40, lossless=True)
+    for arguments in (
+        ("restore", folder / "moving.webp", "--fast"),
+        ("find", folder / "moving.webp", "--fast"),
+        ("pixelate", folder / "moving.webp", "-o", folder / "p.png", "--area", "1,2,30,40,5"),
+    ):
+        refused = deepix(*arguments, code=1)
+        assert "--first-frame" in (refused if isinstance(refused, str) else refused.stderr)
+        deepix(*arguments, "--first-frame")
+    assert Image.open(folder / "moving_restored.webp").n_frames == 1
+
+
 def test_a_broken_promise_writes_nothing(folder, monkeypatch):
     from deepix import pipeline
 

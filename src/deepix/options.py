@@ -52,6 +52,7 @@ class Options:
     fast : find without the network
     threshold : the least confidence, 0 … 1, with which a mosaic that was found is restored; None: `deepix.finder.SURE`
     force : restore all that was found: a threshold of 0
+    first_frame : use the first picture of an animation, which is refused otherwise
     max_pixels : of a file that is read: larger ones are refused; None: `deepix.images.MAX_PIXELS`
 
     Raises
@@ -69,6 +70,7 @@ class Options:
     fast: bool = False
     threshold: float | None = None
     force: bool = False
+    first_frame: bool = False
     max_pixels: int | None = None
 
     def __post_init__(self) -> None:

@@ -74,6 +74,9 @@ Areas = Annotated[
 MaskFile = Annotated[
     Path | None, typer.Option("--mask", metavar="FILE", help="A picture of the same size, white where pixelated.")
 ]
+FirstFrame = Annotated[
+    bool, typer.Option("--first-frame", help="Of an animation, use the first picture; otherwise it is refused.")
+]
 Cell = Annotated[int | None, typer.Option("--cell", min=2, help="The cells' size in pixels.", show_default=False)]
 
 FLAGS = {
@@ -132,6 +135,7 @@ FLAGS = {
             ),
         ],
     ),
+    "first_frame": _Flag("first_frame", FirstFrame, False),
     "max_pixels": _Flag(
         "max_pixels",
         Annotated[

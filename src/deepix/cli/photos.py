@@ -49,7 +49,9 @@ def register(app: typer.Typer) -> None:
         app.command()(verb)
 
 
-@takes_options("areas", "mask", "cell", "fast", "threshold", "force", "method", "model", "threads", "max_pixels")
+@takes_options(
+    "areas", "mask", "cell", "fast", "threshold", "force", "method", "model", "threads", "first_frame", "max_pixels"
+)
 def restore(
     inputs: Inputs,
     *,
@@ -133,7 +135,7 @@ def restore(
         work(listing, jobs, shown)
 
 
-@takes_options("fast", "threads", "max_pixels")
+@takes_options("fast", "threads", "first_frame", "max_pixels")
 def find(
     inputs: Inputs,
     *,

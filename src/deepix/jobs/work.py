@@ -267,7 +267,7 @@ def _read(job: Job, prepare: Callable[[], object]) -> images.Picture:
     """Read a picture and then prepare, and meanwhile import what finds mosaics, which takes as long."""
 
     def read() -> images.Picture:
-        picture = images.read(job.source, max_pixels=_most(job))
+        picture = images.read(job.source, first_frame=job.options.first_frame, max_pixels=_most(job))
         prepare()
         return picture
 
