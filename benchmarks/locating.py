@@ -6,8 +6,8 @@
     python benchmarks/locating.py --data DIR               # the photos' archives are there, not in ../shared/data
 
 Cases are drawn by `deepix.training.data.examples` (its `CLASSES`): photos with 1 to 4 mosaics, as people post them.
-Class 1: rectangles of cells in whole pixels, lossless or JPEG 90 to 100. Class 2: JPEG 50 to 89, or resized by 0.6 to 1.7
-and then JPEG 75 to 100. Class 3: ellipses and blobs. A mosaic is found if one that is reported has an intersection
+Class 1: rectangles of cells in whole pixels, lossless or JPEG 90 to 100. Class 2: JPEG 50 to 89, or resized by 0.6 to
+1.7 and then JPEG 75 to 100. Class 3: ellipses and blobs. A mosaic is found if one that is reported has an intersection
 over union of at least 0.8 with it; precision is the share of reported ones that are some mosaic's. A grid is exact if
 cells are as large, and lie where they should, to the pixel; it is near if the cells' sizes are right within 2 % and the
 lines nearest to the area's upper left corner within 1 pixel. "sure": only reported ones of confidence ≥

@@ -2,12 +2,12 @@
 
     python benchmarks/restorers.py --data ../shared/data/challenge-val.npz
 
-Pictures are 64x64 with one random mosaic each, the first of --data. Ours
-is `deepix.restorer.each.estimate_each`: everything from the pixelated picture to the restored one; "network alone" is
-the session's part of it; the smooth start's time is given as a share of the network's in the same calls. The winner's
-is DeePixV1 (5,5,6,6,7,7,8)(3,5) with random weights, which its speed does not depend on, given picture and mask. Each
-row is a process of its own; peak memory is its largest resident set, with Python and the libraries; what PyTorch needs to
-write the winner's file is not counted. Rates are the best of --runs.
+Pictures are 64x64 with one random mosaic each, the first of --data. Ours is `deepix.restorer.each.estimate_each`:
+everything from the pixelated picture to the restored one; "network alone" is the session's part of it; the smooth
+start's time is given as a share of the network's in the same calls. The winner's is DeePixV1 (5,5,6,6,7,7,8)(3,5) with
+random weights, which its speed does not depend on, given picture and mask. Each row is a process of its own; peak
+memory is its largest resident set, with Python and the libraries; what PyTorch needs to write the winner's file is not
+counted. Rates are the best of --runs.
 """
 
 from __future__ import annotations
