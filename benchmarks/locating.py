@@ -187,14 +187,17 @@ def classes(args: argparse.Namespace, photos: Photos) -> None:
         )  # fmt: skip
         print(f"| {' | '.join(cells)} |", flush=True)
     if args.chain:
-        print("\n| end to end | as pixelated | true mosaics | found mosaics | more |\n| --- | --- | --- | --- | --- |")
-        for group in "12":
-            total = sum((t.chain for name, t in tallies.items() if name[0] == group), np.zeros((3, 2)))
-            if total[0, 1]:
-                found, true, before = np.sqrt(total[:, 0] / total[:, 1])
-                print(
-                    f"| class {group} | {before:.2f} | {true:.2f} | {found:.2f} | {100 * (found / true - 1):+.1f} % |"
-                )
+        end_to_end(tallies)
+
+
+def end_to_end(tallies: dict[str, Tally]) -> None:
+    """Print how near to the truth restoring with what was found comes, and with the true mosaics."""
+    print("\n| end to end | as pixelated | true mosaics | found mosaics | more |\n| --- | --- | --- | --- | --- |")
+    for group in "12":
+        total = sum((t.chain for name, t in tallies.items() if name[0] == group), np.zeros((3, 2)))
+        if total[0, 1]:
+            found, true, before = np.sqrt(total[:, 0] / total[:, 1])
+            print(f"| class {group} | {before:.2f} | {true:.2f} | {found:.2f} | {100 * (found / true - 1):+.1f} % |")
 
 
 def clean(args: argparse.Namespace, photos: Photos) -> None:

@@ -157,7 +157,7 @@ def test_no_two_results_and_no_result_and_an_input_have_the_same_name(listed, ou
 
 @given(several_inputs(), FOLDERS)
 def test_no_two_overlays_have_the_same_name(listed, folder):
-    results = [seen(one.overlay) for one in names.for_finding(listed, Destination(Path(folder), folder=True))]
+    results = [seen(name) for name in names.for_finding(listed, Destination(Path(folder), folder=True))]
     assert len(set(results)) == len(results)
     assert set(results).isdisjoint(seen(i.path) for i in listed)
 

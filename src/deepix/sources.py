@@ -79,7 +79,6 @@ def read(path: str | Path) -> Source:
         may only show while its items are read
     """
     path = Path(path)
-    suffix = path.suffix.lower()
     try:
         if path.is_dir():
             return _folder(path)
@@ -87,26 +86,32 @@ def read(path: str | Path) -> Source:
             raise InputError(f"{path}: no such file or folder")
         if not path.is_file():
             raise InputError(f"{path}: neither a folder nor a regular file")
-        if suffix == ".npy":
-            return from_array(path, np.load(path, mmap_mode="r", allow_pickle=False))
-        if suffix == ".npz":
-            return _npz(path)
-        if suffix == ".bin":
-            return _stl10(path)
-        if suffix in _suffixes():
-            return _picture(path)
-        if suffix == ".zip" or zipfile.is_zipfile(path):
-            return _zip(path)
-        if ".tar" in path.suffixes or suffix == ".tgz" or tarfile.is_tarfile(path):
-            return Source("tar", None, _tar(path))
-        with Image.open(path):
-            return _picture(path)
+        return _open(path)
     except UnidentifiedImageError:
         raise InputError(f"{path}: not a picture, folder, zip or tar archive, STL-10 .bin, .npy or .npz") from None
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     except MemoryError:  # an array in an .npz may state any size
         raise InputError(f"{path}: its array is larger than the memory; split it") from None
+
+
+def _open(path: Path) -> Source:
+    """Return the source in a file, by its name, else by its content."""
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return from_array(path, np.load(path, mmap_mode="r", allow_pickle=False))
+    if suffix == ".npz":
+        return _npz(path)
+    if suffix == ".bin":
+        return _stl10(path)
+    if suffix in _suffixes():
+        return _picture(path)
+    if suffix == ".zip" or zipfile.is_zipfile(path):
+        return _zip(path)
+    if ".tar" in path.suffixes or suffix == ".tgz" or tarfile.is_tarfile(path):
+        return Source("tar", None, _tar(path))
+    with Image.open(path):
+        return _picture(path)
 
 
 def total(opened: Iterable[Source]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +36,24 @@ Output = Annotated[
         show_default=False,
     ),
 ]
+UncertaintyFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write how far off each pixel may be (standard deviation) as a heat map; a folder for several inputs.",
+        show_default=False,
+    ),
+]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw", help="The uncertainty as a 16-bit PNG in units of 1/65536 of the range: 1/256 level of 8 bits."
+    ),
+]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Also write NAME_compare.png: input | restored | uncertainty.")
+]
+Quality = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and other lossy output, if OUT asks for it.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist, but never an input.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Verbose = Annotated[
@@ -57,26 +76,10 @@ def restore(
     *,
     output: Output = None,
     options: Options,
-    uncertainty: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write how far off each pixel may be (standard deviation) as a heat map; a folder for several inputs.",
-            show_default=False,
-        ),
-    ] = None,
-    raw: Annotated[
-        bool,
-        typer.Option(
-            "--raw", help="The uncertainty as a 16-bit PNG in units of 1/65536 of the range: 1/256 level of 8 bits."
-        ),
-    ] = False,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Also write NAME_compare.png: input | restored | uncertainty.")
-    ] = False,
-    quality: Annotated[
-        int, typer.Option(min=1, max=100, help="Of JPEG and other lossy output, if OUT asks for it.")
-    ] = 95,
+    uncertainty: UncertaintyFile = None,
+    raw: Raw = False,
+    compare: Compare = False,
+    quality: Quality = 95,
     as_json: Json = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -113,23 +116,10 @@ def restore(
     target = _target(output, listing)
     if as_json and target and str(target.path) == "-":
         raise typer.BadParameter("--json and the picture cannot both go to standard output: name a file with -o")
-    settled = names.for_restoring(
-        listing.inputs, target, compare=compare, uncertainty=_destination(uncertainty, listing)
-    )
-    jobs = [
-        RestoreJob(
-            source=one.path,
-            options=options,
-            output=name.output or Path(),
-            as_named=name.as_named,
-            compare=name.compare,
-            uncertainty=name.uncertainty,
-            raw=raw,
-            quality=quality,
-            overwrite=overwrite,
-        )
-        for one, name in zip(listing.inputs, settled, strict=True)
-    ]
+    doubt = _destination(uncertainty, listing)
+    settled = names.for_restoring(listing.inputs, target, compare=compare, uncertainty=doubt)
+    job = RestoreJob(source=Path(), output=Path(), options=options, raw=raw, quality=quality, overwrite=overwrite)
+    jobs = [replace(job, source=one.path, **vars(name)) for one, name in zip(listing.inputs, settled, strict=True)]
     shown = Shown("restored", lambda r: _restored(r, quality), as_json, quiet, verbose)
     with show_log(quiet, verbose=verbose):
         work(listing, jobs, shown)
@@ -167,7 +157,7 @@ def find(
     listing = _listed(inputs)
     settled = names.for_finding(listing.inputs, _destination(overlay, listing))
     jobs = [
-        FindJob(source=one.path, options=options, overlay=name.overlay, overwrite=overwrite)
+        FindJob(source=one.path, options=options, overlay=name, overwrite=overwrite)
         for one, name in zip(listing.inputs, settled, strict=True)
     ]
     rows: list[tuple[str, ...]] = []

@@ -23,6 +23,11 @@ PROVIDERS: dict[str, dict[str, str]] = {
 """ONNX Runtime's execution providers, with their options; those that are installed are used, the first ones first."""
 
 
+def preload() -> None:
+    """Import ONNX Runtime, which takes a while: a caller may do it beside other work."""
+    import onnxruntime  # noqa: F401
+
+
 def open_session(content: bytes, name: str, threads: int | None = None) -> InferenceSession:
     """Open an ONNX model so that it gives the same results on every run.
 

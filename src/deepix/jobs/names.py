@@ -46,19 +46,19 @@ class Destination:
 
 @dataclass(frozen=True)
 class Names:
-    """The results' names of one input; None where there is to be none.
+    """The names of what is made of one input when it is restored; None where there is to be none.
 
     Attributes
     ----------
-    output : of the restored picture; `as_named` says whether its suffix is meant, or will be chosen by what it holds
-    compare, uncertainty, overlay : of what is made beside it
+    output : of the restored picture
+    as_named : its suffix is meant; otherwise it will be chosen by what the picture holds
+    compare, uncertainty : of what is made beside it
     """
 
-    output: Path | None = None
+    output: Path
     as_named: bool = False
     compare: Path | None = None
     uncertainty: Path | None = None
-    overlay: Path | None = None
 
 
 def destination(text: str, *, single: bool) -> Destination:
@@ -113,10 +113,10 @@ def for_restoring(
     return result
 
 
-def for_finding(inputs: Sequence[Input], overlay: Destination | None = None) -> list[Names]:
-    """Return the names of pictures with what was found in them."""
+def for_finding(inputs: Sequence[Input], overlay: Destination | None = None) -> list[Path | None]:
+    """Return the names of pictures with what was found in them drawn over it; None where there is to be none."""
     taken = _Taken(inputs)
-    return [Names(overlay=_beside(one, overlay, FOUND, taken)) for one in inputs]
+    return [_beside(one, overlay, FOUND, taken) for one in inputs]
 
 
 def _named(path: Path, one: Input) -> Path:

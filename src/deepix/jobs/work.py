@@ -7,12 +7,12 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from deepix import files, images, threads
 from deepix.errors import DeepixError, InputError, OutputError, reason
+from deepix.inference import session
 from deepix.jobs.job import STANDARD, FindJob, Job, JobResult, RestoreJob
 from deepix.options import check_model
 
@@ -122,7 +122,7 @@ def _send(data: bytes, stream: BinaryIO | None) -> None:
 def _find(job: FindJob) -> JobResult:
     if job.overlay:
         _check(job.overlay, job)
-    picture = _read(job, lambda: None if job.options.fast else import_module("onnxruntime"))
+    picture = _read(job, _nothing if job.options.fast else session.preload)
     from deepix import draw, pipeline
 
     located = pipeline.locate(picture, job.options)
@@ -261,6 +261,10 @@ def _most(job: Job) -> int:
 def _lossless(job: RestoreJob) -> Path:
     """Return the output's name with the suffix of a format that keeps the picture as it is."""
     return images.default_output(job.source, job.output, max_pixels=_most(job))
+
+
+def _nothing() -> None:
+    """Prepare nothing."""
 
 
 def _read(job: Job, prepare: Callable[[], object]) -> images.Picture:
