@@ -62,7 +62,8 @@ class Case(NamedTuple):
 def cell_of(number: int) -> int:
     """Return a case's cell size: any first cases are spread over all sizes."""
     share: float = (0.5 + number * (5**0.5 - 1) / 2) % 1
-    return round(CELLS[0] * float(CELLS[1] / CELLS[0]) ** share)
+    size: float = CELLS[0] * (CELLS[1] / CELLS[0]) ** share
+    return round(size)
 
 
 def pictures(paths: Sequence[Path], rng: np.random.Generator) -> Iterator[tuple[str, Array]]:
