@@ -6,6 +6,7 @@ import pytest
 from deepix.finder.grid_box import GridBox
 from deepix.finder.intact_tiles import proposals
 from deepix.finder.likelihood import LikelihoodMaps
+from deepix.finder.photo_model import CONTEXT, LAPLACE, PRIOR, photo_cost
 from deepix.finder.tile_corners import corners
 
 
@@ -48,3 +49,27 @@ def test_tiles_that_continue_each_other_in_both_directions_are_one_proposal():
     other = tiles[:6] + np.array([41, 3, 0, 0])
     both = proposals(np.concatenate([tiles, other]))
     assert [p.box for p in both] == [(3, 5, 40, 21), (44, 8, 40, 14)]
+
+
+def test_a_photos_pixel_costs_what_the_better_of_two_predictions_says():
+    """By hand, at one pixel: the better predictor's error under a Lomax distribution of the errors around."""
+    p = np.random.default_rng(3).normal(120, 20, (16, 18))
+    cost, tilt = photo_cost(p.astype(np.float32), np.full(p.shape, 2.0, np.float32))
+
+    def predictions(y, x):
+        left, above, corner = p[y, x - 1], p[y - 1, x], p[y - 1, x - 1]
+        edge = np.clip(left + above - corner, min(left, above), max(left, above))
+        return edge, (left + above + 0.5 * (corner + p[y - 1, x + 1] + p[y, x - 2] + p[y - 2, x])) / 4
+
+    around = [(0, -1), (0, -2), (-1, -1), (-1, 0), (-1, 1), (-2, 0)]
+    floor, n = LAPLACE * np.sqrt(2.0), CONTEXT + PRIOR
+    chosen = set()
+    for y, x in np.argwhere(np.ones((8, 10))) + 5:
+        errors = [abs(p[y, x] - guess) for guess in predictions(y, x)]
+        totals = [sum(abs(p[y + j, x + i] - predictions(y + j, x + i)[k]) for j, i in around) for k in (0, 1)]
+        k = int(totals[1] < totals[0])
+        chosen.add(k)
+        scale = max(totals[k] + PRIOR * floor, n * floor)
+        expected = (n + 1) * np.log(scale + errors[k]) - n * np.log(scale) - np.log(n / 2)
+        assert cost[y, x] + tilt[y, x] == pytest.approx(expected, abs=1e-3)
+    assert chosen == {0, 1}

@@ -136,3 +136,13 @@ def test_a_speck_is_one_beside_the_largest_cells_of_the_mask():
     result = deepix.restore(pixels, mask=mask, method="smooth")
     assert [m.grid for m in result.mosaics] == [m.grid for m in areas]
     assert result.notes == ("1 part of the mask is smaller than 2 x 2 cells and is left as it is",)
+
+
+def test_areas_may_touch_the_pictures_edges_and_be_one_pixel_wide(pixels):
+    height, width = pixels.shape[:2]
+    corner = (width - 24, height - 24, 24, 24, 12)
+    result = deepix.restore(pixels, areas=[(0, 0, 1, 12, 12), (20, 0, 12, 1, 12), corner], method="smooth")
+    assert [m.width * m.height for m in result.mosaics] == [12, 12, 576]
+    for outside in ((width - 23, 0, 24, 24, 12), (0, height - 23, 24, 24, 12), (0, 0, 0, 5, 5), (-1, 0, 5, 5, 5)):
+        with pytest.raises(DeepixError, match="does not lie in the picture"):
+            deepix.restore(pixels, areas=[outside], method="smooth")
