@@ -108,8 +108,8 @@ def test_a_side_result_without_a_suffix_is_a_png():
     where = Destination(Path("y/doubt"), folder=False)
     (settled,) = names.for_restoring([one], uncertainty=where)
     assert settled.uncertainty == Path("y/doubt.png")
-    (settled,) = names.for_finding([one], where)
-    assert settled.overlay == Path("y/doubt.png")
+    (settled,) = names.for_finding([one], where)  # its only name
+    assert settled == Path("y/doubt.png")
 
 
 def test_one_named_file_is_single_and_two_are_not(photo, tmp_path):
