@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 
+import numpy  # noqa: F401  (whose BLAS it is)
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from deepix import threads
 from deepix.errors import DeepixError
@@ -36,6 +38,24 @@ def test_impossible_numbers_are_refused_before_any_thread_starts(number: int) ->
     assert "\n" not in str(caught.value)
     assert threading.active_count() == before
     assert threads.limited() is None
+
+
+def blas_threads() -> set[int]:
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_numpys_blas_works_in_one_thread_inside_a_limit() -> None:
+    with threadpool_limits(2, "blas"):
+        before = blas_threads()
+        with threads.limit(4), threads.limit(None), threads.pool() as pool:
+            assert blas_threads() == {1}
+            assert pool.submit(blas_threads).result() == {1}
+        assert blas_threads() == before
+        with threads.limit(None), threads.limit(2, blas=False):
+            assert blas_threads() == before
+        with pytest.raises(RuntimeError), threads.limit(2):
+            raise RuntimeError
+        assert blas_threads() == before
 
 
 def test_a_limit_ends_when_its_work_fails() -> None:

@@ -5,21 +5,24 @@
 2
 
 The number holds for the thread that sets it, and for the work that this thread hands to a `pool`. Models that are
-opened where it holds run with as many threads. It does not reach NumPy's own products of matrices: where these must not
-use more than one core either, the environment says so (OPENBLAS_NUM_THREADS=1) before Python starts.
+opened where it holds run with as many threads.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar, copy_context
-from functools import partial
-from typing import ParamSpec, TypeVar
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from deepix.errors import DeepixError
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,20 +32,26 @@ MOST = 1024
 
 _limit: ContextVar[int | None] = ContextVar("deepix.threads", default=None)
 
+_ARRAYS = ("numpy", "scipy.linalg")
+"""Modules that bring a BLAS of their own."""
+
 
 class ThreadsError(DeepixError, ValueError):
     """A number of threads that cannot be meant."""
 
 
 @contextmanager
-def limit(threads: int | None) -> Iterator[None]:
+def limit(threads: int | None, *, blas: bool = True) -> Iterator[None]:
     """Let what happens inside use at most so many threads.
 
-    Limits nest: the smallest holds.
+    Limits nest: the smallest holds. Where a number is given, NumPy's BLAS works in one thread too: the work is cut in
+    pieces that run side by side anyway. Its products differ in the last bit from those of several threads, so that a
+    pixel in thousands may differ by a level.
 
     Parameters
     ----------
     threads : 1 … `MOST`; None sets no limit of its own: what holds outside goes on to hold, else all cores are used
+    blas : False leaves NumPy's BLAS alone
 
     Raises
     ------
@@ -52,9 +61,24 @@ def limit(threads: int | None) -> Iterator[None]:
     outer = _limit.get()
     token = _limit.set(threads if outer is None else outer if threads is None else min(outer, threads))
     try:
-        yield
+        with _blas_in_one_thread() if threads and blas else nullcontext():
+            yield
     finally:
         _limit.reset(token)
+
+
+def _blas_in_one_thread() -> AbstractContextManager[object]:
+    """Return what holds NumPy's BLAS to one thread; of several threads that ask at once, the first is obeyed."""
+    loaded = tuple(name for name in _ARRAYS if name in sys.modules)
+    return _controller(loaded).limit(limits=1, user_api="blas") if loaded else nullcontext()
+
+
+@lru_cache(maxsize=1)
+def _controller(loaded: tuple[str, ...]) -> ThreadpoolController:
+    """Return what knows the libraries of the modules that are loaded; it takes milliseconds to look for them."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def check(threads: int | None) -> None:
