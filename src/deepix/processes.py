@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
@@ -101,12 +101,10 @@ class Team(Generic[Task, Result]):
     Parameters
     ----------
     work : what each does with a task: a function of a module, or a `functools.partial` of one; is pickled
-    environment : variables that only the workers have
     """
 
-    def __init__(self, work: Callable[[Task], Result], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, work: Callable[[Task], Result]) -> None:
         self._work = work
-        self._environment = dict(environment or {})
         self._workers: list[Worker[Task, Result]] = []
 
     def start(self) -> Worker[Task, Result]:
@@ -118,7 +116,7 @@ class Team(Generic[Task, Result]):
         """
         # spawn, since a process with threads (a progress bar's, PyTorch's) must not be forked
         context = get_context("spawn")
-        with _interrupts_held_back(), _set(self._environment):
+        with _interrupts_held_back():
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, self._work), daemon=True)
             try:
@@ -162,18 +160,6 @@ def _interrupts_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _set(environment: Mapping[str, str]) -> Iterator[None]:
-    """Have these variables for as long as it takes to start a process, unless they are set."""
-    added = {name: value for name, value in environment.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
 
 
 def _serve(pipe: Connection, work: Callable[[Any], object]) -> None:

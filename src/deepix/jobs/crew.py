@@ -32,11 +32,10 @@ def by_workers(jobs: Sequence[AnyJob], workers: int, watch: Watch, room: int) ->
     """Do jobs by this many workers, in so many bytes of memory; yields their results in order; see `many.results`."""
     with threads.limit(jobs[0].options.threads):
         share = max(1, threads.count() // workers)
-    # NumPy's own threads are set before it is imported
-    environment = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), str(share))
+    # NumPy's products keep their own threads: with fewer they would add up otherwise, and results differ in a bit
     crew = None
     try:
-        with Team(partial(_work, share=share, mark=watch.mark, lock=watch.lock), environment) as team:
+        with Team(partial(_work, share=share, mark=watch.mark, lock=watch.lock)) as team:
             crew = _Crew(team, workers, watch, room)
             for number, job in enumerate(jobs):
                 result = watch.earlier(job)
