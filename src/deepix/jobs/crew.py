@@ -7,7 +7,7 @@ there is room for it in memory beside those that are being worked on; one that i
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,14 +28,22 @@ DEATHS = 12
 """So many workers that end one after the other, without a single result in between, are no matter of the pictures."""
 
 
-def by_workers(jobs: Sequence[AnyJob], workers: int, watch: Watch, room: int) -> Generator[JobResult, None, None]:
-    """Do jobs by this many workers, in so many bytes of memory; yields their results in order; see `many.results`."""
+def by_workers(
+    jobs: Sequence[AnyJob], workers: int, watch: Watch, room: int, work: Callable[..., JobResult] | None = None
+) -> Generator[JobResult, None, None]:
+    """Do jobs by this many workers, in so many bytes of memory; yields their results in order; see `many.results`.
+
+    Parameters
+    ----------
+    jobs, workers, watch, room : as there
+    work : what workers do; None: `do`
+    """
     with threads.limit(jobs[0].options.threads):
         share = max(1, threads.count() // workers)
     # NumPy's products keep their own threads: with fewer they would add up otherwise, and results differ in a bit
     crew = None
     try:
-        with Team(partial(_work, share=share, mark=watch.mark, lock=watch.lock)) as team:
+        with Team(partial(work or do, share=share, mark=watch.mark, lock=watch.lock)) as team:
             crew = _Crew(team, workers, watch, room)
             for number, job in enumerate(jobs):
                 result = watch.earlier(job)
@@ -171,7 +179,7 @@ _held: list[object] = []
 """The lock that this worker holds as long as it lives."""
 
 
-def _work(job: AnyJob, *, share: int, mark: str, lock: Path | None) -> JobResult:
+def do(job: AnyJob, *, share: int, mark: str, lock: Path | None) -> JobResult:
     """Do a job in a worker."""
     if lock is not None and not _held:
         from deepix.jobs.manifest import share_lock
