@@ -96,13 +96,17 @@ def started(*arguments: object) -> subprocess.Popen[str]:
 
 
 def killed(command: Sequence[object], moments: random.Random, times: int, longest: float, manifest: Path) -> int:
-    """Kill the program at so many random moments after it has begun; return how often it was still at work."""
+    """Kill the program at so many random moments after its first result; return how often it was still at work."""
+
+    def results() -> int:
+        return manifest.read_bytes().count(b'"result"') if manifest.exists() else 0
+
     struck = 0
     for _ in range(times):
-        before = manifest.stat().st_size if manifest.exists() else 0
+        before = results()
         with started(*command) as process:
-            while process.poll() is None and (not manifest.exists() or manifest.stat().st_size <= before):
-                time.sleep(0.002)
+            while process.poll() is None and results() <= before:
+                time.sleep(0.01)
             time.sleep(moments.uniform(0, longest))
             struck += process.poll() is None
             process.send_signal(signal.SIGKILL)  # this process alone: its workers are to end by themselves

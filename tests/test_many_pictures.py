@@ -228,9 +228,11 @@ def test_a_file_that_is_no_manifest_is_left_alone(folder, tmp_path):
 def test_one_manifest_is_used_by_one_run(tmp_path):
     photo = next(cases.photos(tmp_path / "in", 2).rglob("*1.png"))
     with Manifest(tmp_path / "m", "restore") as manifest:
-        list(manifest._lines())
-        done = cases.call("restore", photo, "--manifest", tmp_path / "m", "--resume", *cases.FAST, code=1)
-        assert "another run is using it" in done.stderr
+        manifest.met(photo, "failed", "why")
+        with cases.started("restore", photo, "--manifest", tmp_path / "m", "--resume", *cases.FAST) as other:
+            _, said = other.communicate()
+        assert said == f"error: {tmp_path / 'm'}: another run is using it; wait until it has ended\n"
+        assert other.returncode == 1
     cases.call("restore", photo, "--manifest", tmp_path / "m", "--resume", *cases.FAST)
 
 
