@@ -251,6 +251,14 @@ def test_where_the_manifest_is_by_default(tmp_path):
     assert "no such file" in cases.call("find", tmp_path / "none.png", "--resume", code=1).stderr
 
 
+def test_what_was_found_earlier_is_in_the_table_again(tmp_path):
+    root = cases.photos(tmp_path / "in", 3)
+    first, second = (cases.call("find", root, "--fast", "--resume") for _ in range(2))
+    assert first.stdout == second.stdout
+    assert "00001.png" in first.stdout
+    assert second.stderr.endswith("(3 of these by an earlier run)\n")
+
+
 def test_results_are_the_same_when_read_back(folder, expected):
     from_manifest = cases.call("restore", folder, "-o", expected[0], "--resume", *cases.FAST, "--json", code=1)
     fresh = [run(replace(job, overwrite=True)) for job in jobs_of(folder, expected[0].parent / "fresh")]

@@ -29,6 +29,7 @@ class Shown:
     done : what the summary calls what was done
     line : a result's line; empty for none
     as_json, quiet, verbose, summary : as the options say
+    again : also the line of what an earlier run has done
     """
 
     done: str
@@ -37,6 +38,7 @@ class Shown:
     quiet: bool = False
     verbose: bool = False
     summary: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,7 @@ class _Tally:
             self._fail(path, f"{path}: {why}")
 
     def add(self, result: JobResult) -> None:
-        """Print and count one result; of what an earlier run has done only what gave no result is named again."""
+        """Print and count one result; of what an earlier run has done, unless asked, only what gave no result."""
         self._earlier += result.earlier
         if result.error is not None:
             self._fail(result.source, result.error, result.traceback)
@@ -209,7 +211,7 @@ class _Tally:
         self._nothing += not result.mosaics and result.status != "unsure"
         if self._shown.as_json:
             typer.echo(json.dumps(result.to_dict()))
-        elif not self._shown.quiet and not (result.earlier and result.mosaics):
+        elif not self._shown.quiet and (self._shown.again or not (result.earlier and result.mosaics)):
             details = [_described(m.to_dict()) for m in result.mosaics] if self._shown.verbose else []
             for text in (self._shown.line(result), *(f"{name}: {n}" for n in result.notes), *details):
                 if text:

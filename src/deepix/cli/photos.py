@@ -220,7 +220,7 @@ def find(
         if rows:
             out.print(result, markup=False)
 
-    shown = Shown("with mosaics", line, as_json, quiet, verbose, summary)
+    shown = Shown("with mosaics", line, as_json, quiet, verbose, summary, again=True)
     place = _place_of_manifest("find", manifest, resume, listing, target)
     course = Course("find", workers, place, resume, overwrite, max_errors)
     with show_log(quiet, verbose=verbose):
