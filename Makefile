@@ -2,6 +2,7 @@
 # make test   sets up .venv with everything, lints, checks types, tests
 # make fuzz   reads, searches and restores COUNT=2000 damaged files of every format; what it finds is shrunk and printed
 # make mutants   changes the finder and the pipeline at MUTANTS=60 random places; prints the changes that no test notices
+# make torture  restores FILES_TORTURED=2000 files, 3 % of them broken, killed at ten random moments and gone on with
 # make bench  prints the benchmarks
 # make train-challenge, train-photo, train-locator   trains a released model for MINUTES=60 more, on DATA=../shared/data;
 #               with STEPS=… up to that many steps in all
@@ -14,6 +15,7 @@ FILES ?=
 MINUTES ?= 60
 STEPS ?=
 COUNT ?= 2000
+FILES_TORTURED ?= 2000
 MUTANTS ?= 60
 DATA ?= ../shared/data
 # mutants: where, and the tests that are to notice them
@@ -21,7 +23,7 @@ MUTATED := src/deepix/finder src/deepix/pipeline.py src/deepix/api.py src/deepix
 MUTANT_TESTS := $(addprefix tests/test_,$(addsuffix .py,finder decision grid_lines region_mosaics locating fast_filters \
 	finder_parts neighbours pipeline restoration jobs job_results))
 
-.PHONY: demo test fuzz mutants bench train-challenge train-photo train-locator release ship clean
+.PHONY: demo test fuzz torture mutants bench train-challenge train-photo train-locator release ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +47,9 @@ test: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	FUZZ=$(COUNT) $(BIN)/python -m pytest tests/test_fuzzing.py
+
+torture: $(VENV)/.dev
+	TORTURE=$(FILES_TORTURED) $(BIN)/python -m pytest tests/test_torture.py -s
 
 mutants: $(VENV)/.dev
 	rm -f mutants.json

@@ -24,12 +24,13 @@ SOURCE = Path(deepix.__file__).parent
 
 BASE = {"errors", "files", "threads"}
 DOING = {*BASE, "mosaic", "images", "draw", "inference", "restorer", "finder"}
-WHOLE = {*DOING, "options", "named_areas", "restoration", "pipeline", "api"}
+WHOLE = {*DOING, "processes", "options", "named_areas", "restoration", "pipeline", "api"}
 ROOMS: dict[str, set[str]] = {
     # what everything stands on
     "errors": set(),
     "threads": {"errors"},
     "files": {"errors"},
+    "processes": {"errors"},
     "mosaic": {"errors", "threads"},
     "images": BASE,
     "draw": {*BASE, "mosaic", "images"},

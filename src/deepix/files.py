@@ -5,10 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from deepix.errors import InputError, OutputError, reason
+
+_mark: ContextVar[str] = ContextVar("deepix.files", default="")
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -34,7 +38,7 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = 
     """
     path = Path(path)
     check_output(path, overwrite)
-    temporary = path.with_name(f".deepix-{secrets.token_hex(8)}.tmp")
+    temporary = temporary_beside(path)
     try:
         with temporary.open("xb") as file:
             file.write(data)
@@ -44,6 +48,32 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = 
     finally:
         with suppress(OSError):  # where nothing could be written, what went wrong is said already
             temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a name, in the same folder, for a file while it is written: hidden, and with the mark that holds here."""
+    return path.with_name(f".deepix-{_mark.get()}{secrets.token_hex(8)}.tmp")
+
+
+@contextmanager
+def marked(mark: str) -> Iterator[None]:
+    """Let the temporary files that are made inside be told from others, should this process be killed.
+
+    Parameters
+    ----------
+    mark : letters, digits, dots; see `remove_marked`
+    """
+    token = _mark.set(mark)
+    try:
+        yield
+    finally:
+        _mark.reset(token)
+
+
+def remove_marked(folder: Path, mark: str) -> None:
+    """Remove the temporary files in a folder whose mark begins with this one: their makers must have ended."""
+    for left in folder.glob(f".deepix-{mark}*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def place(temporary: Path, path: Path, overwrite: bool) -> None:

@@ -82,10 +82,24 @@ def show_log(quiet: bool = False, *, verbose: bool = False) -> Iterator[None]:
 
 
 def progress_bar(shown: bool) -> Progress:
-    """Return a progress bar for standard error, if that is a terminal: what is done, how much of it, the time left."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    """Return a progress bar for standard error, if that is a terminal: what is done, how fast, the time left."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:.3g}/s" if speed else "", style="progress.data.speed")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     return Progress(*columns, console=err, transient=True, disable=not (shown and err.is_terminal))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepix.cli.batch import Shown, label, work
+from deepix.cli.batch import Course, Shown, label, work
 from deepix.cli.common import count, out, show_log
 from deepix.cli.options import takes_options
 from deepix.errors import DeepixError, OutputError
@@ -61,6 +61,35 @@ Verbose = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for each file.")]
 
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=1024,
+        help=r"Processes that work side by side; the threads are divided among them. \[default: as many as pay]",
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on where a run that was interrupted, or killed, left off; keeps a manifest."),
+]
+ManifestFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--manifest",
+        metavar="FILE",
+        help="Write down what becomes of each file, in lines of JSON. "
+        r"\[default with --resume: in the output folder, or hidden beside the inputs]",
+        show_default=False,
+    ),
+]
+MaxErrors = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Stop after so many failures.", show_default=False)
+]
+Summary = Annotated[bool, typer.Option("--summary", help="At the end, print one JSON object with the counts.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the app."""
@@ -80,7 +109,12 @@ def restore(
     raw: Raw = False,
     compare: Compare = False,
     quality: Quality = 95,
+    workers: Workers = None,
+    resume: Resume = False,
+    manifest: ManifestFile = None,
+    max_errors: MaxErrors = None,
     as_json: Json = False,
+    summary: Summary = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -99,6 +133,8 @@ def restore(
       deepix restore photo.jpg
 
       deepix restore holidays/ -o restored/ --compare
+
+      deepix restore archive/ -o restored/ --resume
 
       deepix restore photo.png --area 120,80,200,150,16 -o better.png
 
@@ -120,9 +156,11 @@ def restore(
     settled = names.for_restoring(listing.inputs, target, compare=compare, uncertainty=doubt)
     job = RestoreJob(source=Path(), output=Path(), options=options, raw=raw, quality=quality, overwrite=overwrite)
     jobs = [replace(job, source=one.path, **vars(name)) for one, name in zip(listing.inputs, settled, strict=True)]
-    shown = Shown("restored", lambda r: _restored(r, quality), as_json, quiet, verbose)
+    shown = Shown("restored", lambda r: _restored(r, quality), as_json, quiet, verbose, summary)
+    place = _place_of_manifest("restore", manifest, resume, listing, target)
+    course = Course("restore", workers, place, resume, overwrite, max_errors)
     with show_log(quiet, verbose=verbose):
-        work(listing, jobs, shown)
+        work(listing, jobs, shown, course)
 
 
 @takes_options("fast", "threads", "first_frame", "max_pixels")
@@ -134,7 +172,12 @@ def find(
         str | None,
         typer.Option(metavar="FILE", help="Draw what was found; a folder for several inputs.", show_default=False),
     ] = None,
+    workers: Workers = None,
+    resume: Resume = False,
+    manifest: ManifestFile = None,
+    max_errors: MaxErrors = None,
     as_json: Json = False,
+    summary: Summary = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -155,7 +198,8 @@ def find(
     from deepix.jobs import FindJob, names
 
     listing = _listed(inputs)
-    settled = names.for_finding(listing.inputs, _destination(overlay, listing))
+    target = _destination(overlay, listing)
+    settled = names.for_finding(listing.inputs, target)
     jobs = [
         FindJob(source=one.path, options=options, overlay=name, overwrite=overwrite)
         for one, name in zip(listing.inputs, settled, strict=True)
@@ -176,8 +220,11 @@ def find(
         if rows:
             out.print(result, markup=False)
 
+    shown = Shown("with mosaics", line, as_json, quiet, verbose, summary, again=True)
+    place = _place_of_manifest("find", manifest, resume, listing, target)
+    course = Course("find", workers, place, resume, overwrite, max_errors)
     with show_log(quiet, verbose=verbose):
-        work(listing, jobs, Shown("with mosaics", line, as_json, quiet, verbose), table)
+        work(listing, jobs, shown, course, table)
 
 
 def _listed(inputs: list[Path]) -> Listing:
@@ -199,6 +246,22 @@ def _destination(text: str | None, listing: Listing) -> Destination | None:
     if found.path == STANDARD:
         raise OutputError("only the restored picture goes to standard output (-o -); name a file")
     return found
+
+
+def _place_of_manifest(
+    verb: str, given: Path | None, resume: bool, listing: Listing, target: Destination | None
+) -> Path | None:
+    """Return where the manifest is, if there is one: by default in the output folder, or hidden beside the inputs."""
+    if given is None and not resume:
+        return None
+    from deepix.jobs import manifest
+    from deepix.jobs.job import STANDARD
+
+    if any(one.path == STANDARD for one in listing.inputs) or (target and target.path == STANDARD):
+        raise typer.BadParameter("--resume and --manifest are for files, not for standard input or output")
+    if given is not None or not listing.inputs:
+        return given
+    return manifest.place(verb, listing.inputs, target)
 
 
 def _target(text: str | None, listing: Listing) -> Destination | None:

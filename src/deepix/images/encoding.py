@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import struct
 import warnings
 from collections.abc import Iterable, Mapping
@@ -157,7 +156,7 @@ def store(data: bytes, path: Path, overwrite: bool, source: str | os.PathLike[st
         files.write_bytes(path, data, overwrite=overwrite)
         return
     files.check_output(path, overwrite)
-    temporary = path.with_name(f".deepix-{secrets.token_hex(8)}.tmp")
+    temporary = files.temporary_beside(path)
     try:
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), allowed)

@@ -113,6 +113,17 @@ def opened_image(
             yield image, caught
 
 
+def size_of(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return a picture's width and height, in pixels, as the beginning of its file tells them.
+
+    Raises
+    ------
+    InputError : as reading does, as far as the beginning tells
+    """
+    with opened(path) as file, opened_image(file, str(path), max_pixels) as (image, _):
+        return image.size
+
+
 def _register(kind: recognition.Kind, name: str) -> None:
     """Teach Pillow the format."""
     assert kind.plugin is not None

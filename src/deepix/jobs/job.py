@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from deepix.options import Options
 
@@ -34,6 +34,11 @@ class Job:
     options: Options = field(default_factory=Options)
     overwrite: bool = False
 
+    @property
+    def named(self) -> dict[str, Path]:
+        """The outputs as they are named, by what they are: "output", "compare", "uncertainty", "overlay"."""
+        return {}
+
 
 @dataclass(frozen=True, kw_only=True)
 class FindJob(Job):
@@ -45,6 +50,11 @@ class FindJob(Job):
     """
 
     overlay: Path | None = None
+
+    @property
+    def named(self) -> dict[str, Path]:
+        """The output."""
+        return _there(overlay=self.overlay)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +77,15 @@ class RestoreJob(Job):
     uncertainty: Path | None = None
     raw: bool = False
     quality: int = 95
+
+    @property
+    def named(self) -> dict[str, Path]:
+        """The outputs; unless `as_named`, the first one's suffix is still to be exchanged."""
+        return _there(output=self.output, compare=self.compare, uncertainty=self.uncertainty)
+
+
+def _there(**paths: Path | None) -> dict[str, Path]:
+    return {what: path for what, path in paths.items() if path is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +111,7 @@ class JobResult:
     error_kind : the exception's class
     traceback : where an unexpected error arose
     seconds : that the job took
+    earlier : it was done by an earlier run, and is not done again
     """
 
     source: Path
@@ -112,6 +132,7 @@ class JobResult:
     error_kind: str | None = None
     traceback: str | None = None
     seconds: float = 0.0
+    earlier: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `--json` prints of it: plain values."""
@@ -143,5 +164,38 @@ class JobResult:
         result |= {key: str(self.written[key]) for key in ("uncertainty", "compare") if key in self.written}
         return result | {"seconds": round(self.seconds, 3)}
 
+    def to_record(self) -> dict[str, Any]:
+        """Return all of it but the source and the traceback as plain values; `from_record` reads them back."""
+        result: dict[str, Any] = {name: getattr(self, name) for name in _PLAIN}
+        result |= {name: [m.to_dict() for m in getattr(self, name)] for name in _MOSAICS}
+        result["uncertainties"] = [None if mean is None else float(mean) for mean in self.uncertainties]
+        return result | {"written": {what: str(path) for what, path in self.written.items()}}
+
+    @classmethod
+    def from_record(cls, source: Path, record: Mapping[str, Any], *, earlier: bool = False) -> Self:
+        """Return the result that `to_record` described.
+
+        Parameters
+        ----------
+        source, earlier : see the class
+        record : plain values
+        """
+        from deepix.mosaic import Mosaic
+
+        values: dict[str, Any] = {name: record[name] for name in _PLAIN}
+        for name in ("size", "skipped", "notes"):
+            values[name] = None if values[name] is None else tuple(values[name])
+        values |= {name: tuple(map(Mosaic.from_dict, record[name])) for name in _MOSAICS}
+        values["uncertainties"] = tuple(record["uncertainties"])
+        values["written"] = {what: Path(path) for what, path in record["written"].items()}
+        return cls(source=source, earlier=earlier, **values)
+
     def _name(self, what: str) -> str | None:
         return str(self.written[what]) if what in self.written else None
+
+
+_MOSAICS = ("mosaics", "unsure", "other_sizes")
+_PLAIN = (
+    *("status", "size", "threshold", "method", "consistency", "noise"),
+    *("skipped", "notes", "error", "error_kind", "seconds"),
+)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from deepix import files, images, threads
 from deepix.errors import DeepixError, InputError, OutputError, reason
+from deepix.images.opening import size_of
 from deepix.inference import session
 from deepix.jobs.job import STANDARD, FindJob, Job, JobResult, RestoreJob
 from deepix.options import check_model
@@ -146,11 +147,9 @@ def _find(job: FindJob) -> JobResult:
 
 
 def _restore(job: RestoreJob) -> JobResult:
-    output = job.output if job.as_named else _lossless(job)
     if job.uncertainty and job.raw and job.uncertainty.suffix.lower() != ".png":
         raise OutputError(f"{job.uncertainty}: raw uncertainty is written as .png")
-    wanted = {"output": output, "compare": job.compare, "uncertainty": job.uncertainty}
-    targets = {what: path for what, path in wanted.items() if path is not None}
+    targets = targets_of(job)
     for path in targets.values():
         _check(path, job)
     picture = _read(job, lambda: _open_network(job))
@@ -258,9 +257,28 @@ def _most(job: Job) -> int:
     return images.MAX_PIXELS if job.options.max_pixels is None else job.options.max_pixels
 
 
-def _lossless(job: RestoreJob) -> Path:
-    """Return the output's name with the suffix of a format that keeps the picture as it is."""
-    return images.default_output(job.source, job.output, max_pixels=_most(job))
+def targets_of(job: Job) -> dict[str, Path]:
+    """Return the files that a job may write, by what they are, the restored picture with its final suffix.
+
+    That is one of a format that keeps the picture as it is, unless the name is meant as it stands.
+
+    Raises
+    ------
+    InputError : no picture can be read, as far as its beginning tells
+    """
+    targets = job.named
+    if isinstance(job, RestoreJob) and not job.as_named:
+        targets["output"] = images.default_output(job.source, job.output, max_pixels=_most(job))
+    return targets
+
+
+def pixels_of(job: Job) -> int:
+    """Return how many pixels a job's picture has; 0 if that cannot be read."""
+    try:
+        width, height = size_of(job.source, _most(job))
+    except DeepixError:
+        return 0
+    return width * height
 
 
 def _nothing() -> None:
