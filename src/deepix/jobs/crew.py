@@ -38,7 +38,7 @@ def by_workers(
     jobs, workers, watch, room : as there
     work : what workers do; None: `do`
     """
-    with threads.limit(jobs[0].options.threads):
+    with threads.limit(jobs[0].options.threads, blas=False):
         share = max(1, threads.count() // workers)
     # NumPy's products keep their own threads: with fewer they would add up otherwise, and results differ in a bit
     crew = None
@@ -185,5 +185,5 @@ def do(job: AnyJob, *, share: int, mark: str, lock: Path | None) -> JobResult:
         from deepix.jobs.manifest import share_lock
 
         _held.append(share_lock(lock))
-    with threads.limit(share), files.marked(f"{mark}.{os.getpid()}."):
+    with threads.limit(share, blas=False), files.marked(f"{mark}.{os.getpid()}."):
         return run(job)

@@ -66,7 +66,7 @@ def workers_that_pay(jobs: int, most_threads: int | None = None) -> int:
     jobs : how many there are
     most_threads : that all processes together may use; None: all cores
     """
-    with threads.limit(most_threads):
+    with threads.limit(most_threads, blas=False):
         cores = threads.count()
     if cores == 1 or jobs < 2 * PAYS:
         return 1
