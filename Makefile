@@ -19,7 +19,7 @@ DATA ?= ../shared/data
 # mutants: where, and the tests that are to notice them
 MUTATED := src/deepix/finder src/deepix/pipeline.py src/deepix/api.py src/deepix/jobs
 MUTANT_TESTS := $(addprefix tests/test_,$(addsuffix .py,finder decision grid_lines region_mosaics locating fast_filters \
-	neighbours pipeline restoration jobs))
+	finder_parts neighbours pipeline restoration jobs job_results))
 
 .PHONY: demo test fuzz mutants bench train-challenge train-photo train-locator release ship clean
 

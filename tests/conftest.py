@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+# copied into a folder by the tests that use it
+collect_ignore = ["toy"]
+
 # how long an example takes depends on what else the machine does
 settings.register_profile("deepix", deadline=None)
 settings.load_profile("deepix")

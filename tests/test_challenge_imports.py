@@ -65,9 +65,11 @@ try:
 except errors.InputError as error:
     print(error)
 print(*({"torch", "deepix.training"} & sys.modules.keys()))
-import deepix.training
+import deepix.training.trained_restorers
 print("torch" in sys.modules)
 print(callable(challenge.restorer(sys.argv[1], "cpu")))
 """
-    message = f"{path}: not an .onnx file; to use weights or a training run, import deepix.training first"
+    message = (
+        f"{path}: not an .onnx file; to use weights or a training run, import deepix.training.trained_restorers first"
+    )
     assert python(code, path).splitlines() == [message, "", "False", "True"]

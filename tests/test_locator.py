@@ -22,7 +22,6 @@ from deepix.cli import app
 from deepix.errors import DeepixError, InputError
 from deepix.finder import locator as finder
 from deepix.finder.luminance import luminance
-from deepix.inference.session import open_session
 from deepix.mosaic import Mosaic, pixelate
 from deepix.training import networks, stages, weights
 from deepix.training.engine import export, recipes, record, release
@@ -233,11 +232,11 @@ def test_operations_are_counted() -> None:
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Locator:
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Locator:
     """The tiny network in the shipped one's place."""
     network = tiny_network()
-    session = open_session(tiny_model(), "tiny", 1)
-    monkeypatch.setattr(finder, "_session", lambda threads: session)
+    (tmp_path / "tiny.onnx").write_bytes(tiny_model())
+    monkeypatch.setattr(finder, "NAME", tmp_path / "tiny.onnx")
     return network
 
 
@@ -280,7 +279,6 @@ def test_tiles_do_not_show(opened: Locator, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_missing_model_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finder, "NAME", "nowhere")
-    finder._session.cache_clear()
     with pytest.raises(DeepixError, match="the model 'nowhere' is missing"):
         finder.maps(np.zeros((8, 8), np.float32))
 
@@ -293,11 +291,11 @@ def jpeg(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def test_the_shipped_locator_sees_a_mosaic_and_its_cells() -> None:
     photo = data.astronaut()[:320, :480].copy()
-    clean = finder.maps(luminance(photo), threads=1)
+    clean = finder.maps(luminance(photo))
     assert clean.pixelated.mean() < 0.02
     part = photo[80:176, 120:280].reshape(12, 8, 20, 8, 3).mean(axis=(1, 3)).round().astype(np.uint8)
     photo[80:176, 120:280] = part.repeat(8, axis=0).repeat(8, axis=1)
-    maps = finder.maps(luminance(jpeg(photo)), threads=1)
+    maps = finder.maps(luminance(jpeg(photo)))
     area = np.zeros(maps.pixelated.shape, bool)
     area[20:44, 30:70] = True
     said = maps.pixelated > 0.5
@@ -314,13 +312,13 @@ def test_larger_cells_than_those_learned_from_show_at_half_the_size(odd: int, mo
     plane = luminance(jpeg(hidden))
     area = np.zeros((-(-len(plane) // 4), -(-plane.shape[1] // 4)), bool)
     area[25:121, 50:170] = True
-    maps = finder.maps(plane, threads=1)
+    maps = finder.maps(plane)
     said = maps.pixelated > 0.5
     assert said.shape == area.shape
     assert (said & area).sum() / (said | area).sum() > 0.85
     assert np.median(maps.width[said]) == pytest.approx(96, rel=0.2)
     monkeypatch.setattr(finder, "COARSE", 10_000)
-    assert (finder.maps(plane, threads=1).pixelated > 0.5)[area].mean() < said[area].mean()
+    assert (finder.maps(plane).pixelated > 0.5)[area].mean() < said[area].mean()
 
 
 # ── from photos to the shipped model ─────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from skimage import data
 import deepix
 from deepix import Mosaic, pipeline
 from deepix.mosaic import Grid
-from deepix.restorer import smooth
+from deepix.restorer import parallel
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def test_large_mosaics_become_integers_in_bands_as_in_one_piece(photo, monkeypat
     rng = np.random.default_rng(0)
     estimate = (pixelated + rng.normal(0, 20, photo.shape)).astype(np.float32)
     whole = deepix.mosaic.quantize(estimate, pixelated, mosaics)
-    monkeypatch.setattr(smooth, "STRIP", 1000)
-    assert len(smooth.bands(mosaics[0])) > 1
+    monkeypatch.setattr(parallel, "STRIP", 1000)
+    assert len(parallel.bands(mosaics[0])) > 1
     np.testing.assert_array_equal(pipeline.quantized(estimate, pixelated, mosaics, "nearest"), whole)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -122,6 +123,29 @@ def test_it_trains_by_turns_and_resumes_exactly(toy: type[Settings]) -> None:
     assert rates[0] == rates[1]
     gains = [{row["step"]: row["val_gain"] for row in log if row["step"] != 21} for log in logs]
     assert gains[0] == gains[1]
+
+
+TWO_PROCESSES = """
+import torch
+from deepix.training import stages
+from deepix.training.engine.run import fit
+torch.set_num_threads(1)
+stages.__path__.append("../stages")
+if __name__ == "__main__":
+    fit(stages.get("toy").settings(network="sharpener", data="pictures.npy", run="run", steps=4, batch=8, lr=1e-2,
+        ema=0.9, accelerator="cpu", devices=2, clip=0))
+"""
+
+
+def test_several_processes_take_their_turns_together(toy: type[Settings]) -> None:
+    """Their gradients are averaged: a batch shared out among them is a whole one, but for noise and dropout."""
+    Path("script.py").write_text(TWO_PROCESSES)
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert description.read("run").devices == 2
+    fit(given(toy, "alone", steps=4, clip=0.0))
+    ours, alone = (weights.load(run).state_dict()["generator.2.weight"] for run in ("run", "alone"))
+    torch.testing.assert_close(ours, alone, rtol=0, atol=0.01)
 
 
 def test_the_adversary_waits_when_it_is_ahead(toy: type[Settings]) -> None:

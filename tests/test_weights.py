@@ -84,6 +84,17 @@ def test_a_run_folder_stands_for_its_best_weights(tmp_path: Path) -> None:
     assert weights.metadata(tmp_path).extra == {}
 
 
+def test_a_folder_of_a_network_s_name_does_not_stand_for_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("restorer").mkdir()
+    assert not weights.exist("restorer")
+    assert weights.exist(tmp_path / "restorer")
+    weights.save(a_network(), Path("restorer") / weights.BEST)
+    assert weights.exist("restorer")
+
+
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     weights.save(a_network(), path)

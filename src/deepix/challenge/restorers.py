@@ -24,7 +24,7 @@ _load_trained: Loader | None = None
 
 
 def register(loader: Loader) -> None:
-    """Say what reads trained networks; `deepix.training` does when it is imported.
+    """Say what reads trained networks; `deepix.training.trained_restorers` does when it is imported.
 
     The challenge itself knows nothing of how networks are trained.
     """
@@ -68,7 +68,10 @@ def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
         known = ", ".join(map(repr, ("identity", "smooth", *SHIPPED)))
         raise InputError(f"{name}: no such model: {known}, or a path to an .onnx file, weights or a training run")
     if _load_trained is None:
-        raise InputError(f"{name}: not an .onnx file; to use weights or a training run, import deepix.training first")
+        raise InputError(
+            f"{name}: not an .onnx file; to use weights or a training run, "
+            "import deepix.training.trained_restorers first"
+        )
     return _load_trained(name, device, batch)
 
 

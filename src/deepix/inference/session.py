@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, TypeAlias
 
 from deepix.errors import InputError, reason
@@ -28,7 +29,9 @@ def preload() -> None:
     import onnxruntime  # noqa: F401
 
 
-def open_session(content: bytes, name: str, threads: int | None = None) -> InferenceSession:
+def open_session(
+    content: bytes, name: str, threads: int | None = None, wanted: Collection[str] = tuple(PROVIDERS)
+) -> InferenceSession:
     """Open an ONNX model so that it gives the same results on every run.
 
     Parameters
@@ -36,6 +39,7 @@ def open_session(content: bytes, name: str, threads: int | None = None) -> Infer
     content : of the .onnx file
     name : what messages call the model
     threads : that one run may use; None: ONNX Runtime's choice, one for each core
+    wanted : names of `PROVIDERS` that may be used
 
     Raises
     ------
@@ -52,7 +56,9 @@ def open_session(content: bytes, name: str, threads: int | None = None) -> Infer
     # threads that wait for work take the processor from the NumPy between two runs
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     available = onnxruntime.get_available_providers()
-    providers = [(provider, settings) for provider, settings in PROVIDERS.items() if provider in available]
+    providers = [
+        (provider, settings) for provider, settings in PROVIDERS.items() if provider in available and provider in wanted
+    ]
     try:
         return onnxruntime.InferenceSession(content, options, providers=providers)
     # ONNX Runtime has an exception of its own for each kind of damage, all of them derived from Exception only

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from deepix import files
 from deepix.errors import DeepixError, InputError, reason
+from deepix.inference.session import open_session
 from deepix.training import weights
 from deepix.training.engine.history import history, stage_of
 from deepix.training.engine.stage import Assessment, Stage
@@ -145,9 +145,7 @@ def to_onnx(network: Network, about: Mapping[str, Any]) -> bytes:
 
 def runner(content: bytes) -> Run:
     """Return a model at work, by ONNX Runtime on the CPU, in one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = open_session(content, "the exported model", 1, ["CPUExecutionProvider"])
 
     def run(inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         outputs: list[NDArray[Any]] = session.run(None, dict(inputs))

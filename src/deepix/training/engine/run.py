@@ -238,7 +238,7 @@ def make_trainer(stage: Stage, settings: Settings, record: Record, budget: Budge
         accelerator=settings.accelerator,
         devices=settings.devices,
         num_nodes=settings.nodes,
-        strategy=settings.strategy,
+        strategy=_strategy(stage, settings),
         sync_batchnorm=several and torch.cuda.is_available() and settings.accelerator != "cpu",
         precision=_precision(settings),
         gradient_clip_val=settings.clip or None if stage.turns == 1 else None,  # with turns, `Task` clips
@@ -255,6 +255,12 @@ def make_trainer(stage: Stage, settings: Settings, record: Record, budget: Budge
         use_distributed_sampler=False,
         benchmark=True,
     )
+
+
+def _strategy(stage: Stage, settings: Settings) -> str:
+    """Return Lightning's strategy; processes that take turns must not wait for gradients of the others' parameters."""
+    by_turns = stage.turns > 1 and settings.devices * settings.nodes > 1
+    return "ddp_find_unused_parameters_true" if by_turns and settings.strategy == "auto" else settings.strategy
 
 
 def _precision(settings: Settings) -> Any:

@@ -66,7 +66,7 @@ def of_network(name: str) -> Stage:
     DeepixError : there is none
     """
     family = name.strip().lower().partition(":")[0]
-    for stage in map(get, names()):
+    for stage in map(get, sorted(names(), key=lambda known: known != DEFAULT)):
         if family in stage.families:
             return stage
     known = get(DEFAULT).families
