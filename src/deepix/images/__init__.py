@@ -38,12 +38,14 @@ if TYPE_CHECKING:
         check_target,
         default_output,
         encode,
+        preview,
         to_pil,
         writable_suffixes,
         write,
     )
     from deepix.images.limits import MAX_BYTES, MAX_PIXELS
     from deepix.images.mask import read_mask
+    from deepix.images.opening import Readable
     from deepix.images.types import Array, Picture, from_array, to_array
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "Array",
     "Found",
     "Picture",
+    "Readable",
     "Search",
     "Skipped",
     "check_target",
@@ -68,6 +71,7 @@ __all__ = [
     "is_animated",
     "load",
     "made_of",
+    "preview",
     "read",
     "read_frames",
     "read_mask",
@@ -87,9 +91,10 @@ _HOMES = {
     **dict.fromkeys(("MARKER", "RESULT_SUFFIXES", "Found", "Search", "Skipped"), "discover"),
     **dict.fromkeys(("made_of", "readable_suffixes", "search"), "discover"),
     **dict.fromkeys(("PNG_LEVEL", "QUALITY", "check_target", "default_output", "encode"), "encoding"),
-    **dict.fromkeys(("to_pil", "writable_suffixes", "write"), "encoding"),
+    **dict.fromkeys(("preview", "to_pil", "writable_suffixes", "write"), "encoding"),
     **dict.fromkeys(("MAX_BYTES", "MAX_PIXELS"), "limits"),
     "read_mask": "mask",
+    "Readable": "opening",
     **dict.fromkeys(("Array", "Picture", "from_array", "to_array"), "types"),
 }
 
