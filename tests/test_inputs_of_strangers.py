@@ -1,4 +1,4 @@
-"""Files and numbers as strangers bring them: bounded in memory and time, and one line where something cannot be done."""
+"""Files and numbers as strangers bring them: bounded in memory and time, one line where something cannot be done."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +164,8 @@ def test_file_objects_and_bounds_from_python(folder: Path) -> None:
 
 
 def test_the_first_frame_of_an_animation_from_python(tmp_path: Path) -> None:
-    first, second = (Image.fromarray(deepix.pixelate(p[:300, :451], [MOSAIC])) for p in (data.astronaut(), data.chelsea()))
+    first, second = (deepix.pixelate(p[:300, :451], [MOSAIC]) for p in (data.astronaut(), data.chelsea()))
+    first, second = Image.fromarray(first), Image.fromarray(second)
     first.save(tmp_path / "a.png", save_all=True, append_images=[second], duration=100)
     with pytest.raises(InputError, match=r"is an animation.*--first-frame.*first_frame=True"):
         deepix.restore(tmp_path / "a.png")
@@ -188,8 +190,8 @@ def test_help_shows_every_default_and_wraps_nothing_twice(verb: tuple[str, ...])
     command = typer.main.get_command(app)
     for name in verb:
         command = command.commands[name]  # type: ignore[attr-defined]
-    wide = 1000
-    run = typer.testing.CliRunner().invoke(app, [*verb, "--help"], env={"COLUMNS": str(wide), "TERMINAL_WIDTH": str(wide)})
+    wide = {"COLUMNS": "1000", "TERMINAL_WIDTH": "1000"}
+    run = typer.testing.CliRunner().invoke(app, [*verb, "--help"], env=wide)
     assert run.exit_code == 0
     text = re.sub(r"\s+", " ", run.stdout.replace("│", " "))
     for parameter in command.params:
@@ -203,5 +205,5 @@ def test_help_shows_every_default_and_wraps_nothing_twice(verb: tuple[str, ...])
     # on a wide terminal a paragraph is one line
     paragraphs = [line.strip() for line in run.stdout.splitlines()]
     prose = [line for line in paragraphs if line and not line.startswith(("│", "╭", "╰", "deepix ", "--", "("))]
-    for line, after in zip(paragraphs, paragraphs[1:], strict=False):
+    for line, after in pairwise(paragraphs):
         assert line not in prose or not after or after.startswith("╭"), (line, after)

@@ -17,12 +17,13 @@ from PIL import Image
 
 from deepix import images, pipeline
 from deepix import mosaic as maths
+from deepix.images.opening import Readable
 from deepix.mosaic import Mosaic, Rounding
 from deepix.options import Area, Method, Options
 from deepix.restoration import Restoration
 
 Array = NDArray[Any]
-ImageLike = str | PathLike[str] | bytes | images.Readable | Image.Image | Array
+ImageLike = str | PathLike[str] | bytes | Readable | Image.Image | Array
 
 
 def restore(

@@ -75,7 +75,8 @@ MaskFile = Annotated[
     Path | None, typer.Option("--mask", metavar="FILE", help="A picture of the same size, white where pixelated.")
 ]
 FirstFrame = Annotated[
-    bool, typer.Option("--first-frame", help="Of an animation (GIF, WebP, APNG), use the first frame; otherwise it is refused.")
+    bool,
+    typer.Option("--first-frame", help="Of an animation (GIF, WebP, APNG), use the first frame; else it is refused."),
 ]
 MaxPixels = Annotated[
     int | None,

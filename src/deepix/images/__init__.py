@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     )
     from deepix.images.limits import MAX_BYTES, MAX_PIXELS
     from deepix.images.mask import read_mask
-    from deepix.images.opening import Readable
     from deepix.images.types import Array, Picture, from_array, to_array
 
 __all__ = [
@@ -59,7 +58,6 @@ __all__ = [
     "Array",
     "Found",
     "Picture",
-    "Readable",
     "Search",
     "Skipped",
     "check_target",
@@ -94,7 +92,6 @@ _HOMES = {
     **dict.fromkeys(("preview", "to_pil", "writable_suffixes", "write"), "encoding"),
     **dict.fromkeys(("MAX_BYTES", "MAX_PIXELS"), "limits"),
     "read_mask": "mask",
-    "Readable": "opening",
     **dict.fromkeys(("Array", "Picture", "from_array", "to_array"), "types"),
 }
 

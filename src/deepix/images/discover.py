@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,14 +128,19 @@ def _met(root: Path) -> Iterator[Found | Skipped]:
                 yield Skipped(path, said)
             else:
                 pictures.append(path)
+    yield from _without_results(pictures, root)
+    for error in unreadable:
+        yield Skipped(Path(error.filename), f"the folder cannot be looked into ({reason(error)})")
+
+
+def _without_results(pictures: Sequence[Path], root: Path) -> Iterator[Found | Skipped]:
+    """Tell pictures from what an earlier run made of one of them."""
     stems = {path.stem for path in pictures}
     for path in pictures:
         if stems.isdisjoint(made_of(path.stem)):
             yield Found(path, path.relative_to(root))
         else:
             yield Skipped(path, "the result of an earlier run; name it on the command line to use it")
-    for error in unreadable:
-        yield Skipped(Path(error.filename), f"the folder cannot be looked into ({reason(error)})")
 
 
 def _no_picture(path: Path, suffixes: frozenset[str]) -> str | None:

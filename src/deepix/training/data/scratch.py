@@ -40,12 +40,15 @@ def scratch_folder(output: Path) -> Iterator[Path]:
     OSError : it cannot be made
     """
     _remove_left(output)
-    with _terminable(), tempfile.TemporaryDirectory(prefix=_prefix(output), dir=output.parent) as name:
-        with (Path(name) / _LOCK).open("wb") as lock:
-            if fcntl:
-                with suppress(OSError):  # a file system without locks: the folder stays if the process is killed
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield Path(name)
+    with (
+        _terminable(),
+        tempfile.TemporaryDirectory(prefix=_prefix(output), dir=output.parent) as name,
+        (Path(name) / _LOCK).open("wb") as lock,
+    ):
+        if fcntl:
+            with suppress(OSError):  # a file system without locks: the folder stays if the process is killed
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield Path(name)
 
 
 def _prefix(output: Path) -> str:
