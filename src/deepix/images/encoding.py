@@ -81,7 +81,7 @@ def to_pil(picture: Picture) -> Image.Image:
 
 
 def preview(picture: Picture) -> Image.Image:
-    """Return a PIL image to look at: as `to_pil`, but the upper 8 bits of 16-bit colour, which Pillow has no mode for."""
+    """Return a PIL image to look at: as `to_pil`, but the upper 8 bits of 16-bit colour, as Pillow has no mode."""
     if picture.pixels.dtype != np.uint16 or picture.mode == "I;16":
         return to_pil(picture)
     alpha = None if picture.alpha is None else _upper_bits(picture.alpha)

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -13,10 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ModuleNotFoundError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ def scratch_folder(output: Path) -> Iterator[Path]:
         tempfile.TemporaryDirectory(prefix=_prefix(output), dir=output.parent) as name,
         (Path(name) / _LOCK).open("wb") as lock,
     ):
-        if fcntl:
+        if sys.platform != "win32":
             with suppress(OSError):  # a file system without locks: the folder stays if the process is killed
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield Path(name)
@@ -57,7 +56,7 @@ def _prefix(output: Path) -> str:
 
 def _remove_left(output: Path) -> None:
     """Remove folders of processes that are no more."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return
     with suppress(OSError):
         for folder in [p for p in output.parent.iterdir() if p.name.startswith(_prefix(output)) and p.is_dir()]:
