@@ -62,7 +62,7 @@ def test_a_read_only_file_system_is_said_although_nothing_can_be_removed_there(
     def refuse(*arguments: object, **options: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     monkeypatch.setattr(Path, "unlink", refuse)  # as Linux does, also of what is not there
     with pytest.raises(OutputError, match=r"x: cannot be written \(Read-only file system\)"):
         files.write_bytes(tmp_path / "x", b"")

@@ -121,7 +121,7 @@ def test_with_the_plugin_a_heic_file_is_read(tmp_path: Path) -> None:
     assert p.notes == ()
     assert np.abs(p.pixels.astype(int) - photo).mean() < 6
     assert p.quantization is None
-    assert [f.path.name for f in images.find_pictures([tmp_path])] == ["a.heic"]
+    assert [f.path.name for f in images.search([tmp_path]).found] == ["a.heic"]
     assert images.default_output(tmp_path / "a.heic") == tmp_path / "a_restored.png"
     images.write(p, tmp_path / "b.png")
     assert Image.open(tmp_path / "b.png").getexif()[271] == "Maker"

@@ -15,7 +15,7 @@ from deepix import images
 from deepix.errors import InputError
 
 
-def test_find_pictures(tmp_path: Path) -> None:
+def test_search(tmp_path: Path) -> None:
     names = [
         *("z.png", "a.JPG", "sub/b.webp", "sub/deep/c.tif", ".hidden.png", ".git/d.png", "notes.txt", "e.pdf"),
         *("z_restored.png", "z_restored_compare.png", "a_restored.png", "lonely_restored.png", "f.eps", "phone.mpo"),
@@ -25,20 +25,18 @@ def test_find_pictures(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "sub" / "loop").symlink_to(tmp_path)
-    found = images.find_pictures([tmp_path])
+    found = images.search([tmp_path]).found
     expected = ["a.JPG", "lonely_restored.png", "phone.mpo", "z.png", "sub/b.webp", "sub/deep/c.tif"]
     assert [f.relative for f in found] == [Path(e) for e in expected]
     assert all(f.path == tmp_path / f.relative for f in found)
     assert found[0].beside == tmp_path / "a_restored.JPG"
 
-    named = images.find_pictures([tmp_path / "notes.txt", tmp_path / "z_restored.png", tmp_path, tmp_path / "z.png"])
+    named = images.search([tmp_path / "notes.txt", tmp_path / "z_restored.png", tmp_path, tmp_path / "z.png"]).found
     assert [f.relative for f in named] == [Path(n) for n in ("notes.txt", "z_restored.png", *expected)]
 
-    (tmp_path / "empty").mkdir()
-    for name, reason in (("empty", "no pictures"), ("missing", "no such file or folder")):
-        with pytest.raises(InputError, match=reason) as error:
-            images.find_pictures([tmp_path / name])
-        one_line(error, tmp_path / name)
+    with pytest.raises(InputError, match="no such file or folder") as error:
+        images.search([tmp_path / "missing"])
+    one_line(error, tmp_path / "missing")
 
 
 def test_what_a_search_skips_is_told(tmp_path: Path) -> None:
@@ -71,13 +69,6 @@ def test_what_a_search_skips_is_told(tmp_path: Path) -> None:
         images.search([tmp_path / "missing"])
 
 
-def test_a_folder_without_pictures_says_what_is_in_it(tmp_path: Path) -> None:
-    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
-    with pytest.raises(InputError, match=r"no pictures in this folder; a\.pdf: this is a PDF document") as error:
-        images.find_pictures([tmp_path])
-    one_line(error, tmp_path)
-
-
 def test_a_folder_that_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.png").touch()
     (tmp_path / "closed").mkdir()
@@ -102,24 +93,18 @@ def test_no_result_is_an_input_of_the_next_run(tmp_path: Path) -> None:
         (tmp_path / f"lonely{first}.png").touch()
         for second in images.RESULT_SUFFIXES:
             (tmp_path / f"a{first}{second}.png").touch()
-    names = {f.path.name for f in images.find_pictures([tmp_path])}
+    names = {f.path.name for f in images.search([tmp_path]).found}
     assert names == {"a.jpg", *(f"lonely{suffix}.png" for suffix in images.RESULT_SUFFIXES)}
 
 
-@pytest.mark.parametrize(
-    ("stem", "originals", "result"),
-    [
-        ("a_restored", {"a"}, True),
-        ("a_restored", {"a_restored", "b"}, False),
-        ("a_restored_compare", {"a_restored", "a_restored_compare"}, True),
-        ("a_restored_compare", {"a"}, True),
-        ("_restored", {""}, False),
-        ("restored", {"", "restored"}, False),
-        ("a_found_it", {"a"}, False),
-    ],
-)
-def test_names_of_results(stem: str, originals: set[str], result: bool) -> None:
-    assert images.is_result_name(stem, originals) == result
+def test_what_was_made_of_a_picture_in_another_folder_is_skipped(tmp_path: Path) -> None:
+    for name in ("a.jpg", "out/a_restored.png", "out/a_restored_jpg.png", "out/a_2_found.png", "out/a_found_it.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found, skipped = images.search([tmp_path])
+    assert [f.path.name for f in found] == ["a.jpg", "a_found_it.png"]
+    assert {s.reason for s in skipped} == {"the result of an earlier run; name it on the command line to use it"}
+    assert len(images.search([tmp_path / "out"]).found) == 4
 
 
 def test_every_suffix_that_is_written_is_found() -> None:

@@ -107,7 +107,7 @@ def test_a_folder_without_pictures_and_one_that_is_shut_are_told_apart(tmp_path,
     ],
 )
 def test_names_say_what_they_were_made_of(stem, originals):
-    assert inputs.made_of(stem, images.readable_suffixes()) == originals
+    assert images.made_of(stem) == originals
 
 
 # ── names ────────────────────────────────────────────────────────────────────────────────────────
@@ -171,14 +171,13 @@ def test_no_two_overlays_have_the_same_name(listed, folder):
 )
 def test_a_result_never_looks_like_an_input_to_the_next_run(files, output, compare):
     root = Path("/in")
-    suffixes = images.readable_suffixes()
     paths = [root / folder / (stem + suffix) for folder, stem, suffix in files]
     stems = {path.stem for path in paths}
-    listed = [Input(p, p.relative_to(root), root) for p in paths if stems.isdisjoint(inputs.made_of(p.stem, suffixes))]
+    listed = [Input(p, p.relative_to(root), root) for p in paths if stems.isdisjoint(images.made_of(p.stem))]
     where = None if output is None else Destination(root / output, folder=True)
     for one in names.for_restoring(listed, where, compare=compare, uncertainty=where):
         for path in (one.output, one.compare, one.uncertainty):
-            assert path is None or not stems.isdisjoint(inputs.made_of(path.stem, suffixes)), path
+            assert path is None or not stems.isdisjoint(images.made_of(path.stem)), path
 
 
 def test_the_rules_of_names(tmp_path):

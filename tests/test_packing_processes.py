@@ -171,3 +171,30 @@ def test_workers_end_with_a_command_that_is_killed(tmp_path: Path, how: signal.S
         said, _ = process.communicate()  # waits for the workers too: they hold the same pipe
         assert process.returncode == -how
     assert said == ""
+
+
+@posix_only
+def test_what_is_not_finished_goes_with_the_command_or_with_the_next_one(tmp_path: Path) -> None:
+    def left() -> list[Path]:
+        return list(tmp_path.glob(".out.npy.*"))
+
+    with begun(tmp_path) as process:
+        process.terminate()
+        process.communicate()
+    assert left() == []
+    with begun(tmp_path) as process:
+        process.kill()
+        process.communicate()
+    (stale,) = left()
+    source = photos(tmp_path / "in", 2)
+    (tmp_path / ".out.npy.mine").mkdir()  # by someone else
+    with begun(tmp_path / "in") as process:
+        at_work = tmp_path / "in" / "out.npy"
+        assert pack(source / "000.png", "-o", at_work).returncode == 0  # beside one that is at work
+        assert process.poll() is None
+        process.terminate()
+        process.communicate()
+    result = pack(source, "-o", tmp_path / "out.npy")
+    assert result.returncode == 0
+    assert left() == [tmp_path / ".out.npy.mine"]
+    assert f"{stale}: removed" in result.stdout

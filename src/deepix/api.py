@@ -1,7 +1,7 @@
 """The Python calls of the package: thin faces over `deepix.pipeline`.
 
-They take a path, the bytes of a file, a PIL image or an array, never change it, and give back a picture of the same
-kind (a PIL image for paths and bytes).
+They take a path, the bytes of a file, a file object, a PIL image or an array, never change it, and give back a picture
+of the same kind (a PIL image for files in whatever form).
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from PIL import Image
 
 from deepix import images, pipeline
 from deepix import mosaic as maths
+from deepix.images.opening import Readable
 from deepix.mosaic import Mosaic, Rounding
 from deepix.options import Area, Method, Options
 from deepix.restoration import Restoration
 
 Array = NDArray[Any]
-ImageLike = str | PathLike[str] | bytes | Image.Image | Array
+ImageLike = str | PathLike[str] | bytes | Readable | Image.Image | Array
 
 
 def restore(
@@ -39,12 +40,14 @@ def restore(
     fast: bool = False,
     force: bool = False,
     threshold: float | None = None,
+    first_frame: bool = False,
+    max_pixels: int | None = None,
 ) -> Restoration:
     """Restore the pixelated parts of a picture.
 
     Parameters
     ----------
-    image : path, bytes of a file, PIL image, or array (H, W[, C]) of uint8 or uint16
+    image : path, bytes of a file, file object opened in binary mode, PIL image, or array (H, W[, C]) of uint8 or uint16
     mosaics : the mosaics, when they are known; otherwise they come from `areas` and `mask`, or else are found
     areas : rectangles (x, y, width, height[, cell]) that were pixelated, in pixels; without a cell size the grid is
         fitted, with one the cells start at the rectangle's top left corner
@@ -60,13 +63,15 @@ def restore(
     force : restore also what was found with a confidence below the threshold
     threshold : the least confidence, 0 … 1, with which a mosaic that was found is restored; None: 0.5
         (`deepix.finder.SURE`). What is below it is left as it is, and named in `Restoration.unsure`
+    first_frame : of a file that is an animation, use the first frame; otherwise it is refused
+    max_pixels : refuse files with more pixels, for the memory they take; None: `deepix.images.MAX_PIXELS`
 
     Raises
     ------
     InputError : the picture's or the model's file cannot be read
     DeepixError : an area lies outside the picture, areas overlap, no grid could be fitted to one, a shipped model is
         missing, or the restoration would not agree with the input
-    ValueError : no such method or rounding, a threshold that is no confidence, no possible number of threads
+    ValueError : no such method or rounding, a threshold that is no confidence, no possible number of threads or pixels
     """
     options = Options(
         areas=tuple(areas),
@@ -79,12 +84,21 @@ def restore(
         fast=fast,
         force=force,
         threshold=threshold,
+        first_frame=first_frame,
+        max_pixels=max_pixels,
     )
-    result = pipeline.run(images.load(image), options, mosaics)
+    result = pipeline.run(_loaded(image, options), options, mosaics)
     return replace(result, as_array=isinstance(image, np.ndarray))
 
 
-def find(image: ImageLike, *, fast: bool = False, threads: int | None = None) -> list[Mosaic]:
+def find(
+    image: ImageLike,
+    *,
+    fast: bool = False,
+    threads: int | None = None,
+    first_frame: bool = False,
+    max_pixels: int | None = None,
+) -> list[Mosaic]:
     """Find the pixelated areas of a picture and their grids.
 
     Parameters
@@ -92,6 +106,7 @@ def find(image: ImageLike, *, fast: bool = False, threads: int | None = None) ->
     image : as for `restore`
     fast : without the network: only rectangles of cells in whole pixels, in files that are lossless or nearly so
     threads : of the processor; None: all cores
+    first_frame, max_pixels : as for `restore`
 
     Returns
     -------
@@ -101,12 +116,20 @@ def find(image: ImageLike, *, fast: bool = False, threads: int | None = None) ->
     Raises
     ------
     InputError : the file cannot be read
-    ValueError : no possible number of threads
+    ValueError : no possible number of threads, or of pixels
     """
-    return list(pipeline.locate(images.load(image), Options(fast=fast, threads=threads)).mosaics)
+    options = Options(fast=fast, threads=threads, first_frame=first_frame, max_pixels=max_pixels)
+    return list(pipeline.locate(_loaded(image, options), options).mosaics)
 
 
-def pixelate(image: ImageLike, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest") -> Image.Image | Array:
+def pixelate(
+    image: ImageLike,
+    mosaics: Sequence[Mosaic],
+    rounding: Rounding = "nearest",
+    *,
+    first_frame: bool = False,
+    max_pixels: int | None = None,
+) -> Image.Image | Array:
     """Pixelate areas of a picture; the alpha channel stays as it is.
 
     Parameters
@@ -114,17 +137,23 @@ def pixelate(image: ImageLike, mosaics: Sequence[Mosaic], rounding: Rounding = "
     image : as for `restore`
     mosaics : areas with their grids; must not overlap
     rounding : how means become integers
+    first_frame, max_pixels : as for `restore`
 
     Returns
     -------
-    A picture of the kind that was given (a PIL image for a path or bytes)
+    A picture of the kind that was given (a PIL image for a file in whatever form)
 
     Raises
     ------
     InputError : the file cannot be read
     DeepixError : a mosaic lies outside the picture, or two overlap
     """
-    picture = images.load(image)
+    picture = _loaded(image, Options(first_frame=first_frame, max_pixels=max_pixels))
     pipeline.check(mosaics, picture.pixels.shape)
     result = picture.with_pixels(maths.pixelate(picture.pixels, mosaics, rounding))
     return images.to_array(result) if isinstance(image, np.ndarray) else images.to_pil(result)
+
+
+def _loaded(image: ImageLike, options: Options) -> images.Picture:
+    most = images.MAX_PIXELS if options.max_pixels is None else options.max_pixels
+    return images.load(image, first_frame=options.first_frame, max_pixels=most)

@@ -130,6 +130,6 @@ def rmse(estimate: api.Array, truth: api.Array, unknown: api.Array) -> float:
 
 
 def _compare(path: Path, pictures: Mapping[str, images.Picture]) -> Path:
-    shown = [(caption, images.to_pil(picture)) for caption, picture in pictures.items()]
+    shown = [(caption, images.preview(picture)) for caption, picture in pictures.items()]
     images.write(images.from_pil(draw.side_by_side(shown)), path, overwrite=True)
     return path

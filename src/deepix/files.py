@@ -29,8 +29,14 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise InputError(f"{path}: {reason(error)}") from error
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = False) -> None:
+def write_bytes(
+    path: str | os.PathLike[str], data: bytes, *, overwrite: bool = False, permissions: int = 0o666
+) -> None:
     """Write a file whole or not at all.
+
+    Parameters
+    ----------
+    permissions : who may read and change it at most; the process's umask takes of them as usual
 
     Raises
     ------
@@ -40,7 +46,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = 
     check_output(path, overwrite)
     temporary = temporary_beside(path)
     try:
-        with temporary.open("xb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(temporary, flags, permissions), "wb") as file:
             file.write(data)
         place(temporary, path, overwrite)
     except (OSError, ValueError) as error:

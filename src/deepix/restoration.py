@@ -58,7 +58,12 @@ class Restoration:
 
     @cached_property
     def image(self) -> Any:
-        """The restored picture, of the kind that was given: an array for an array, else a PIL image."""
+        """The restored picture, of the kind that was given: an array for an array, else a PIL image.
+
+        Raises
+        ------
+        ValueError : of a file with 16-bit colour, for which Pillow has no mode: `save` keeps it, `picture` holds it
+        """
         return images.to_array(self.picture) if self.as_array else images.to_pil(self.picture)
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False, quality: int = images.QUALITY) -> None:

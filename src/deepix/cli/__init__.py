@@ -99,11 +99,16 @@ def main() -> None:
 class _Closed(io.TextIOBase):
     """What a closed standard output is: nothing can be written to it."""
 
-    def write(self, text: str) -> int:
+    def write(self, text: str | bytes) -> int:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
     def writable(self) -> bool:
         return True
+
+    @property
+    def buffer(self) -> _Closed:
+        """Itself: bytes can be written to it no more than text."""
+        return self
 
 
 def _open_streams() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepix import threads
-from deepix.cli.common import note, out, progress_bar
+from deepix.cli.common import note, out, progress_bar, show_log
 from deepix.errors import DeepixError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def pack(
         number,
         {"size": size, "scale": scale, "ratio": ratio, "enlarge": enlarge, "colour": colour or None, "seed": seed},
     )
-    with _progress(quiet) as progress:
+    with show_log(quiet), _progress(quiet) as progress:
         report = write_packed(
             sources,
             output,

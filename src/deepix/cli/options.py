@@ -75,7 +75,17 @@ MaskFile = Annotated[
     Path | None, typer.Option("--mask", metavar="FILE", help="A picture of the same size, white where pixelated.")
 ]
 FirstFrame = Annotated[
-    bool, typer.Option("--first-frame", help="Of an animation, use the first picture; otherwise it is refused.")
+    bool,
+    typer.Option("--first-frame", help="Of an animation (GIF, WebP, APNG), use the first frame; else it is refused."),
+]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help=r"Refuse pictures with more pixels, for the memory they take. \[default: 200 million]",
+        show_default=False,
+    ),
 ]
 Cell = Annotated[int | None, typer.Option("--cell", min=2, help="The cells' size in pixels.", show_default=False)]
 
@@ -136,18 +146,7 @@ FLAGS = {
         ],
     ),
     "first_frame": _Flag("first_frame", FirstFrame, False),
-    "max_pixels": _Flag(
-        "max_pixels",
-        Annotated[
-            int | None,
-            typer.Option(
-                metavar="N",
-                min=1,
-                help=r"Refuse pictures with more pixels, for the memory they take. \[default: 200 million]",
-                show_default=False,
-            ),
-        ],
-    ),
+    "max_pixels": _Flag("max_pixels", MaxPixels),
 }
 """The fields of `Options` that the command line offers."""
 

@@ -27,6 +27,7 @@ def pixelate(
     cell: options.Cell = None,
     random: Annotated[int | None, typer.Option(metavar="N", min=1, help="N random areas.", show_default=False)] = None,
     first_frame: options.FirstFrame = False,
+    max_pixels: options.MaxPixels = None,
     seed: Annotated[int, typer.Option(help="Of the random areas.")] = 0,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and other lossy output.")] = 95,
     as_json: Json = False,
@@ -52,7 +53,8 @@ def pixelate(
     from deepix import mosaic as maths
 
     images.check_target(output, source, overwrite=overwrite)
-    picture = images.read(source, first_frame=first_frame)
+    most = images.MAX_PIXELS if max_pixels is None else max_pixels
+    picture = images.read(source, first_frame=first_frame, max_pixels=most)
     Options(areas=tuple(areas), cell=cell).check_cells(picture.pixels.shape)
     try:
         if random is not None:

@@ -117,7 +117,8 @@ def _decode(file: IO[bytes], name: str, first_frame: bool, max_pixels: int) -> P
     with opened_image(file, name, max_pixels) as (image, caught):
         if is_animation(image) and not first_frame:
             raise InputError(
-                f"{name}: is an animation ({image.format}) of several frames; with --first-frame only its first is used"
+                f"{name}: is an animation ({image.format}) of several frames; only its first is used with "
+                "--first-frame (in Python: first_frame=True)"
             )
         frames = getattr(image, "n_frames", 1) if image.format != "PSD" else 1  # a PSD counts its layers
         picture = from_opened(image, name, file)

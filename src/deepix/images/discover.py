@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,7 +70,8 @@ def search(inputs: Iterable[str | os.PathLike[str]]) -> Search:
 
     Files that are named are taken as they are. Folders are searched through and through for the suffixes that
     `read` knows. Hidden files and folders are not looked at. Skipped are links to folders, what cannot be looked into,
-    links to nothing, files of other kinds, and results of earlier runs that lie beside their originals.
+    links to nothing, files of other kinds, and what an earlier run made of a picture (see `made_of`) that lies anywhere
+    below the same folder.
 
     Raises
     ------
@@ -86,37 +88,23 @@ def search(inputs: Iterable[str | os.PathLike[str]]) -> Search:
     return Search(tuple(found.values()), tuple(skipped))
 
 
-def find_pictures(inputs: Iterable[str | os.PathLike[str]]) -> list[Found]:
-    """List the files that are meant by files and folders; `search`, without what was skipped.
+def made_of(stem: str) -> set[str]:
+    """Return the stems of the pictures that a file of this stem may have been made of; empty if its name says nothing.
 
-    Raises
-    ------
-    InputError : an input does not exist, or a folder holds no pictures
+    NAME_restored, NAME_compare, NAME_restored_compare, NAME_uncertainty and NAME_found are made of NAME, each perhaps
+    with NAME's suffix or a number: NAME_restored_jpg, NAME_2_found. `deepix.jobs.names` chooses them.
     """
-    found: dict[Path, Found] = {}
-    for root in map(Path, inputs):
-        ours, others = search([root])
-        if not ours:
-            also = f"; {others[0].path.name}: {others[0].reason}" if others else ""
-            raise InputError(f"{root}: no pictures in this folder{also}")
-        for one in ours:
-            found.setdefault(one.path.resolve(), one)
-    return list(found.values())
-
-
-def is_result_name(stem: str, originals: Collection[str]) -> bool:
-    """Say whether a file's name is that of a result of another file.
-
-    Parameters
-    ----------
-    stem : the name without its suffix
-    originals : such names of the pictures in the same folder; alone, `photo_restored` is a picture like any other
-    """
-    while ending := next((s for s in RESULT_SUFFIXES if stem.endswith(s) and stem != s), None):
-        stem = stem.removesuffix(ending)
-        if stem in originals:
-            return True
-    return False
+    side = re.fullmatch(f"(.+)(?:{'|'.join(RESULT_SUFFIXES[1:])})", stem)
+    result = set()
+    for body, whole in ((stem, True), *(((side[1], False),) if side else ())):
+        variant = re.fullmatch(r"(.+)_(\w+?)", body)
+        numbered = variant and (variant[2].isdecimal() or f".{variant[2].lower()}" in readable_suffixes())
+        for name in (body, variant[1] if variant and numbered else body):
+            if name.endswith(MARKER) and name != MARKER:
+                result.add(name.removesuffix(MARKER))
+            if not whole:
+                result.add(name)
+    return result
 
 
 def _met(root: Path) -> Iterator[Found | Skipped]:
@@ -128,23 +116,31 @@ def _met(root: Path) -> Iterator[Found | Skipped]:
         return
     suffixes = readable_suffixes()
     unreadable: list[OSError] = []
+    pictures = []
     for folder, subfolders, names in os.walk(root, onerror=unreadable.append):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in subfolders:
             if Path(folder, name).is_symlink():  # os.walk does not follow it
                 yield Skipped(Path(folder, name), "a link to a folder, which is not followed")
         paths = [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
-        why = {path: _no_picture(path, suffixes) for path in paths}
-        stems = {path.stem for path in paths if why[path] is None}
         for path in paths:
-            if (said := why[path]) is not None:
+            if (said := _no_picture(path, suffixes)) is not None:
                 yield Skipped(path, said)
-            elif is_result_name(path.stem, stems):
-                yield Skipped(path, "the result of an earlier run; name it on the command line to use it")
             else:
-                yield Found(path, path.relative_to(root))
+                pictures.append(path)
+    yield from _without_results(pictures, root)
     for error in unreadable:
         yield Skipped(Path(error.filename), f"the folder cannot be looked into ({reason(error)})")
+
+
+def _without_results(pictures: Sequence[Path], root: Path) -> Iterator[Found | Skipped]:
+    """Tell pictures from what an earlier run made of one of them."""
+    stems = {path.stem for path in pictures}
+    for path in pictures:
+        if stems.isdisjoint(made_of(path.stem)):
+            yield Found(path, path.relative_to(root))
+        else:
+            yield Skipped(path, "the result of an earlier run; name it on the command line to use it")
 
 
 def _no_picture(path: Path, suffixes: frozenset[str]) -> str | None:

@@ -6,7 +6,6 @@ import os
 import struct
 import warnings
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +22,7 @@ from deepix.images.discover import Found
 from deepix.images.limits import MAX_PIXELS
 from deepix.images.metadata import IFDS, parsed, without_storage
 from deepix.images.opening import opened, opened_image, pillow_lock
-from deepix.images.types import Picture, to_array
+from deepix.images.types import Array, Picture, to_array
 
 if TYPE_CHECKING:
     from PIL import PngImagePlugin, TiffImagePlugin
@@ -72,13 +71,25 @@ def to_pil(picture: Picture) -> Image.Image:
     ValueError : 16-bit colour or 16-bit gray with alpha, which Pillow has no mode for (`write` keeps them)
     """
     if picture.pixels.dtype == np.uint16 and picture.mode != "I;16":
-        raise ValueError("Pillow holds 16 bits for gray without alpha only; use the array, or convert to 8 bits")
+        raise ValueError("Pillow holds 16 bits for gray without alpha only: save the picture, or use its pixels")
     height, width = picture.pixels.shape[:2]
     data = picture.pixels if picture.alpha is None else to_array(picture)
     data = np.ascontiguousarray(data, "<u2" if picture.mode == "I;16" else np.uint8)
     image = Image.frombytes(picture.mode, (width, height), data)
     image.info.update(picture.metadata)
     return image
+
+
+def preview(picture: Picture) -> Image.Image:
+    """Return a PIL image to look at: as `to_pil`, but the upper 8 bits of 16-bit colour, as Pillow has no mode."""
+    if picture.pixels.dtype != np.uint16 or picture.mode == "I;16":
+        return to_pil(picture)
+    alpha = None if picture.alpha is None else _upper_bits(picture.alpha)
+    return to_pil(replace(picture, pixels=_upper_bits(picture.pixels), alpha=alpha, metadata={}))
+
+
+def _upper_bits(values: Array) -> Array:
+    return (values >> 8).astype(np.uint8)
 
 
 def check_target(
@@ -149,25 +160,10 @@ def store(data: bytes, path: Path, overwrite: bool, source: str | os.PathLike[st
     OutputError : as `files.write_bytes`
     """
     try:
-        allowed = None if source is None else Path(source).stat().st_mode & 0o066 | 0o600
+        permissions = 0o666 if source is None else Path(source).stat().st_mode & 0o066 | 0o600
     except (OSError, ValueError):  # it is there no more, or was never a file
-        allowed = None
-    if allowed is None:
-        files.write_bytes(path, data, overwrite=overwrite)
-        return
-    files.check_output(path, overwrite)
-    temporary = files.temporary_beside(path)
-    try:
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), allowed)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            files.place(temporary, path, overwrite)
-        except (OSError, ValueError) as error:
-            raise files.failure(path, error) from error
-    finally:
-        with suppress(OSError):  # the line that says why nothing was written must not be hidden by this
-            temporary.unlink(missing_ok=True)
+        permissions = 0o666
+    files.write_bytes(path, data, overwrite=overwrite, permissions=permissions)
 
 
 def encode(picture: Picture, suffix: str = ".png", *, quality: int = QUALITY, name: str = "output") -> bytes:

@@ -186,7 +186,7 @@ def _strict(name: str, max_pixels: int) -> Iterator[list[warnings.WarningMessage
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, Image.WARN_POSSIBLE_FORMATS = before
 
 
-_SMALLER = "scale it down or cut it first, or allow more with --max-pixels"
+_SMALLER = "scale it down or cut it first, or allow more with --max-pixels (in Python: max_pixels=…)"
 
 
 def check_pixels(name: str, count: int, max_pixels: int) -> None:

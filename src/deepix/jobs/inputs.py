@@ -1,14 +1,12 @@
 """Which files are meant by what was named: files as they are, folders searched for pictures, with every file told of.
 
-`deepix.images.search` says what is met in a folder; besides, what an earlier run made of a picture that lies anywhere
-below the same folder is passed over (see `made_of`).
+`deepix.images.search` says what is met in a folder, and what of it is passed over.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +18,6 @@ from deepix.jobs.job import STANDARD
 
 RESTORED, COMPARE, UNCERTAINTY, FOUND = images.RESULT_SUFFIXES
 """What is added to a picture's name, before the suffix, for what is made of it."""
-MADE_EARLIER = "the result of an earlier run; name it on the command line to use it"
 
 
 class Input(NamedTuple):
@@ -93,33 +90,7 @@ def _searched(root: Path, listing: Listing) -> list[Input]:
     shut = [one for one in met.skipped if one.path.is_dir() and not one.path.is_symlink()]
     listing.failed += shut
     listing.passed_over += [one for one in met.skipped if one not in shut]
-    suffixes = images.readable_suffixes()
-    stems = {one.path.stem for one in met.found}
-    found = []
-    for one in met.found:
-        if stems.isdisjoint(made_of(one.path.stem, suffixes)):
-            found.append(Input(one.path, one.relative, root))
-        else:
-            listing.passed_over.append(Skipped(one.path, MADE_EARLIER))
+    found = [Input(one.path, one.relative, root) for one in met.found]
     if not found and not shut:
         listing.failed.append(Skipped(root, "no pictures in this folder"))
     return found
-
-
-def made_of(stem: str, suffixes: Collection[str]) -> set[str]:
-    """Return the stems of the pictures that a file of this stem may have been made of; empty if its name says nothing.
-
-    See `deepix.jobs.names` for the names: NAME_restored, NAME_compare, NAME_restored_compare, NAME_uncertainty,
-    NAME_found, each perhaps with NAME's suffix or a number: NAME_restored_jpg, NAME_2_found.
-    """
-    side = re.fullmatch(f"(.+)(?:{COMPARE}|{UNCERTAINTY}|{FOUND})", stem)
-    result = set()
-    for body, whole in ((stem, True), *(((side[1], False),) if side else ())):
-        variant = re.fullmatch(r"(.+)_(\w+?)", body)
-        bare = variant[1] if variant and (variant[2].isdecimal() or f".{variant[2].lower()}" in suffixes) else body
-        for name in (body, bare):
-            if name.endswith(RESTORED) and name != RESTORED:
-                result.add(name.removesuffix(RESTORED))
-            if not whole:
-                result.add(name)
-    return result

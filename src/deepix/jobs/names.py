@@ -5,7 +5,7 @@
 2. Several inputs, or a folder, and OUT: OUT is a folder, in which results have the names, and the folders, that
    their inputs have below the folder that was searched; it is made where it is missing.
 3. No OUT: NAME_restored beside the input; and so in OUT, where OUT lies in a folder that was searched, or the name
-   would be an input's: a result never looks like an input to the next run (`deepix.jobs.inputs.made_of`).
+   would be an input's: a result never looks like an input to the next run (`deepix.images.made_of`).
 4. What else is made of a picture is called NAME_compare.png (beside the restored picture, after its name),
    NAME_uncertainty.png and NAME_found.png.
 5. No two results, and no result and an input, in one folder have the same name before the suffix, upper and lower case

@@ -129,7 +129,7 @@ def _find(job: FindJob) -> JobResult:
     located = pipeline.locate(picture, job.options)
     written = {}
     if job.overlay:
-        drawn = images.from_pil(draw.overlay(images.to_pil(picture), located.mosaics))
+        drawn = images.from_pil(draw.overlay(images.preview(picture), located.mosaics))
         _write(drawn, job.overlay, job)
         written["overlay"] = job.overlay
     return JobResult(
@@ -209,7 +209,7 @@ def _side_by_side(
 ) -> images.Picture:
     from deepix import draw
 
-    pictures = [("input", images.to_pil(picture)), ("restored", images.to_pil(restored))]
+    pictures = [("input", images.preview(picture)), ("restored", images.preview(restored))]
     if spread is not None:
         pictures.append(("uncertainty", draw.heat_map(spread)))
     return images.from_pil(draw.side_by_side(pictures))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -32,6 +31,7 @@ from deepix.training.data.crops import Crops
 from deepix.training.data.packed import FORMAT, information_path, open_packed
 from deepix.training.data.pixels import Bytes
 from deepix.training.data.preparing import Loaded, prepare_batch
+from deepix.training.data.scratch import scratch_folder
 from deepix.training.data.workers import in_order
 
 Progress = Callable[[int, int | None], None]
@@ -119,8 +119,8 @@ def pack(
         files.check_output(path, overwrite)
     pictures = _Pictures(paths)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
-            temporary, temporary_information = Path(folder) / "pixels", Path(folder) / "information"
+        with scratch_folder(output) as folder:
+            temporary, temporary_information = folder / "pixels", folder / "information"
             with temporary.open("wb") as file:
                 pixels = _Pixels(file, crops)
                 _write(pixels, pictures, crops, jobs, progress)
