@@ -543,6 +543,23 @@ def test_an_interruption_of_the_program_is_one_line_and_code_130(folder):
     assert done.stderr == "error: interrupted: 0 with mosaics, 0 with nothing pixelated, 0 failed, 4 not done\n"
 
 
+def test_an_interruption_while_modules_are_imported_is_one_line_too():
+    code = """
+import os, signal, sys
+
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "deepix.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupted())
+from deepix.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "error: interrupted\n")
+
+
 def test_the_process_is_not_cut_short_while_children_or_threads_are_at_work():
     code = (
         "import sys, threading, time; from deepix import cli\n"

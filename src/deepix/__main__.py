@@ -1,5 +1,22 @@
-"""`python -m deepix` is `deepix`."""
+"""The command `deepix`, and `python -m deepix`: Ctrl-C is one line also while modules are imported."""
 
-from deepix.cli import main
+from __future__ import annotations
 
-main()
+import os
+import sys
+
+
+def main() -> None:
+    """Import the command line and run it."""
+    try:
+        from deepix.cli import main as run
+    except KeyboardInterrupt:
+        if sys.stderr is not None:
+            sys.stderr.write("error: interrupted\n")
+            sys.stderr.flush()
+        os._exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()
