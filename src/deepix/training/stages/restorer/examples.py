@@ -126,9 +126,7 @@ def open_data(settings: RestorerSettings, keep: bool) -> Data:
     indices, validation = held_out(packed, settings)
     notes = []
     if validation.count < FEW:
-        notes.append(
-            f"validation pictures: only {validation.count}; {FEW} or more give a score that can be trusted"
-        )
+        notes.append(f"validation pictures: only {validation.count}; {FEW} or more give a score that can be trusted")
     about = {
         "file": settings.data,
         "sha256": packed.info["sha256"],
