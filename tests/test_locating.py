@@ -52,6 +52,21 @@ def test_a_coarse_jpeg_file():
     assert found.confidence >= finder.SURE
 
 
+def test_the_file_s_own_table_counts_where_the_pixels_tell_no_quality():
+    """Photoshop's steps are no multiples of the standard's, which the coefficients are compared with."""
+    true = Mosaic.rectangle(24, 19, 30, 35, 5)
+    content = jpeg(deepix.pixelate(np.ascontiguousarray(PHOTO[350:470, 50:170]), [true]), "medium")
+    (found,) = deepix.find(content)
+    assert (found.x, found.y, found.width, found.height) == (24, 19, 30, 35)
+    assert (found.grid.width, found.grid.height) == (5, 5)
+    image = Image.open(io.BytesIO(content))
+    (other,) = finder.find(np.asarray(image), lossy=True)
+    (same,) = finder.find(np.asarray(image), lossy=True, quantization=image.quantization)
+    assert same.confidence == found.confidence != other.confidence
+    (again,) = finder.find(np.asarray(image), lossy=True, quantization={})
+    assert again.confidence == other.confidence
+
+
 def test_a_circle_in_a_lossless_picture():
     y, x = np.mgrid[: PHOTO.shape[0], : PHOTO.shape[1]]
     true = Mosaic.from_mask((x - 225) ** 2 + (y - 120) ** 2 < 70**2, Grid(3, 1, 10, 10))

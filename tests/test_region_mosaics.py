@@ -186,6 +186,50 @@ def test_the_quality_of_coarse_files_too(quality, saved):
     assert jpeg_noise.saved_quality(luminance(jpeg(PHOTO, quality))) == saved
 
 
+def saved(pixels, quality):
+    """What is read of a JPEG file, and its steps of luminance."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    image = Image.open(buffer)
+    return np.asarray(image), image.quantization[0]
+
+
+@pytest.mark.parametrize("quality", [50, 51, 64, 75, 88, 90, 95, 99, 100])
+def test_a_scaled_standard_table_tells_its_quality(quality):
+    steps = saved(PHOTO[:16, :16], quality)[1]
+    np.testing.assert_array_equal(jpeg_noise.steps_of(quality).ravel(), steps)
+    assert jpeg_noise.table_quality(steps) == quality
+
+
+@pytest.mark.parametrize(
+    ("quality", "told"), [(32, 22), ("web_low", None), ("web_medium", None), ("web_high", 86), ("web_very_high", 94)]
+)
+def test_other_tables_tell_the_nearest_quality_unless_it_is_a_coarse_one(quality, told):
+    assert jpeg_noise.table_quality(saved(PHOTO[:16, :16], quality)[1]) == told
+
+
+@pytest.mark.parametrize(("first", "last", "quality"), [(60, 95, 60), (90, 70, 70), (75, 75, 75)])
+def test_of_two_saves_the_coarser_counts(first, last, quality):
+    pixels, steps = saved(saved(PHOTO, first)[0], last)
+    assert jpeg_noise.saved_quality(luminance(pixels), steps) == quality
+
+
+def test_where_coefficients_tell_nothing_the_table_does_unless_it_is_finer_than_usual():
+    flat = np.full((64, 64), 90, np.uint8)
+    for quality, expected in ((55, 55), (80, 80), (100, jpeg_noise.USUAL)):
+        pixels, steps = saved(flat, quality)
+        assert jpeg_noise.saved_quality(luminance(pixels)) == jpeg_noise.USUAL
+        assert jpeg_noise.saved_quality(luminance(pixels), steps) == expected
+
+
+def test_where_both_agree_but_for_one_the_table_is_exact():
+    pixels, steps = saved(PHOTO, 85)
+    assert jpeg_noise.saved_quality(luminance(pixels)) == 85
+    for table, expected in ((84, 84), (86, 86), (87, 85), (80, 80)):
+        assert jpeg_noise.saved_quality(luminance(pixels), saved(PHOTO, table)[1]) == expected
+    assert jpeg_noise.saved_quality(luminance(pixels), steps) == 85
+
+
 def test_the_best_span_is_the_best_of_all():
     """The recursion against every pair of ends, with what they cost."""
     pixels = luminance(jpeg(pixelate(PHOTO, [FLAG]), 85))[224:288, 8:104]

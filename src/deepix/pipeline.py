@@ -117,7 +117,9 @@ def locate(picture: images.Picture, options: Options, models: Models | None = No
 def _found(picture: images.Picture, options: Options, models: Models | None) -> list[Mosaic]:
     # of an array nobody knows where it comes from
     lossy = picture.lossy if picture.format else None
-    found = finder.find(picture.pixels, lossy=lossy, fast=options.fast, models=models)
+    found = finder.find(
+        picture.pixels, lossy=lossy, fast=options.fast, models=models, quantization=picture.quantization
+    )
     return [blended(picture.pixels, m) for m in found]
 
 

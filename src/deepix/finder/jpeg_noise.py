@@ -8,7 +8,7 @@ gather at, and each block's number of coefficients.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,8 @@ LEAST_SECOND_FIT = 0.05
 """The same of the coefficients that did not fit the steps of a coarser file which the picture came from."""
 USUAL = 92
 """The quality that is assumed where none can be made out."""
+STANDARD = 0.05
+"""The mean difference of logarithms below which a table is `STEPS_AT_50`, scaled and rounded."""
 ACTIVE = (1, 3, 6, 10, 15, 24, 36, 64)
 """Numbers of a block's coefficients that are not 0, for `SHARE`."""
 SHARE = (0.002, 0.025, 0.042, 0.05, 0.14, 0.33, 0.72, 1.2)
@@ -153,8 +155,43 @@ def estimated_quality(luminance: NDArray[np.float32]) -> int:
     return Coefficients.of(luminance).quality()
 
 
-def saved_quality(luminance: NDArray[np.float32]) -> int:
-    """Return the quality that a decoded picture was last saved with: `estimated_quality`, or one of `COARSE`."""
+def saved_quality(luminance: NDArray[np.float32], table: Sequence[int] | None = None) -> int:
+    """Return the quality of the save that has disturbed a decoded picture's tiles most, as far as one can tell.
+
+    A file's table is what it was saved with last; its coefficients may show that it was saved with coarser steps before
+    (at 60 and then at 95, say). The coarser of the two counts, and the table where they agree but for 1.
+
+    Parameters
+    ----------
+    luminance : (H, W) in levels, with the file's blocks beginning at its upper left corner
+    table : the file's steps of luminance, as for `table_quality`; None: not known
+    """
+    seen = _seen_quality(luminance)
+    told = None if table is None else table_quality(table)
+    return seen if told is None or seen < told - 1 else told
+
+
+def table_quality(table: Sequence[int]) -> int | None:
+    """Return the quality whose steps are nearest, in the mean of their logarithms, to those of a JPEG file's table.
+
+    Of a table that is no multiple of `STEPS_AT_50` (many cameras and programs have their own) this is a rough figure.
+    None if it would be one of `COARSE`: that ends the search for nearly intact tiles, and cost more mosaics than it
+    gained.
+
+    Parameters
+    ----------
+    table : 64 steps of luminance, row after row from the mean to the finest, as in `deepix.images.Picture.quantization`
+    """
+    steps = np.log(np.maximum(np.asarray(table, np.float64).reshape(SIDE, SIDE), 1))
+    ratios = {quality: steps - np.log(steps_of(quality)) for quality in range(min(COARSE), 101)}
+    quality = min(ratios, key=lambda q: abs(float(ratios[q].mean())))
+    if quality not in COARSE or np.abs(ratios[quality]).mean() < STANDARD:
+        return quality
+    return None
+
+
+def _seen_quality(luminance: NDArray[np.float32]) -> int:
+    """Return the quality that coefficients show: `estimated_quality`, or one of `COARSE`."""
     some = Coefficients.of(luminance)
     known = some.quality()
     some = some[:VALUES]

@@ -8,7 +8,7 @@ nearly intact tiles (`noisy_tiles`). `decision` compares them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +65,7 @@ def find(
     fast: bool = False,
     threads: int | None = None,
     models: Models | None = None,
+    quantization: Mapping[int, Sequence[int]] | None = None,
 ) -> list[Mosaic]:
     """Return the mosaics of a picture.
 
@@ -79,6 +80,8 @@ def find(
     fast : without the network: only rectangles of cells in whole pixels, whose tiles are intact or nearly so
     threads : of the processor; None: all
     models : that open the network; None: the process's own
+    quantization : the tables of the JPEG file that was read, as `deepix.images.Picture` has them; None: not known, or
+        another file. They add to what the pixels tell of its quality; not used when `fast`
 
     Returns
     -------
@@ -94,15 +97,20 @@ def find(
         raise ValueError(f"a picture must be uint8 or uint16 (H, W) or (H, W, C), not {pixels.dtype} {pixels.shape}")
     if min(pixels.shape[:2]) < 6 or (pixels.ndim == 3 and not pixels.shape[2]):
         return []
+    table = (quantization or {}).get(0)  # that of brightness
     with limit(threads):
         intact = [] if lossy else intact_tiles.candidates(pixels)
         if fast:
             return _without_locator(pixels, intact, lossy)
-        return _with_locator(pixels, intact, lossy, models)
+        return _with_locator(pixels, intact, lossy, models, table)
 
 
 def _with_locator(
-    pixels: Array, intact: Sequence[Candidate], lossy: bool | None, models: Models | None
+    pixels: Array,
+    intact: Sequence[Candidate],
+    lossy: bool | None,
+    models: Models | None,
+    table: Sequence[int] | None,
 ) -> list[Mosaic]:
     """Return the mosaics of all kinds: see `find`."""
     certain = [c for c in intact if c.log_ratio >= CERTAIN_INTACT]
@@ -111,8 +119,8 @@ def _with_locator(
         box = _around([c.mosaic for c in intact], pixels.shape)
         left, top = box[1].start, box[0].start
         there = [c.moved(-left, -top) for c in intact]
-        return [m.moved(left, top) for m in _compared(pixels[box], there, lossy, models)]
-    return _compared(pixels, intact, lossy, models)
+        return [m.moved(left, top) for m in _compared(pixels[box], there, lossy, models, table)]
+    return _compared(pixels, intact, lossy, models, table)
 
 
 def _around(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> Box:
@@ -146,13 +154,19 @@ def _continues(found: Sequence[Mosaic], pixels: Array) -> bool:
     return theirs > CONTINUED * ours
 
 
-def _compared(pixels: Array, intact: Sequence[Candidate], lossy: bool | None, models: Models | None) -> list[Mosaic]:
+def _compared(
+    pixels: Array,
+    intact: Sequence[Candidate],
+    lossy: bool | None,
+    models: Models | None,
+    table: Sequence[int] | None,
+) -> list[Mosaic]:
     """Return the mosaics of a picture, given the candidates of intact tiles: all others, and the decision."""
     from deepix.finder import locator
 
     plane, stride = luminance(pixels), locator.STRIDE
     with pool(1) as worker:  # the network leaves a core idle at times
-        saved = None if lossy is False else worker.submit(saved_quality, plane)
+        saved = None if lossy is False else worker.submit(saved_quality, plane, table)
         maps = locator.maps(plane, models)
         quality = saved.result() if saved else None
     # in lossless files of these nothing can be made out better
