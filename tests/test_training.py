@@ -670,3 +670,18 @@ def test_help_has_an_example(verb: str) -> None:
     result = CliRunner().invoke(app, [*verb.split(), "--help"])
     assert result.exit_code == 0
     assert f"deepix {verb}" in result.output.split("Example", 1)[1]
+
+
+def test_former_names_work_for_one_version_with_a_notice() -> None:
+    code = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from deepix.training import fit, settings
+from deepix.training.engine import description, run
+from deepix.training.stages.restorer.settings import RestorerSettings
+assert fit.fit is run.fit and settings.read is description.read and settings.Settings is RestorerSettings
+print([str(w.message).split()[0] for w in caught if w.category is DeprecationWarning and "deepix" in str(w.message)])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['deepix.training.fit', 'deepix.training.settings']"

@@ -1,0 +1,15 @@
+"""The former name of what `deepix.training.stages.restorer.settings` and `engine.description` hold; it goes soon."""
+
+import warnings
+
+from deepix.training.engine.description import RUN, read
+from deepix.training.stages.restorer.settings import RestorerSettings as Settings
+
+__all__ = ["RUN", "Settings", "read"]
+
+warnings.warn(
+    "deepix.training.settings is now deepix.training.stages.restorer.settings (RestorerSettings) and "
+    "deepix.training.engine.description (read, RUN); this name goes with the next version",
+    DeprecationWarning,
+    stacklevel=2,
+)
