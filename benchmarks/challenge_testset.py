@@ -23,7 +23,6 @@ from rich.console import Console
 from rich.progress import track
 from shared_data import DATA, archives, need
 
-import deepix.training.trained_restorers  # noqa: F401  so that weights and training runs are among the models
 from deepix import challenge, sources
 from deepix.errors import InputError
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +21,8 @@ Restorer = Callable[[Bytes, Sequence[Mosaic], Progress | None], NDArray[np.float
 Loader = Callable[[str, str, int], Restorer]
 """(path of a trained network, device, batch) → the restorer; see `restorer` for its arguments and errors."""
 
-_load_trained: Loader | None = None
-
-
-def register(loader: Loader) -> None:
-    """Say what reads trained networks; `deepix.training.trained_restorers` does when it is imported.
-
-    The challenge itself knows nothing of how networks are trained.
-    """
-    global _load_trained
-    _load_trained = loader
+LOADERS = "deepix.challenge.restorers"
+"""Group of entry points that name a `Loader`. The challenge knows nothing of how networks are trained."""
 
 
 def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
@@ -50,7 +43,7 @@ def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
 
     Raises
     ------
-    InputError : there is no such restorer, weights cannot be read, or nothing that reads them was registered
+    InputError : there is no such restorer, weights cannot be read, or nothing that reads them is installed
     DeepixError : a network that comes with Deepix is missing
     ModuleNotFoundError : the extra `train` is missing
     """
@@ -67,12 +60,9 @@ def restorer(name: str, device: str = "auto", batch: int = 64) -> Restorer:
     if not Path(name).exists():
         known = ", ".join(map(repr, ("identity", "smooth", *SHIPPED)))
         raise InputError(f"{name}: no such model: {known}, or a path to an .onnx file, weights or a training run")
-    if _load_trained is None:
-        raise InputError(
-            f"{name}: not an .onnx file; to use weights or a training run, "
-            "import deepix.training.trained_restorers first"
-        )
-    return _load_trained(name, device, batch)
+    for loader in entry_points(group=LOADERS):
+        return cast(Loader, loader.load())(name, device, batch)
+    raise InputError(f"{name}: not an .onnx file, and nothing is installed that reads weights or training runs")
 
 
 def _by_runtime(name: str, batch: int) -> Restorer:

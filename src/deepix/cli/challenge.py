@@ -333,7 +333,6 @@ def _estimates(
     device: str,
     batch: int,
 ) -> list[NDArray[np.float32]]:
-    import deepix.training.trained_restorers  # noqa: F401  so that weights and training runs are among the models
     from deepix import challenge
 
     results = []

@@ -2,10 +2,12 @@
 
 import warnings
 
+from deepix.training import stages
 from deepix.training.engine.description import RUN, read
-from deepix.training.stages.restorer.settings import RestorerSettings as Settings
 
 __all__ = ["RUN", "Settings", "read"]
+
+Settings = next(kind for kind in stages.settings_kinds() if kind.__name__ == "RestorerSettings")
 
 warnings.warn(
     "deepix.training.settings is now deepix.training.stages.restorer.settings (RestorerSettings) and "
