@@ -40,7 +40,6 @@ def by_workers(
     """
     with threads.limit(jobs[0].options.threads, blas=False):
         share = max(1, threads.count() // workers)
-    # NumPy's products keep their own threads: with fewer they would add up otherwise, and results differ in a bit
     crew = None
     try:
         with Team(partial(work or do, share=share, mark=watch.mark, lock=watch.lock)) as team:
@@ -185,5 +184,5 @@ def do(job: AnyJob, *, share: int, mark: str, lock: Path | None) -> JobResult:
         from deepix.jobs.manifest import share_lock
 
         _held.append(share_lock(lock))
-    with threads.limit(share, blas=False), files.marked(f"{mark}.{os.getpid()}."):
+    with threads.limit(share), files.marked(f"{mark}.{os.getpid()}."):
         return run(job)
