@@ -202,8 +202,8 @@ def rate(settings: Settings, progress: float, epoch: float) -> float:
 
     "cosine": rises from a tenth over `warmup` of the budget, then falls as half a cosine to 0. "step": a tenth after
     every `drop_every` epochs, as DeePixV1 was trained. "wsd": rises likewise, stays, and falls as 1 − √t in the last
-    `decay` of the budget (Hägele et al. 2024, arXiv:2405.18392), so that a run which has not begun to decay can be given
-    a larger budget, or a copy of it a smaller one, without its past having been another. "constant": 1.
+    `decay` of the budget (Hägele et al. 2024, arXiv:2405.18392): a run that has not begun to decay can be given a
+    larger budget, or a copy of it a smaller one, and its past would have been the same. "constant": 1.
     """
     if settings.schedule == "step":
         return float(0.1 ** (epoch // settings.drop_every))
