@@ -30,7 +30,6 @@ from deepix.mosaic.windows import around
 from deepix.options import Options, check_model
 from deepix.restoration import Restoration
 from deepix.restorer.parallel import bands
-from deepix.restorer.smooth import smooth
 
 if TYPE_CHECKING:
     from deepix.inference.models import Models
@@ -214,6 +213,8 @@ def _estimate(
         estimate, spread = estimated(seen, mosaics, model, options.rounding, models=models)
         who = f"the model {model}"
     else:
+        from deepix.restorer.smooth import smooth
+
         estimate, spread, who = smooth(seen, mosaics, options.rounding), None, "the restorer"
     if not np.isfinite(estimate).all():
         raise DeepixError(f"{who} gives values that are not finite: nothing is restored; use another --model or method")
