@@ -24,11 +24,13 @@ import numpy as np
 from field_case import Case
 from field_programs import encoded, version
 from field_rows import ROWS, Row
-from field_scores import verdicts
+from field_scores import AT_LEAST, Told, verdicts
 from finding import Photos, add_data
 
 from deepix.mosaic import Mosaic
 
+UNITS = {"mosaics": "{:.0f}", "median ratio": "{:.3f}"}
+"""How figures are written that are not shares."""
 DRAWS = 20
 """Photos that are tried for a case until one gives room for it."""
 
@@ -67,7 +69,7 @@ def measured(name: str, row: Row, photos: Photos, args: argparse.Namespace) -> d
     score, programs, count = row.score(), set(), 0
     making = finding = 0.0
     start = time.process_time()
-    for number, case in cases(name, row, photos, args.cases, args.seed):
+    for number, case in cases(name, row, photos, args.cases or row.cases, args.seed):
         making += time.process_time() - start
         start = time.process_time()
         faults, found = score.add(case)
@@ -88,6 +90,7 @@ def measured(name: str, row: Row, photos: Photos, args: argparse.Namespace) -> d
         "bars": row.bars,
         "reached": verdicts(figures, row.bars),
         "programs": {program: version(program) for program in sorted(programs)},
+        "messages": dict(score.messages.most_common()) if isinstance(score, Told) else {},
         "seconds": {"making": making / max(count, 1), "finding": finding / max(count, 1)},
     }
 
@@ -97,13 +100,10 @@ def line(result: dict[str, Any]) -> str:
     texts = []
     for name, value in result["figures"].items():
         if value is not None:
-            unit = "" if name in ("mosaics", "pictures", "shared", "median ratio") else " %"
-            texts.append(
-                f"{name} {value:.{0 if name in ('mosaics', 'pictures', 'shared') else 3 if not unit else 1}f}{unit}"
-            )
+            texts.append(f"{name} {UNITS.get(name, '{:.1f} %').format(value)}")
     bars = []
     for name, bar in result["bars"].items():
-        sign = "≥" if name in ("found", "right", "nearer") else "≤"
+        sign = "≥" if name in AT_LEAST else "≤"
         verdict = {True: "reached", False: "**not reached**", None: "no figure"}[result["reached"][name]]
         bars.append(f"{name} {sign} {bar:g} %: {verdict}")
     programs = ", ".join(f"{name} {number}" for name, number in result["programs"].items())
@@ -115,7 +115,9 @@ def line(result: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="+", default=[""], metavar="NAME", help="only rows whose names begin so")
-    parser.add_argument("--cases", type=int, default=60, help="pictures of each row")
+    parser.add_argument(
+        "--cases", type=int, help="pictures of each row; otherwise 60, of clean ones 100, of photos 400"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="write each case, its truth and what was found there")
     parser.add_argument("--misses", action="store_true", help="also list every fault")
@@ -140,6 +142,9 @@ def main() -> None:
             continue
         results.append(measured(name, row, photos, args))
         print(line(results[-1]), flush=True)
+    for result in results:
+        for text, number in result["messages"].items():
+            print(f"\n{result['row']}, {number} times: {text}")
     if args.json:
         args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 

@@ -132,11 +132,6 @@ def blocks(picture: Array, rng: Rng) -> Case:
     return saved(pixels, rng, f"blocks of {side}, texture {unit}", "OpenCV", lossy=0.3)
 
 
-def drawing(picture: Array, rng: Rng) -> Case:
-    """Draw pixel art or a landscape of blocks."""
-    return pixel_art(picture, rng) if rng.random() < 0.5 else blocks(picture, rng)
-
-
 def qr_code(picture: Array, rng: Rng) -> Case:
     """Draw a QR code, alone or on a photo."""
     segno = import_module("segno")  # the row is left out where it is not installed

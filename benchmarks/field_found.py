@@ -28,9 +28,9 @@ def with_mosaics(
     whole: bool = False,
     least: float = LOSSLESS,
 ) -> Canvas | None:
-    """Return a photo with one or two mosaics apart, of cells that are multiples of `step`; None: no room."""
+    """Return a photo with one or two mosaics of a program, of cells that are multiples of `step`; None: no room."""
     canvas = Canvas.of(photo)
-    wanted, ways = int(rng.integers(1, 3)), available(pixelators)
+    wanted, way = int(rng.integers(1, 3)), pick(available(pixelators), rng)
     for _ in range(TRIES):
         if len(canvas.grids) == wanted:
             break
@@ -40,7 +40,7 @@ def with_mosaics(
             continue
         box = draw_box(photo.shape, cell, rng, whole)
         if box is not None and not near(canvas, box):
-            canvas.put(box, cell, pick(ways, rng), rng, least)
+            canvas.put(box, cell, way, rng, least)
     return canvas if canvas.grids else None
 
 
@@ -115,3 +115,8 @@ def uneven(photo: Array, rng: Rng, cells: tuple[int, int] = (4, 40)) -> Case | N
     """Draw areas that were reduced to a pixel a cell and enlarged, whose sides are no multiples of the cells."""
     canvas = with_mosaics(fitted(photo, rng), rng, UNEVEN, cells)
     return canvas.case(encoded(canvas.pixels, "PNG"), ".png") if canvas else None
+
+
+def uneven_small(photo: Array, rng: Rng) -> Case | None:
+    """Draw the same with cells below 7 pixels."""
+    return uneven(photo, rng, (3, 6))

@@ -8,25 +8,33 @@ with all of them, or another report has a larger one with the same. An alarm is 
 
 from __future__ import annotations
 
+import re
+import tempfile
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from field_case import Case
 from finding import brief, overlap
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 from deepix import images, pipeline
+from deepix.cli import app
 from deepix.finder import SURE
 from deepix.mosaic import Mosaic
 from deepix.options import Options
 
 Array = NDArray[Any]
-OVERLAP, SIZE, OWN = 0.8, 0.02, 0.5
+OVERLAP, SIZE, OWN, WORSE = 0.8, 0.02, 0.5, 1.01
+TABLE = ("┏", "┃", "┡", "│", "└", "┌", "├", "╭", "╰")
+"""How lines of tables begin, which are no messages."""
 OPTIONS = Options(threads=1)
 
 Bars = dict[str, float]
-"""Shares in percent that a row must reach (`found`, `right`, `nearer`), or must not exceed (all others)."""
-AT_LEAST = ("found", "right", "nearer")
+"""Shares in percent that a row must reach (`AT_LEAST`), or must not exceed (all others)."""
+AT_LEAST = ("found", "right", "found and right", "nearer")
 
 
 def percent(part: float, whole: float) -> float | None:
@@ -38,7 +46,7 @@ class Found:
     """What was found of mosaics."""
 
     def __init__(self) -> None:
-        self.true = self.found = self.right = self.unsure = self.extra = self.shared = 0
+        self.pictures = self.true = self.found = self.right = self.unsure = self.extra = self.shared = 0
 
     def add(self, case: Case) -> tuple[list[str], list[Mosaic]]:
         """Find the mosaics of a case; return a line for each fault, and the reports."""
@@ -49,6 +57,7 @@ class Found:
     def count(self, case: Case, reported: list[Mosaic], shape: tuple[int, ...]) -> list[str]:
         """Count what was reported."""
         faults = []
+        self.pictures += 1
         self.true += len(case.truth)
         sure = [m for m in reported if m.confidence >= SURE]
         owned = set()
@@ -90,7 +99,7 @@ class Found:
             "found and right": percent(self.right, self.true),
             "any confidence": percent(self.unsure, self.true),
             "extra": percent(self.extra, self.true),
-            "shared": self.shared,
+            "shared": percent(self.shared, self.pictures),
         }
 
 
@@ -117,7 +126,6 @@ class Alarms:
     def figures(self) -> dict[str, float | None]:
         """Return the row's figures, in percent."""
         return {
-            "pictures": self.pictures,
             "alarms": percent(self.alarms, self.pictures),
             "sure alarms": percent(self.sure, self.pictures),
         }
@@ -150,7 +158,7 @@ class Restored:
         return {
             **self.found.figures(),
             "nearer": percent(float((ratios < 1).sum()), len(ratios)),
-            "worse": percent(float((ratios > 1.01).sum()), len(ratios)),
+            "worse": percent(float((ratios > WORSE).sum()), len(ratios)),
             "median ratio": float(np.median(ratios)) if len(ratios) else None,
         }
 
@@ -162,7 +170,46 @@ def squares(pixels: Array, target: Array) -> float:
     return float(((pixels[..., :3].astype(np.float64) - target) ** 2).sum())
 
 
-Score = Found | Alarms | Restored
+class Told:
+    """What `deepix restore` says and does where the cells are none that it knows."""
+
+    def __init__(self) -> None:
+        self.messages: Counter[str] = Counter()
+        self.cases = self.restored = self.worse = self.nearer = self.advised = 0
+
+    def add(self, case: Case) -> tuple[list[str], list[Mosaic]]:
+        """Run the command on a case; return what it said, and what it finds."""
+        assert case.target is not None
+        with tempfile.TemporaryDirectory(prefix="field-") as folder:
+            source, output = Path(folder) / f"picture{case.suffix}", Path(folder) / "restored.png"
+            source.write_bytes(case.content)
+            result = CliRunner().invoke(app, ["restore", str(source), "-o", str(output), "--threads", "1"])
+            restored = images.read(output).pixels if output.exists() else None
+        said = [line.strip() for line in result.output.replace(f"{folder}/", "").splitlines() if line.strip()]
+        said = [line for line in said if not line.startswith(TABLE)]
+        self.cases += 1
+        self.messages.update(re.sub(r"\d+(\.\d+)?", "N", line) for line in said)
+        self.advised += any("--area" in line for line in said)
+        if restored is not None:
+            before, after = (squares(p, case.target) for p in (images.load(case.content).pixels, restored))
+            ratio = float(np.sqrt(after / max(before, 1e-9)))
+            self.restored += 1
+            self.worse += ratio > WORSE
+            self.nearer += ratio < 1
+            said.append(f"RMSE {ratio:.3f} times that of the mosaic")
+        return said, list(pipeline.locate(images.load(case.content), OPTIONS).mosaics)
+
+    def figures(self) -> dict[str, float | None]:
+        """Return the row's figures, in percent."""
+        return {
+            "restored": percent(self.restored, self.cases),
+            "nearer": percent(self.nearer, self.cases),
+            "worse": percent(self.worse, self.cases),
+            "told of --area": percent(self.advised, self.cases),
+        }
+
+
+Score = Found | Alarms | Restored | Told
 
 
 def verdicts(figures: dict[str, float | None], bars: Bars) -> dict[str, bool | None]:
