@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from deepix.finder.candidates import INTACT, Candidate, is_chequerboard
 from deepix.finder.geometry import lies_in, overlapping, same_grid, size, whole_pixels, without
+from deepix.finder.square_cells import squared
 from deepix.finder.thresholds import MAP_NOTHING, MAP_PIXELATED, REPORTED, SURE, WEAK_EVIDENCE
 from deepix.mosaic import Mosaic
 
@@ -63,7 +64,8 @@ def decide(candidates: Sequence[Candidate], plane: NDArray[np.float32]) -> list[
     candidates : all of the picture, with what the map says of them
     plane : its luminance, (H, W)
     """
-    kept = [c for c in prevailing(candidates) if not is_chequerboard(plane, c.mosaic)]
+    whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in prevailing(candidates)]
+    kept = [c for c in whole if not is_chequerboard(plane, c.mosaic)]
     return [c.mosaic for c in suppressed(kept, TRIMMED)]
 
 
