@@ -23,6 +23,9 @@ LEAST = 4
 """The least number of tiles that tell an uneven grid."""
 LIMIT = 40
 """Proposals, at most, of one picture."""
+CUTS = (0.0, 0.5 - 1e-6, 1e-3 - 0.5)
+"""Where a grid's origin lies, from an area's first pixel on, whose lines are at k · size rounded to the nearest pixel
+(Pillow), up (OpenCV's nearest neighbour) or down."""
 SHORT = 1e-6
 """How far inside its bounds a line is kept, in pixels."""
 
@@ -106,14 +109,18 @@ def fitted(lines: NDArray[np.int64]) -> tuple[float, float, bool] | None:
 
 def natural(area: GridBox) -> GridBox:
     """Return an area with the grid that cuts it into a whole number of cells, where that has the same lines inside."""
-    cell, origin = list(area.cell), list(area.origin)
     for axis in (0, 1):
         start, side = area.box[axis], area.box[axis + 2]
-        number = max(round(side / cell[axis]), 1)
-        other = replace(area, cell=(side / number,) * 2, origin=(float(start),) * 2)
-        if np.array_equal(*(a.lines(axis, start + 1, start + side) for a in (area, other))):
-            cell[axis], origin[axis] = other.cell[axis], other.origin[axis]
-    return replace(area, cell=tuple(cell), origin=tuple(origin))
+        size = side / max(round(side / area.cell[axis]), 1)
+        lines = area.lines(axis, start + 1, start + side)
+        for off in CUTS:
+            cell = (size, area.cell[1]) if axis == 0 else (area.cell[0], size)
+            origin = (start + off, area.origin[1]) if axis == 0 else (area.origin[0], start + off)
+            other = replace(area, cell=cell, origin=origin)  # type: ignore[arg-type]
+            if np.array_equal(lines, other.lines(axis, start + 1, start + side)):
+                area = other
+                break
+    return area
 
 
 def _through(lines: NDArray[np.int64], about: float) -> tuple[float, float] | None:
@@ -122,18 +129,19 @@ def _through(lines: NDArray[np.int64], about: float) -> tuple[float, float] | No
         return None
     number = np.concatenate([[0], np.cumsum(np.maximum(np.rint(np.diff(lines) / about), 1))])
     natural = float(lines[-1] - lines[0]) / number[-1]
-    if _has(lines, number, float(lines[0]), natural):
-        return float(lines[0]), natural
+    for off in CUTS:
+        if _has(lines, number, lines[0] + off, natural):
+            return float(lines[0] + off), natural
     apart = number[None, :] - number[:, None]
     off = (lines[None, :] - lines[:, None]).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         low = np.where(apart > 0, (off - 1) / apart, -np.inf).max()
         high = np.where(apart > 0, (off + 1) / apart, np.inf).min()
     for size in np.linspace(low, high, 9)[1:-1]:
-        least = (lines - 0.5 - number * size).max()
-        most = (lines + 0.5 - number * size).min()
+        least = float((lines - 0.5 - number * size).max())
+        most = float((lines + 0.5 - number * size).min())
         if most - least > 2 * SHORT and _has(lines, number, (least + most) / 2, float(size)):
-            return float(least + most) / 2, float(size)
+            return (least + most) / 2, float(size)
     return None
 
 
