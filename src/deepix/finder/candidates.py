@@ -44,6 +44,7 @@ class Candidate:
     map_mean : mean of the map over its box, 0 … 1; None without a map
     visible : whether it is large enough, and its cells small enough, for the locator to see it
     region : of an area grown in one that the map outlines: that one
+    foreign : of tiles that are partly hidden: which pixels of the mosaic's box are not its own; None: all are
     beyond : the same's share of neighbours across its grid's lines that differ, outside of the rectangles it grew from
     """
 
@@ -56,11 +57,12 @@ class Candidate:
     visible: bool = False
     region: Candidate | None = field(default=None, repr=False)
     beyond: float = 0.0
+    foreign: NDArray[np.bool_] | None = field(default=None, repr=False)
 
     @classmethod
-    def of_intact_tiles(cls, log_ratio: float, mosaic: Mosaic) -> Candidate:
+    def of_intact_tiles(cls, log_ratio: float, mosaic: Mosaic, foreign: NDArray[np.bool_] | None = None) -> Candidate:
         """Return the candidate of a rectangle of tiles of exactly one colour."""
-        return cls(mosaic, log_ratio, INTACT * log_ratio, intact=True)
+        return cls(mosaic, log_ratio, INTACT * log_ratio, intact=True, foreign=foreign)
 
     @classmethod
     def of_noisy_tiles(cls, log_ratio: float, mosaic: Mosaic, outlined: bool = False) -> Candidate:

@@ -52,6 +52,8 @@ ALONE = 0.85
 the other without far more evidence."""
 FAR_MORE = 2.0
 """How many times the evidence is far more."""
+HIDDEN = 0.1
+"""The largest share of what two rectangles of intact tiles have in common that is the hidden one's own."""
 TRIMMED = 0.2
 """The largest share of its area that a mosaic loses to better ones which it overlaps with, and still is reported."""
 
@@ -103,8 +105,27 @@ def prevailing(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 def standing_tiles(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the rectangles of intact tiles that are credible, and the best where they overlap with one another."""
-    tiles = [c for c in candidates if c.intact and c.region is None]
+    tiles = _carved([c for c in candidates if c.intact and c.region is None])
     return [c for c in suppressed(tiles) if is_credible(c)]
+
+
+def _carved(tiles: Sequence[Candidate]) -> list[Candidate]:
+    """Return rectangles of intact tiles, those that others hide a part of without that part."""
+    result = []
+    for c in tiles:
+        m = c.mosaic
+        if c.foreign is not None:
+            own = ~c.foreign
+            over = [o.mosaic for o in tiles if o is not c and not same_grid(o.mosaic, m) and is_credible(o)]
+            over = [o for o in over if _common(own, m, o) <= HIDDEN * overlapping(m, o)]
+            m = without(m, over, 1.0) or m
+        result.append(c if m is c.mosaic else replace(c, mosaic=m))
+    return result
+
+
+def _common(part: NDArray[np.bool_], m: Mosaic, other: Mosaic) -> int:
+    """Return how many pixels of a part of a mosaic's box another one covers."""
+    return overlapping(replace(m, mask=part), other) if part.any() else 0
 
 
 def is_credible(c: Candidate) -> bool:

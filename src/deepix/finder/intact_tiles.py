@@ -10,20 +10,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepix.finder import uneven_tiles
+from deepix.finder import overlaid_tiles, uneven_tiles
 from deepix.finder.candidates import Candidate
 from deepix.finder.fast_filters import connected
-from deepix.finder.grid import FLOOR, LARGEST, ROOTS, SMALLEST, Steps, lines_ratio, steps
+from deepix.finder.grid import LARGEST, SMALLEST, Steps, steps
 from deepix.finder.grid_box import GridBox, inside_one
 from deepix.finder.intact_judgement import judge, of_blocks
 from deepix.finder.stripes import in_stripes
 from deepix.finder.thresholds import CERTAIN_INTACT
-from deepix.finder.tile_growth import grow, trim_flat
+from deepix.finder.tile_growth import grow, support, trim_flat
 from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
@@ -31,6 +32,10 @@ Array = NDArray[Any]
 WHOLE = 3
 """The least number of isolated tiles of the cell's size in an area: clean pictures have pairs of equal ones by
 chance."""
+FEW = 3.5
+"""Cells' heights, or widths, in which there are few lines that tell them."""
+TIE = 1.0
+"""How much more evidence, in nats, cells that are not square need."""
 MUCH = 2000.0
 """Evidence, in nats, from which on fewer than `WHOLE` isolated tiles are enough: cells may equal their neighbours."""
 FAILED = 60
@@ -52,6 +57,7 @@ def candidates(pixels: Array) -> list[Candidate]:
     result: list[Candidate] = []
     done: list[GridBox] = []
     sure: list[GridBox] = []
+    found: list[tuple[float, GridBox]] = []
     failed = 0
     for proposal in (*uneven_tiles.proposals(tiles), *proposals(tiles)):
         if failed >= FAILED:
@@ -64,7 +70,7 @@ def candidates(pixels: Array) -> list[Candidate]:
             continue
         done.append(fit)
         fit = trim_flat(across, down, fit)
-        fit = fit if fit.even else uneven_tiles.natural(fit)
+        fit = _squared(across, down, fit) if fit.even else uneven_tiles.natural(fit)
         log_ratio = support(across, down, fit)
         confidence = judge(pixels, fit, log_ratio)
         if confidence <= 0.5 or (log_ratio < MUCH and _held(tiles, fit) < WHOLE):
@@ -73,9 +79,27 @@ def candidates(pixels: Array) -> list[Candidate]:
             m = Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)
             result.append(Candidate.of_intact_tiles(log_ratio, m))
             failed = 0
+            found.append((log_ratio, fit))
             if log_ratio >= CERTAIN_INTACT:
                 sure.append(fit)
-    return result
+    return result + overlaid_tiles.candidates(pixels, across, down, found)
+
+
+def _squared(across: Steps, down: Steps, area: GridBox) -> GridBox:
+    """Return an area with square cells where these explain its few lines in one direction as well.
+
+    Rows of cells that are cut on one side or the other have fewer lines than tell their height.
+    """
+    best = support(across, down, area), area
+    for axis in (0, 1):
+        start, side, other = area.box[axis], area.box[axis + 2], area.cell[1 - axis]
+        if area.cell[axis] >= other or side >= FEW * other:
+            continue
+        for line in area.lines(axis, start + 1, start + side):
+            origin = (int(line), area.origin[1]) if axis == 0 else (area.origin[0], int(line))
+            square = replace(area, cell=(other, other), origin=origin)
+            best = max(best, (support(across, down, square) + TIE, square), key=lambda b: b[0])
+    return best[1]
 
 
 def _of_cells(proposal: GridBox, others: Sequence[GridBox]) -> bool:
@@ -220,27 +244,3 @@ def _held(tiles: NDArray[np.int64], area: GridBox) -> int:
         place = np.minimum(np.searchsorted(lines, tiles[:, axis]), len(lines) - 2)
         on_grid &= (lines[place] == tiles[:, axis]) & (np.diff(lines)[place] == tiles[:, axis + 2])
     return int(np.count_nonzero(on_grid))
-
-
-def profiles(across: Steps, down: Steps, box: tuple[int, int, int, int]) -> list[tuple[Array, Array]]:
-    """Return the sums of the steps' roots inside a box, for each column and row but the first, with their numbers."""
-    x, y, w, h = box
-    columns = ROOTS[across[y : y + h, x + 1 : x + w]].sum(axis=0, dtype=np.float64) / 16
-    rows = ROOTS[down[y + 1 : y + h, x : x + w]].sum(axis=1, dtype=np.float64) / 16
-    result = [(columns, np.full(w - 1, float(h))), (rows, np.full(h - 1, float(w)))]
-    for total, _ in result:
-        if len(total) >= 24:  # steps next to the area's own border are not as inside: a lossy file blurs it
-            for end in (slice(0, 2), slice(-2, None)):
-                total[end] = np.median(total)
-    return result
-
-
-def support(across: Steps, down: Steps, area: GridBox) -> float:
-    """Return the log-likelihood ratio of a grid in its box, in nats: both directions', or 0 if one has hardly any."""
-    ratios = [
-        lines_ratio(*p, FLOOR, area.lines(axis, start + 1, start + side) - start - 1)
-        for axis, (p, start, side) in enumerate(
-            zip(profiles(across, down, area.box), area.box[:2], area.box[2:], strict=True)
-        )
-    ]
-    return sum(ratios) if min(ratios) >= 5 else 0.0

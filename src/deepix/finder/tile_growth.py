@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from deepix.finder.grid import Steps
+from deepix.finder.grid import FLOOR, ROOTS, Steps, lines_ratio
 from deepix.finder.grid_box import GridBox
 
 Array = NDArray[Any]
+Mask = NDArray[np.bool_]
 
 CONTRAST = 4.0
 """The mean step between neighbouring pixels on a grid's lines, in units of that around: a guess, as photos have."""
@@ -23,9 +24,11 @@ NOISELESS = 0.05
 """The mean step inside tiles, in levels: small, and not 0 to keep likelihoods finite."""
 BIAS = 0.02
 """What each pixel of an area costs, in nats, so that it does not grow over what says nothing."""
+FOREIGN = 0.5
+"""What each pair of pixels costs, in nats, that says nothing because one of them is not the mosaic's."""
 
 
-def grow(across: Steps, down: Steps, proposal: GridBox) -> GridBox | None:
+def grow(across: Steps, down: Steps, proposal: GridBox, ignored: Mask | None = None) -> GridBox | None:
     """Return the rectangle that a proposal's grid explains best, or None.
 
     Starting with the proposal's rows, the best interval of columns, then of rows, and so on until nothing changes
@@ -35,6 +38,7 @@ def grow(across: Steps, down: Steps, proposal: GridBox) -> GridBox | None:
     ----------
     across, down : as `steps` returns
     proposal : where to start, and the grid
+    ignored : bool (H, W), pixels that say nothing: drawn over a mosaic, or another one's
     """
     height, width = across.shape
     x, y, w, h = proposal.box
@@ -49,6 +53,9 @@ def grow(across: Steps, down: Steps, proposal: GridBox) -> GridBox | None:
         lines = proposal.lines(0, x0, x1) - x0, proposal.lines(1, y0, y1) - y0
         horizontal = _log_ratios(across[window], proposal.cell, lines[0], 1)
         vertical = _log_ratios(down[window], proposal.cell, lines[1], 0)
+        if ignored is not None:
+            for ratios, pairs in zip((horizontal, vertical), _ignored_pairs(ignored[window]), strict=True):
+                ratios[pairs] = -FOREIGN
         best = _ascend(horizontal, vertical, (rows[0] - y0, rows[1] - y0), proposal.cell, lines)
         if best is None:
             return None
@@ -62,6 +69,14 @@ def grow(across: Steps, down: Steps, proposal: GridBox) -> GridBox | None:
             if score < 10 or b - a < 1.1 * proposal.cell[0] or d - c < 1.1 * proposal.cell[1]:
                 return None
             return GridBox(box, proposal.cell, proposal.origin)
+
+
+def _ignored_pairs(ignored: Mask) -> tuple[Mask, Mask]:
+    """Return which pairs of a pixel with its left, and with its upper neighbour, say nothing: two (H, W)."""
+    across, down = ignored.copy(), ignored.copy()
+    across[:, 1:] |= ignored[:, :-1]
+    down[1:] |= ignored[:-1]
+    return across, down
 
 
 def _log_ratios(g: Steps, cell: tuple[float, float], at: NDArray[np.int64], axis: int) -> NDArray[np.float32]:
@@ -166,3 +181,36 @@ def _flat_ends(across: Steps, down: Steps, span: tuple[int, int], at: NDArray[np
         low = lines.pop(0)
         goes_on = True
     return low, high
+
+
+def profiles(
+    across: Steps, down: Steps, box: tuple[int, int, int, int], ignored: Mask | None = None
+) -> list[tuple[Array, Array]]:
+    """Return the sums of the steps' roots inside a box, for each column and row but the first, with their numbers."""
+    x, y, w, h = box
+    columns, rows = ROOTS[across[y : y + h, x + 1 : x + w]], ROOTS[down[y + 1 : y + h, x : x + w]]
+    numbers = np.full(w - 1, float(h)), np.full(h - 1, float(w))
+    if ignored is not None:
+        used = [~pairs for pairs in _ignored_pairs(ignored[y : y + h, x : x + w])]
+        columns, rows = columns * used[0][:, 1:], rows * used[1][1:]
+        numbers = used[0][:, 1:].sum(axis=0, dtype=np.float64), used[1][1:].sum(axis=1, dtype=np.float64)
+    result = [
+        (columns.sum(axis=0, dtype=np.float64) / 16, numbers[0]),
+        (rows.sum(axis=1, dtype=np.float64) / 16, numbers[1]),
+    ]
+    for total, _ in result:
+        if len(total) >= 24:  # steps next to the area's own border are not as inside: a lossy file blurs it
+            for end in (slice(0, 2), slice(-2, None)):
+                total[end] = np.median(total)
+    return result
+
+
+def support(across: Steps, down: Steps, area: GridBox, ignored: Mask | None = None) -> float:
+    """Return the log-likelihood ratio of a grid in its box, in nats: both directions', or 0 if one has hardly any."""
+    ratios = [
+        lines_ratio(*p, FLOOR, area.lines(axis, start + 1, start + side) - start - 1)
+        for axis, (p, start, side) in enumerate(
+            zip(profiles(across, down, area.box, ignored), area.box[:2], area.box[2:], strict=True)
+        )
+    ]
+    return sum(ratios) if min(ratios) >= 5 else 0.0

@@ -77,12 +77,18 @@ def _proposal(tiles: NDArray[np.int64]) -> GridBox | None:
     """Return the box and the grid of a cluster of tiles; None where whole numbers explain it, or no grid does."""
     left, top = (int(v) for v in tiles[:, :2].min(axis=0))
     right, bottom = (int(v) for v in (tiles[:, :2] + tiles[:, 2:]).max(axis=0))
-    across, down = (fitted(np.unique(np.concatenate([tiles[:, k], tiles[:, k] + tiles[:, k + 2]]))) for k in (0, 1))
+    across, down = (fitted(_lines(tiles[:, k], tiles[:, k + 2])) for k in (0, 1))
     if across is None or down is None or not (across[2] or down[2]):
         return None
     (x, width, _), (y, height, _) = across, down
     box = left, top, right - left, bottom - top
     return GridBox(box, (width, height), (x, y))  # type: ignore[arg-type]  # the only ones that are fractions
+
+
+def _lines(start: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where some tile ends and another one begins, with the first and the last end."""
+    both = np.intersect1d(start, start + size)
+    return np.unique(np.concatenate([both, [start.min(), (start + size).max()]]))
 
 
 def fitted(lines: NDArray[np.int64]) -> tuple[float, float, bool] | None:
@@ -133,10 +139,10 @@ def _through(lines: NDArray[np.int64], about: float) -> tuple[float, float] | No
         if _has(lines, number, lines[0] + off, natural):
             return float(lines[0] + off), natural
     apart = number[None, :] - number[:, None]
-    off = (lines[None, :] - lines[:, None]).astype(np.float64)
+    distance = (lines[None, :] - lines[:, None]).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        low = np.where(apart > 0, (off - 1) / apart, -np.inf).max()
-        high = np.where(apart > 0, (off + 1) / apart, np.inf).min()
+        low = np.where(apart > 0, (distance - 1) / apart, -np.inf).max()
+        high = np.where(apart > 0, (distance + 1) / apart, np.inf).min()
     for size in np.linspace(low, high, 9)[1:-1]:
         least = float((lines - 0.5 - number * size).max())
         most = float((lines + 0.5 - number * size).min())
