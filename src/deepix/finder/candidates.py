@@ -24,10 +24,6 @@ NARROWEST = 4
 """The least number of the map's places along each axis of a mosaic that the locator surely sees."""
 LARGEST_BLOCK = 32
 """The largest cells, in pixels, that are taken for the blocks of a JPEG file, or for several that are alike."""
-ALTERNATING = 0.7
-"""The least share of neighbouring cells that differ in kind, along each axis of a chequerboard."""
-UNIFORM = 0.1
-"""The largest share of the cells' variance that is left within the two kinds of a chequerboard."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,24 +90,3 @@ class Candidate:
         g = self.mosaic.grid
         axes = ((g.x, g.width), (g.y, g.height))
         return any(origin % SIDE == 0 == side % SIDE and side <= LARGEST_BLOCK for origin, side in axes)
-
-
-def is_chequerboard(plane: NDArray[np.float32], m: Mosaic) -> bool:
-    """Whether cells are of two kinds, dark and bright, that alternate in both directions.
-
-    Parameters
-    ----------
-    plane : luminance of the picture, (H, W)
-    m : a mosaic in it
-    """
-    means, there = m.cells.mean(plane[m.box]), m.cells.counts > 0
-    low, high = np.quantile(means[there], (0.1, 0.9))
-    if low == high:
-        return False
-    bright = means > (low + high) / 2
-    left = np.where(bright, means - means[bright & there].mean(), means - means[~bright & there].mean())
-    if left[there].var() > UNIFORM * means[there].var():
-        return False
-    changes = (np.diff(bright, axis=axis) for axis in (0, 1))
-    pairs = (there[1:] & there[:-1], there[:, 1:] & there[:, :-1])
-    return all(float(c[p].mean()) > ALTERNATING for c, p in zip(changes, pairs, strict=True) if p.any())

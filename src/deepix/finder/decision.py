@@ -21,7 +21,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from deepix.finder.candidates import INTACT, Candidate, is_chequerboard
+from deepix.finder.candidates import INTACT, Candidate
+from deepix.finder.drawings import is_drawn
+from deepix.finder.file_blocks import are_blocks
 from deepix.finder.geometry import lies_in, overlapping, same_grid, size, whole_pixels, without
 from deepix.finder.square_cells import squared
 from deepix.finder.thresholds import MAP_NOTHING, MAP_PIXELATED, REPORTED, SURE, WEAK_EVIDENCE
@@ -67,7 +69,7 @@ def decide(candidates: Sequence[Candidate], plane: NDArray[np.float32]) -> list[
     plane : its luminance, (H, W)
     """
     whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in prevailing(candidates)]
-    kept = [c for c in whole if not is_chequerboard(plane, c.mosaic)]
+    kept = [c for c in whole if not (is_drawn(plane, c.mosaic) or are_blocks(plane, c.mosaic))]
     return [c.mosaic for c in suppressed(kept, TRIMMED)]
 
 
