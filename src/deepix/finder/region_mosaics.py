@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 from scipy import special
 
 from deepix import threads
-from deepix.finder import areas, confidence, noisy_tiles
+from deepix.finder import areas, confidence, layers, noisy_tiles
 from deepix.finder.areas import Area
 from deepix.finder.fast_filters import dilated
+from deepix.finder.geometry import without
 from deepix.finder.grid_box import GridBox
 from deepix.finder.grid_lines import GridFit, fit
 from deepix.finder.jpeg_noise import SIDE, saved_quality
 from deepix.finder.likelihood import LikelihoodMaps
-from deepix.finder.map_regions import Region, covers, cut, enlarged, regions
+from deepix.finder.map_regions import Region, covers, cut, enlarged, parts_of, regions, without_mosaics
 from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
@@ -79,16 +80,26 @@ SAME_PLACE = 0.15
 """Distance between their lines, in cells and beyond half a pixel, up to which two mosaics may lie on one grid."""
 
 
+class Rest(NamedTuple):
+    """What a mosaic's grid does not explain of its area, bool (H, W) of a window; the window's evidence and place."""
+
+    part: Mask
+    likelihood: LikelihoodMaps
+    left: int
+    top: int
+
+
 class Located(NamedTuple):
     """A mosaic with what speaks for it: evidence in nats, without the map's, and what the confidence was made of.
 
-    `resembles` tells whether its area covers most of its region.
+    `resembles` tells whether its area covers most of its region, `rest` what its grid does not explain of its area.
     """
 
     log_ratio: float
     mosaic: Mosaic
     measured: NDArray[np.float64]
     resembles: bool
+    rest: Rest | None = None
 
 
 def located(
@@ -118,6 +129,23 @@ def located(
         h, w = region.inside.shape
         return fit(luminance[region.y : region.y + h, region.x : region.x + w], region.inside, region.cell)
 
+    def found_in(region: Region, others: float) -> Located:
+        return _mosaic(luminance, maps.pixelated, stride, saved, region, lines_of(region), others)
+
+    def layered(region: Region, one: Located, others: float) -> list[Located]:
+        if one.rest is None or one.mosaic.confidence < LIKELY or not one.rest.part.any():
+            return [one]
+        rest, later = one.rest, []
+        for part in parts_of(maps, stride, region, rest.part, rest.left, rest.top):
+            cells = {part.cell, layers.cell(luminance, part)}  # the map sees both mosaics' there
+            ways = (found_in(replace(part, cell=cell), others) for cell in cells)
+            later.append(max(ways, key=lambda way: way.log_ratio))
+        over = _over(one, later)
+        left = without_mosaics(region, [other.mosaic for other in over]) if over else None
+        again = [] if left is None else [_outlined_as(one, found_in(replace(left, cell=_cell(one)), others))]
+        best = max((_beneath(way, over) for way in [one, *again]), key=lambda way: way.log_ratio) if over else one
+        return [best, *over]
+
     def mosaics_of(region: Region, lines: GridFit, others: float, cuts: int) -> list[Located]:
         if lines.confidence < FAINT or confidence.promise(region, lines) < UNPROMISING:
             return []
@@ -125,7 +153,7 @@ def located(
         parts = cut(maps, stride, region, one.mosaic) if cuts else []
         (first, *rest) = [mosaics_of(part, lines_of(part), others, cuts - 1) for part in parts] or [[]]
         if not first:
-            return [one]
+            return layered(region, one, others) if cuts else [one]
         more = [f for fs in rest for f in fs if f.mosaic.confidence >= LIKELY and not _same_grid(f, first[0])]
         # what is certain by its evidence need not answer for what the map shows around it
         certain = one.log_ratio >= CERTAIN and first[0].mosaic.confidence > one.mosaic.confidence
@@ -142,6 +170,47 @@ def located(
         spent = np.cumsum([found[i].inside.size * (promises[i] < PROMISING) for i in order])
         looked = [(found[i], fits[i], float(others[i]), CUTS) for i in sorted(order[spent <= SPENT])]
         return [one for ones in pool.map(lambda given: mosaics_of(*given), looked) for one in ones]
+
+
+def _cell(one: Located) -> tuple[float, float]:
+    return one.mosaic.grid.width, one.mosaic.grid.height
+
+
+def _over(one: Located, later: Sequence[Located]) -> list[Located]:
+    """Return those of some mosaics that lie over another one: they explain its pixels better, on another grid.
+
+    Each has the rectangle in which it does, or its own mask.
+    """
+    if one.rest is None:
+        return []
+    rest, result = one.rest, []
+    m = one.mosaic.moved(-rest.left, -rest.top)
+    for other in later:
+        if other.log_ratio < CERTAIN or _same_grid(other, one):
+            continue
+        grid = other.mosaic.grid.moved(-rest.left, -rest.top)
+        found = layers.over(rest.likelihood, m, grid, other.mosaic.moved(-rest.left, -rest.top))
+        if found is not None:
+            result.append(
+                _outlined_as(None, other._replace(mosaic=replace(found, grid=grid).moved(rest.left, rest.top)))
+            )
+    return result
+
+
+def _beneath(one: Located, over: Sequence[Located]) -> Located:
+    """Return a mosaic without those that lie over it, with the evidence for what is left."""
+    left = without(one.mosaic, [other.mosaic for other in over], layers.LARGEST)
+    if left is None or one.rest is None:
+        return one._replace(log_ratio=-np.inf)
+    rest = one.rest
+    return one._replace(mosaic=left, log_ratio=layers.evidence(rest.likelihood, left.moved(-rest.left, -rest.top)))
+
+
+def _outlined_as(other: Located | None, one: Located) -> Located:
+    """Return a mosaic with the confidence that it has with another one's outline, or if none is known."""
+    measured = confidence.with_outline(one.measured, other.measured if other else None)
+    m = replace(one.mosaic, confidence=confidence.probability(measured))
+    return one._replace(mosaic=m, measured=measured, resembles=other.resembles if other else True)
 
 
 def _same_grid(a: Located, b: Located) -> bool:
@@ -192,9 +261,11 @@ def _mosaic(
     measured = _measured(best, inside, region)
     # pixels near lines of fractional grids, which do not count, would speak like the others
     share = float(areas.counting(best.grid, inside.shape)[_covered(best.area, inside.shape)].mean())
-    return Located(
-        best.own / max(share, 0.05), replace(m, confidence=confidence.probability(measured)), measured, best.resembles
-    )
+    sure = confidence.probability(measured)
+    covered = _covered(best.area, inside.shape)
+    likelihood = areas.with_noise(window.likelihood, best.grid, covered)
+    rest = Rest(layers.unexplained(likelihood, best.grid, covered), likelihood, int(left), int(top))
+    return Located(best.own / max(share, 0.05), replace(m, confidence=sure), measured, best.resembles, rest)
 
 
 @dataclass(frozen=True, eq=False)
