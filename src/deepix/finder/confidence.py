@@ -50,7 +50,8 @@ def probability(measured: NDArray[np.float64]) -> float:
 
 
 def with_outline(measured: NDArray[np.float64], other: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """Return `features` of an area with what others say of its outline; None: nothing is known of that."""
+    """Return `features` of an area with its outline's, or another's that is nearer; None: nothing is known of it."""
     result = measured.copy()
-    result[OUTLINE], result[RESEMBLES] = (0.0, 1.0) if other is None else (other[OUTLINE], other[RESEMBLES])
+    off, resembles = (0.0, 1.0) if other is None else (other[OUTLINE], other[RESEMBLES])
+    result[OUTLINE], result[RESEMBLES] = min(result[OUTLINE], off), max(result[RESEMBLES], resembles)
     return result

@@ -24,7 +24,7 @@ from deepix.finder.grid_box import GridBox, inside_one
 from deepix.finder.intact_judgement import judge, of_blocks
 from deepix.finder.stripes import in_stripes
 from deepix.finder.thresholds import CERTAIN_INTACT
-from deepix.finder.tile_growth import grow, support, trim_flat
+from deepix.finder.tile_growth import grow, steps_within, support, trim_flat
 from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
@@ -91,14 +91,17 @@ def _squared(across: Steps, down: Steps, area: GridBox) -> GridBox:
     Rows of cells that are cut on one side or the other have fewer lines than tell their height.
     """
     best = support(across, down, area), area
+    most = steps_within(across, down, area)
     for axis in (0, 1):
         start, side, other = area.box[axis], area.box[axis + 2], area.cell[1 - axis]
-        if area.cell[axis] >= other or side >= FEW * other:
+        lines = area.lines(axis, start, start + side + 1)
+        if area.cell[axis] >= other or side >= FEW * other or {start, start + side} <= set(lines.tolist()):
             continue
-        for line in area.lines(axis, start + 1, start + side):
+        for line in lines:
             origin = (int(line), area.origin[1]) if axis == 0 else (area.origin[0], int(line))
             square = replace(area, cell=(other, other), origin=origin)
-            best = max(best, (support(across, down, square) + TIE, square), key=lambda b: b[0])
+            if steps_within(across, down, square) <= most:
+                best = max(best, (support(across, down, square) + TIE, square), key=lambda b: b[0])
     return best[1]
 
 

@@ -16,7 +16,8 @@ from scipy import ndimage
 from deepix.finder import areas
 from deepix.finder.fast_filters import filled
 from deepix.finder.geometry import covered
-from deepix.finder.grid import fit_grid
+from deepix.finder.grid import SMALLEST, comb
+from deepix.finder.grid_lines import FLOOR, profile
 from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.map_regions import Region
 from deepix.mosaic import Grid, Mosaic
@@ -35,6 +36,8 @@ BETTER = 0.2
 """How much better, in nats for each pixel, a mosaic explains what it lies over than the one beneath."""
 ENOUGH = 150.0
 """The same of all its pixels."""
+MOST = 96
+"""The largest cells, in pixels, that are looked for by their steps."""
 LARGEST = 0.9
 """The largest share of an area that may be another mosaic's."""
 
@@ -69,12 +72,19 @@ def unexplained(likelihood: LikelihoodMaps, grid: Grid, area: Mask) -> Mask:
     return found if np.count_nonzero(found) <= LARGEST * np.count_nonzero(area) else np.zeros_like(area)
 
 
-def cell(luminance: NDArray[np.float32], region: Region) -> tuple[float, float]:
-    """Return about how large the cells of a region are, by the steps in it alone."""
+def cells(luminance: NDArray[np.float32], region: Region) -> list[tuple[float, float]]:
+    """Return about how large the cells of a region may be: as the map has it, and as the steps in it alone tell.
+
+    The map may see the cells of another mosaic there.
+    """
     h, w = region.inside.shape
-    here = np.rint(luminance[region.y : region.y + h, region.x : region.x + w]).clip(0, 255).astype(np.uint8)
-    grid, _ = fit_grid(here, region.inside[: here.shape[0], : here.shape[1]])
-    return grid.width, grid.height
+    here = luminance[region.y : region.y + h, region.x : region.x + w]
+    inside = region.inside[: here.shape[0], : here.shape[1]]
+    axes = [profile(here, inside), profile(np.ascontiguousarray(here.T), np.ascontiguousarray(inside.T))]
+    sizes = range(SMALLEST, max(min(MOST, min(here.shape) // 2), SMALLEST) + 1)
+    ratios = [[comb(total, count, FLOOR, range(s, s + 1))[2] for s in sizes] for total, count in axes]
+    square = sizes[int(np.argmax(np.sum(ratios, axis=0)))]
+    return [region.cell, (float(square), float(square))]
 
 
 def over(likelihood: LikelihoodMaps, m: Mosaic, grid: Grid, about: Mosaic) -> Mosaic | None:

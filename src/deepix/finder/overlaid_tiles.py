@@ -8,6 +8,7 @@ rectangles on other grids. So the pieces beside an overlay are found to be one m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from deepix.finder.candidates import Candidate
 from deepix.finder.grid import Steps
 from deepix.finder.grid_box import GridBox
 from deepix.finder.intact_judgement import judge
-from deepix.finder.tile_growth import grow, support, trim_flat
+from deepix.finder.tile_growth import grow, steps_within, support, trim_flat
 from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
@@ -129,11 +130,7 @@ def _whole(across: Steps, down: Steps, fit: GridBox, known: Sequence[GridBox]) -
 
 def _explains(one: GridBox, other: GridBox, across: Steps, down: Steps) -> bool:
     """Whether one grid explains the pixels of another one's rectangle: there are no steps between its lines."""
-    x, y, w, h = other.box
-    there = across[y : y + h, x + 1 : x + w] > 0, down[y + 1 : y + h, x : x + w] > 0
-    there[0][:, one.lines(0, x + 1, x + w) - x - 1] = False
-    there[1][one.lines(1, y + 1, y + h) - y - 1] = False
-    return sum(int(np.count_nonzero(steps)) for steps in there) <= UNEXPLAINED * w * h
+    return steps_within(across, down, replace(one, box=other.box)) <= UNEXPLAINED * other.box[2] * other.box[3]
 
 
 def _around(group: Sequence[GridBox], shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -183,6 +183,15 @@ def _flat_ends(across: Steps, down: Steps, span: tuple[int, int], at: NDArray[np
     return low, high
 
 
+def steps_within(across: Steps, down: Steps, area: GridBox) -> int:
+    """Return how many neighbouring pixels differ in an area although no line of its grid lies between them."""
+    x, y, w, h = area.box
+    columns, rows = across[y : y + h, x + 1 : x + w] > 0, down[y + 1 : y + h, x : x + w] > 0
+    columns[:, area.lines(0, x + 1, x + w) - x - 1] = False
+    rows[area.lines(1, y + 1, y + h) - y - 1] = False
+    return int(np.count_nonzero(columns)) + int(np.count_nonzero(rows))
+
+
 def profiles(
     across: Steps, down: Steps, box: tuple[int, int, int, int], ignored: Mask | None = None
 ) -> list[tuple[Array, Array]]:

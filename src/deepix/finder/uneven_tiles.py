@@ -102,8 +102,8 @@ def fitted(lines: NDArray[np.int64]) -> tuple[float, float, bool] | None:
     size = float(np.median(gaps))
     single = np.where(gaps < 1.5 * size, gaps, 0)  # where no line is missing
     inner = single[1:-1][single[1:-1] > 0]
-    # the first and the last cell may be cut; they cannot be larger than the others
-    if not len(inner) or (np.ptp(inner) == 0 and max(single[0], single[-1]) <= inner[0]):
+    # the first and the last cell may be cut; they cannot be larger than the others, but for pixels like them beyond
+    if not len(inner) or (np.ptp(inner) == 0 and (len(gaps) > 3 or max(single[0], single[-1]) <= inner[0])):
         on = lines[1] if len(lines) > 2 else lines[0]
         return float(on), float(single.max()), False
     for some in (lines, lines[1:], lines[:-1], lines[1:-1]):
