@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from deepix.finder import uneven_tiles
 from deepix.finder.candidates import Candidate
+from deepix.finder.geometry import covered
 from deepix.finder.grid import Steps
 from deepix.finder.grid_box import GridBox
 from deepix.finder.intact_judgement import judge
@@ -48,6 +49,10 @@ UNEXPLAINED = 0.002
 """The largest share of a rectangle's pixels that are steps between the lines of a grid which explains it."""
 WHOLE = 0.3
 """The least share of cells of one colour among those that are found beyond it."""
+LITTLE = 0.04
+"""The share of an area that may be hidden by anything."""
+ONE_COLOUR = 0.08
+"""The least share of what was drawn over a mosaic that is of one colour, the edges of letters being of others."""
 OWN = 0.4
 """The least share of a mosaic that is not hidden."""
 
@@ -103,7 +108,9 @@ def _followed(
     foreign = ignored[y : y + h, x : x + w]
     if np.count_nonzero(~foreign) < max(LARGER * seed.box[2] * seed.box[3], OWN * w * h):
         return None
-    if _whole(across, down, fit, [seed, *others]) < WHOLE:
+    if _whole(across, down, fit, [seed, *others]) < WHOLE or not _drawn(
+        pixels[y : y + h, x : x + w], foreign, fit, others
+    ):
         return None
     log_ratio = support(across, down, fit, ignored)
     confidence = judge(pixels, fit, log_ratio)
@@ -126,6 +133,15 @@ def _whole(across: Steps, down: Steps, fit: GridBox, known: Sequence[GridBox]) -
     cells = m.cells.mean(beyond) > 0.5
     even = m.cells.mean((stepped[0] | stepped[1]).astype(np.float64)) == 0
     return float(even[cells].mean()) if cells.any() else 0.0
+
+
+def _drawn(pixels: Array, foreign: Mask, fit: GridBox, known: Sequence[GridBox]) -> bool:
+    """Whether what hides tiles in an area was drawn, in a few colours: a photo beside a round mosaic has many."""
+    left = foreign & ~covered([other.mosaic for other in known], foreign.shape, *fit.box[:2])
+    if np.count_nonzero(left) <= LITTLE * left.size:
+        return True
+    _, number = np.unique(_codes(pixels)[left], return_counts=True)
+    return bool(number.max() >= ONE_COLOUR * number.sum())
 
 
 def _explains(one: GridBox, other: GridBox, across: Steps, down: Steps) -> bool:
