@@ -17,9 +17,10 @@ from scipy import ndimage
 
 from deepix.finder import uneven_tiles
 from deepix.finder.candidates import Candidate
+from deepix.finder.fast_filters import filled, opened
 from deepix.finder.geometry import covered
 from deepix.finder.grid import Steps
-from deepix.finder.grid_box import GridBox
+from deepix.finder.grid_box import GridBox, shared
 from deepix.finder.intact_judgement import judge
 from deepix.finder.tile_growth import grow, steps_within, support, trim_flat
 from deepix.mosaic import Grid, Mosaic
@@ -50,9 +51,13 @@ UNEXPLAINED = 0.002
 WHOLE = 0.3
 """The least share of cells of one colour among those that are found beyond it."""
 LITTLE = 0.04
-"""The share of an area that may be hidden by anything."""
+"""The share of an area, beside other mosaics, that may be hidden by anything."""
 ONE_COLOUR = 0.08
 """The least share of what was drawn over a mosaic that is of one colour, the edges of letters being of others."""
+MOST = 2.0
+"""The largest size of an area of any shape, in the same units."""
+ROUND = 3
+"""Pixels along squares that fit into such an area."""
 OWN = 0.4
 """The least share of a mosaic that is not hidden."""
 
@@ -89,16 +94,22 @@ def _followed(
     pixels: Array, across: Steps, down: Steps, group: Sequence[GridBox], others: Sequence[GridBox]
 ) -> Candidate | None:
     """Return what rectangles on one grid grow to across what hides them; None if that is nothing more."""
-    seed = group[0]
     box = _around(group, across.shape)
+    hidden, own = tiles_around(pixels[box], group[0], (box[1].start, box[0].start))
     ignored = np.zeros(across.shape, bool)
-    ignored[box] = hidden(pixels[box], seed, (box[1].start, box[0].start))
-    for x, y, w, h in (area.box for area in group):
-        ignored[y : y + h, x : x + w] = False
-    for x, y, w, h in (other.box for other in others):
-        ignored[y : y + h, x : x + w] = True
-    if not ignored.any():
-        return None
+    ignored[box] = hidden
+    ignored &= ~covered([area.mosaic for area in group], across.shape)
+    ignored |= covered([other.mosaic for other in others], across.shape)
+    found = _rectangle(pixels, across, down, group[0], others, ignored) if ignored.any() else None
+    if found is not None or any(_beside(other, group[0]) for other in others):
+        return found
+    return _shape(pixels, across, down, group, own, box)
+
+
+def _rectangle(
+    pixels: Array, across: Steps, down: Steps, seed: GridBox, others: Sequence[GridBox], ignored: Mask
+) -> Candidate | None:
+    """Return the rectangle that a seed grows to if some pixels say nothing; None if it is not more, or not hidden."""
     fit = grow(across, down, seed, ignored)
     if fit is None:
         return None
@@ -108,9 +119,8 @@ def _followed(
     foreign = ignored[y : y + h, x : x + w]
     if np.count_nonzero(~foreign) < max(LARGER * seed.box[2] * seed.box[3], OWN * w * h):
         return None
-    if _whole(across, down, fit, [seed, *others]) < WHOLE or not _drawn(
-        pixels[y : y + h, x : x + w], foreign, fit, others
-    ):
+    known = [seed, *others]
+    if _whole(across, down, fit, known) < WHOLE or not _drawn(pixels[y : y + h, x : x + w], foreign, fit, known):
         return None
     log_ratio = support(across, down, fit, ignored)
     confidence = judge(pixels, fit, log_ratio)
@@ -118,6 +128,33 @@ def _followed(
         return None
     m = Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)
     return Candidate.of_intact_tiles(log_ratio, m, foreign.copy() if foreign.any() else None)
+
+
+def _beside(one: GridBox, other: GridBox) -> bool:
+    """Whether two rectangles meet, or nearly so: less than a cell lies between them."""
+    (x, y, w, h), (width, height) = other.box, other.cell
+    return shared(one.box, (x - int(width), y - int(height), w + 2 * int(width), h + 2 * int(height))) > 0
+
+
+def _shape(
+    pixels: Array, across: Steps, down: Steps, group: Sequence[GridBox], own: Mask, box: tuple[slice, slice]
+) -> Candidate | None:
+    """Return the area of any shape that tiles around a rectangle make with it; None if that is hardly more."""
+    seed = group[0]
+    start = covered([seed.mosaic], own.shape, box[1].start, box[0].start)
+    labels, _ = ndimage.label(opened(own | start, ROUND))
+    number = int(np.bincount(labels[start]).argmax())
+    if not number:
+        return None
+    shape = filled((labels == number) | start)
+    share = np.count_nonzero(shape) / np.count_nonzero(start)
+    if not LARGER <= share <= MOST:
+        return None
+    log_ratio = support(across, down, seed)
+    confidence = judge(pixels, seed, log_ratio)
+    grid = Grid(*seed.origin, *seed.cell)
+    m = Mosaic.from_mask(shape, grid, confidence, x=box[1].start, y=box[0].start)
+    return Candidate.of_intact_tiles(log_ratio * share, m)
 
 
 def _whole(across: Steps, down: Steps, fit: GridBox, known: Sequence[GridBox]) -> float:
@@ -138,7 +175,7 @@ def _whole(across: Steps, down: Steps, fit: GridBox, known: Sequence[GridBox]) -
 def _drawn(pixels: Array, foreign: Mask, fit: GridBox, known: Sequence[GridBox]) -> bool:
     """Whether what hides tiles in an area was drawn, in a few colours: a photo beside a round mosaic has many."""
     left = foreign & ~covered([other.mosaic for other in known], foreign.shape, *fit.box[:2])
-    if np.count_nonzero(left) <= LITTLE * left.size:
+    if not left.any() or (len(known) > 1 and np.count_nonzero(left) <= LITTLE * left.size):
         return True
     _, number = np.unique(_codes(pixels)[left], return_counts=True)
     return bool(number.max() >= ONE_COLOUR * number.sum())
@@ -160,11 +197,11 @@ def _around(group: Sequence[GridBox], shape: tuple[int, ...]) -> tuple[slice, sl
     )
 
 
-def hidden(pixels: Array, area: GridBox, start: tuple[int, int]) -> Mask:
-    """Return which pixels are of another colour than most of their cell: bool (H, W).
+def tiles_around(pixels: Array, area: GridBox, start: tuple[int, int]) -> tuple[Mask, Mask]:
+    """Return which pixels are of another colour than most of their cell, and which are of the same: two bool (H, W).
 
-    Only in cells of which enough is of one colour, and that of another one than most neighbours'; and all pixels of
-    the others between these.
+    Only in cells of which enough is of one colour, and that of another one than most neighbours'; with the first, all
+    pixels of the others between these.
 
     Parameters
     ----------
@@ -197,7 +234,8 @@ def hidden(pixels: Array, area: GridBox, start: tuple[int, int]) -> Mask:
     alive = (number >= np.maximum(ALIKE * size, FEW)) & (np.sum(different, axis=0) >= BORDERS)
     between = ~alive & (ndimage.uniform_filter(alive.astype(np.float32), 2 * BESIDE + 1, mode="constant") >= MOSTLY)
     spread = np.ix_(rows, columns)
-    return np.asarray((alive[spread] & (values != colour[spread])) | between[spread])
+    same = values == colour[spread]
+    return np.asarray((alive[spread] & ~same) | between[spread]), np.asarray(alive[spread] & same)
 
 
 def _codes(pixels: Array) -> NDArray[np.int64]:
