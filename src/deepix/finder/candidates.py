@@ -65,6 +65,14 @@ class Candidate:
         """Return the candidate of tiles of nearly one colour, in a region that the map outlines or anywhere."""
         return cls(mosaic, log_ratio, log_ratio * mosaic.confidence, outlined=outlined)
 
+    def with_mosaic(self, m: Mosaic) -> Candidate:
+        """Return the same candidate with a part of its mosaic."""
+        foreign = self.foreign
+        if foreign is not None:
+            y, x = m.y - self.mosaic.y, m.x - self.mosaic.x
+            foreign = foreign[y : y + m.height, x : x + m.width]
+        return replace(self, mosaic=m, foreign=foreign)
+
     def moved(self, dx: int, dy: int) -> Candidate:
         """Return the same candidate in a picture whose origin lies elsewhere."""
         return replace(self, mosaic=self.mosaic.moved(dx, dy))

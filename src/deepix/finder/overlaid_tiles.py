@@ -50,12 +50,16 @@ UNEXPLAINED = 0.002
 """The largest share of a rectangle's pixels that are steps between the lines of a grid which explains it."""
 WHOLE = 0.3
 """The least share of cells of one colour among those that are found beyond it."""
+CORNERS = 2
+"""The least number of an area's corners that are hidden where it is round, not drawn over."""
 LITTLE = 0.04
 """The share of an area, beside other mosaics, that may be hidden by anything."""
 ONE_COLOUR = 0.08
 """The least share of what was drawn over a mosaic that is of one colour, the edges of letters being of others."""
 MOST = 2.0
 """The largest size of an area of any shape, in the same units."""
+ROUNDER = 1.1
+"""Its least size: of a rectangle's surroundings a few pixels may be alike by chance."""
 ROUND = 3
 """Pixels along squares that fit into such an area."""
 OWN = 0.4
@@ -148,7 +152,7 @@ def _shape(
         return None
     shape = filled((labels == number) | start)
     share = np.count_nonzero(shape) / np.count_nonzero(start)
-    if not LARGER <= share <= MOST:
+    if not ROUNDER <= share <= MOST:
         return None
     log_ratio = support(across, down, seed)
     confidence = judge(pixels, seed, log_ratio)
@@ -177,6 +181,10 @@ def _drawn(pixels: Array, foreign: Mask, fit: GridBox, known: Sequence[GridBox])
     left = foreign & ~covered([other.mosaic for other in known], foreign.shape, *fit.box[:2])
     if not left.any() or (len(known) > 1 and np.count_nonzero(left) <= LITTLE * left.size):
         return True
+    (height, width), (w, h) = left.shape, (int(side) for side in fit.cell)
+    corners = (left[:h, :w], left[:h, -w:], left[-h:, :w], left[-h:, -w:])
+    if height >= 2 * h and width >= 2 * w and sum(float(corner.mean()) > 0.5 for corner in corners) >= CORNERS:
+        return False
     _, number = np.unique(_codes(pixels)[left], return_counts=True)
     return bool(number.max() >= ONE_COLOUR * number.sum())
 
