@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from deepix.mosaic import Mosaic
+
 
 class Method(Enum):
     """As `deepix.options.Method`."""
@@ -67,12 +69,30 @@ def mask(path: Path | None, max_pixels: int | None = None) -> NDArray[np.bool_] 
     return images.read_mask(path, max_pixels=images.MAX_PIXELS if max_pixels is None else max_pixels)
 
 
+def mosaics(path: Path | None) -> tuple[Mosaic, ...]:
+    """Return the mosaics that a file describes; none without a file."""
+    if path is None:
+        return ()
+    from deepix.named_areas import read_mosaics
+
+    return tuple(read_mosaics(path))
+
+
 Areas = Annotated[
     list[str] | None,
     typer.Option("--area", metavar="X,Y,W,H[,CELL]", help="A rectangle in pixels; may be given several times."),
 ]
 MaskFile = Annotated[
     Path | None, typer.Option("--mask", metavar="FILE", help="A picture of the same size, white where pixelated.")
+]
+MosaicsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--mosaics",
+        metavar="FILE",
+        help="Areas with their grids, as deepix find --json prints those of a picture.",
+        show_default=False,
+    ),
 ]
 FirstFrame = Annotated[
     bool,
@@ -92,6 +112,7 @@ Cell = Annotated[int | None, typer.Option("--cell", min=2, help="The cells' size
 FLAGS = {
     "areas": _Flag("area", Areas, None, lambda given: tuple(area(text) for text in given or ())),
     "mask": _Flag("mask", MaskFile),
+    "mosaics": _Flag("mosaics", MosaicsFile),
     "cell": _Flag("cell", Cell),
     "fast": _Flag(
         "fast",
@@ -171,6 +192,8 @@ def takes_options(*fields: str) -> Callable[[Callable[..., None]], Callable[...,
             asked = {field: flag.value(given.pop(flag.name)) for field, flag in flags.items()}
             if asked.get("mask"):
                 asked["mask"] = mask(asked["mask"], asked.get("max_pixels"))
+            if "mosaics" in asked:
+                asked["mosaics"] = mosaics(asked["mosaics"])
             try:
                 options = Options(**asked)
             except ValueError as error:
