@@ -24,6 +24,7 @@ from deepix.cli.common import fail
 from deepix.cli.demo import demo
 from deepix.cli.pixelate import pixelate
 from deepix.cli.summary import summary
+from deepix.cli.web import web
 from deepix.errors import DeepixError, reason
 
 app = typer.Typer(
@@ -53,6 +54,7 @@ def _options(
 photos.register(app)
 app.command()(pixelate)
 app.command()(demo)
+app.command()(web)
 app.add_typer(challenge.app, name="challenge")
 training.register(app)
 app.command()(summary)
