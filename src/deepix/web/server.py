@@ -139,8 +139,8 @@ class Server:
             picture = self.sessions.add(session, number, folder, source)
             self._do(session, picture, picture.look(), "reading")
         except BaseException:
-            if number in session.pictures:
-                await self.sessions.remove(session, session.pictures[number])
+            session.pictures.pop(number, None)
+            await asyncio.to_thread(_remove_folder, folder)
             if new:
                 await self.sessions.end(session)
             raise

@@ -2,8 +2,10 @@
 
 import * as api from "./api.js";
 import { $, chosen as selected, make, makeSvg, show } from "./dom.js";
-import { lookAt } from "./stage.js";
+import { currentScale, lookAt, onMove } from "./stage.js";
 import { attempt, changed, choose, current, isBusy, work } from "./state.js";
+
+const FINEST = 5; // CSS pixels of cells whose lines can be told apart
 
 let drawn = "";
 const rows = new Map(); // by picture and area
@@ -13,6 +15,7 @@ const size = ([, , w, h]) => (Math.abs(w - h) < 0.01 ? number(w) : `${number(w)}
 const number = (value) => String(Math.round(value * 100) / 100);
 
 export function start() {
+  onMove(lines);
   $("overlay").addEventListener("click", (event) => {
     const shape = event.target.closest("[data-area]");
     const picture = current();
@@ -48,7 +51,9 @@ export function render() {
   const busy = isBusy(picture);
   const count = picture.chosen.size;
   $("restore").disabled = busy || count === 0;
-  $("restore").textContent = count === 1 ? "Restore 1 area" : count ? `Restore ${count} areas` : "Restore";
+  const again = picture.result && String([...picture.chosen].sort()) === String([...picture.result.areas].sort());
+  $("restore").textContent = `Restore ${count === 1 ? "1 area" : count ? `${count} areas` : ""}${again ? " again" : ""}`;
+  $("restore").classList.toggle("primary", !again);
   const empty = picture.areas.length === 0 && !busy;
   show($("none"), empty);
   $("none").textContent = "Nothing pixelated was found. Mark what is pixelated, if you see it.";
@@ -61,6 +66,14 @@ function draw(picture) {
   const shapes = picture.view === "areas" ? picture.areas.map((area, i) => shape(picture, area, i + 1)) : [];
   const paint = $("overlay").querySelectorAll(".paint, .frame");
   $("overlay").replaceChildren(...shapes, ...paint);
+  lines();
+}
+
+// Draw the lines between cells only where they would not run into each other.
+function lines() {
+  for (const path of $("overlay").querySelectorAll("[data-cell]")) {
+    path.classList.toggle("fine", path.dataset.cell * currentScale() < FINEST);
+  }
 }
 
 function shape(picture, area, count) {
@@ -72,7 +85,7 @@ function shape(picture, area, count) {
     makeSvg("pattern", { id: pattern, x: gx, y: gy, width: gw, height: gh, patternUnits: "userSpaceOnUse" },
       makeSvg("path", { d: `M0 0V${gh}M0 0H${gw}`, class: "grid" })),
     makeSvg("path", { d: area.inside, class: "inside" }),
-    makeSvg("path", { d: area.inside, class: "cells", fill: `url(#${pattern})` }),
+    makeSvg("path", { d: area.inside, class: "cells", fill: `url(#${pattern})`, "data-cell": Math.min(gw, gh) }),
     makeSvg("path", { d: area.edges, class: "edge under" }),
     makeSvg("path", { d: area.edges, class: "edge" }),
     label(x, y, `${count} · ${size(area.grid)} px · ${percent(area.confidence)}`));

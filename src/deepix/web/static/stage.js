@@ -29,10 +29,11 @@ export function start() {
   new ResizeObserver(() => { if (shown) measure(); }).observe($("stage"));
 }
 
+// How high the picture may be, so that what is around it can be seen, too.
+const room = () => Math.max(260, innerHeight - 270);
+
 function fit([width, height]) {
-  const scroller = $("scroller");
-  const room = Math.max(240, Math.min(innerHeight * 0.74, innerHeight - 170));
-  return Math.min(scroller.clientWidth / width, room / height, LARGEST_FIT);
+  return Math.min($("scroller").clientWidth / width, room() / height, LARGEST_FIT);
 }
 
 function measure() {
@@ -43,8 +44,7 @@ function measure() {
   scale = shown.zoom === "fit" ? whole : Number(shown.zoom);
   $("sheet").style.width = `${width * scale}px`;
   $("sheet").style.height = `${height * scale}px`;
-  const room = Math.max(240, Math.min(innerHeight * 0.74, innerHeight - 170));
-  scroller.style.height = `${Math.ceil(Math.min(height * scale, room))}px`;
+  scroller.style.height = `${Math.ceil(Math.min(height * scale, room()))}px`;
   $("overlay").setAttribute("viewBox", `0 0 ${width} ${height}`);
   $("overlay").style.setProperty("--pixel", `${1 / scale}px`);
   $("sheet").classList.toggle("enlarged", scale >= 2);
@@ -60,6 +60,7 @@ export function lookAt([x, y, width, height]) {
   const scroller = $("scroller");
   scroller.scrollLeft = (x + width / 2) * scale - scroller.clientWidth / 2;
   scroller.scrollTop = (y + height / 2) * scale - scroller.clientHeight / 2;
+  $("stage").scrollIntoView({ block: "nearest" });
   settle();
 }
 
