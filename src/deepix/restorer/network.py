@@ -24,11 +24,11 @@ from deepix.mosaic import Array, Mosaic, Rounding, cell_values, check, foreign_p
 from deepix.mosaic.windows import windows
 from deepix.restorer.colour import white
 from deepix.restorer.each import estimate_each
-from deepix.restorer.fill import filled
+from deepix.restorer.fill import without_foreign
 from deepix.restorer.lattice import Axis, pitch
 from deepix.restorer.model import DEFAULT, SHIPPED, Restorer, load
 from deepix.restorer.parts import Part, paste, run
-from deepix.restorer.smooth import smooth
+from deepix.restorer.smooth import smooth_seen
 
 __all__ = ["DEFAULT", "SHIPPED", "Restorer", "estimate", "estimate_each", "load"]
 
@@ -76,6 +76,8 @@ def estimate(
     check(mosaics, pixelated.shape)
     restorer = load(model, models)
     level = white(pixelated.dtype)
+    given = pixelated
+    pixelated, mosaics = without_foreign(pixelated, mosaics)
     small = [m for m in mosaics if min(m.grid.width, m.grid.height) < restorer.cells[0]]
     groups = _by_lattice(set(mosaics) - set(small), restorer)
 
@@ -86,14 +88,9 @@ def estimate(
     for m in small:
         deviation[m.box][m.area] = np.nan
     others = [*small, *_shown_by_others(groups, restorer)]
-    result = smooth(pixelated, others, rounding) if others else painted
-    shown = result
-    if (foreign := foreign_pixels(mosaics, pixelated.shape)).any():
-        painted = filled(painted, mosaics)
-        shown = result.copy()
-        paste(shown, painted, foreign)
+    result = smooth_seen(pixelated, others, rounding) if others else painted
     offset = 0.5 / level if rounding == "truncate" and pixelated.dtype.kind in "iu" else 0.0
-    parts = [part for group in groups for part in _parts(group, painted, shown, level, restorer)]
+    parts = [part for group in groups for part in _parts(group, painted, result, level, restorer)]
     run(restorer, (job for part in parts for job in part.jobs(offset)))
     for part in parts:
         planes, deviations = part.restored(level)
@@ -101,6 +98,8 @@ def estimate(
         observed = pixelated[part.box]
         paste(result[part.box], project(planes.reshape(observed.shape), observed, part.mosaics, rounding), mask)
         paste(deviation[part.box], deviations, mask)
+    if pixelated is not given:
+        paste(result, given, foreign_pixels(mosaics, given.shape))
     return result, deviation
 
 

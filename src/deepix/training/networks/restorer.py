@@ -26,7 +26,7 @@ from deepix.restorer.model import INPUT, OUTPUTS, START_STEPS
 from deepix.training import operators
 from deepix.training.data.samples import Sample
 from deepix.training.networks.base import Estimate, Exported, Network
-from deepix.training.smooth import blur, smooth
+from deepix.training.smooth import blur, filled, smooth
 
 SLOPE = 0.1
 """Below 0, of the leaky ReLUs that gates are compared with."""
@@ -207,10 +207,13 @@ class Restorer(Network):
         whole = pixelated
         if place is not None:
             pixelated = crop(pixelated, place, self.window)
-            mosaics = operators.Mosaics(
-                crop(mosaics.cell[:, None], place, self.window)[:, 0], mosaics.boxes, mosaics.counts
-            )
+            foreign = None if mosaics.foreign is None else crop(mosaics.foreign, place, self.window)
+            cell = crop(mosaics.cell[:, None], place, self.window)[:, 0]
+            mosaics = operators.Mosaics(cell, mosaics.boxes, mosaics.counts, foreign)
+        pixelated = filled(pixelated, mosaics)
         z = smooth(pixelated, mosaics, self.offset, self.rounds) if self.rounds else pixelated
+        if mosaics.foreign is not None:
+            pixelated = torch.where(mosaics.foreign, z, pixelated)
         x, contrast = features(z, pixelated, mosaics, coordinates(mosaics, place) if self.grid else None)
         height, width = x.shape[2:]
         x = functional.pad(x, (0, -width % self.stride, 0, -height % self.stride))
@@ -220,7 +223,7 @@ class Restorer(Network):
             z = operators.project(z, pixelated, mosaics, self.offset)
         else:
             z = torch.where(mosaics.known, pixelated, z)
-        deviation = torch.where(mosaics.known, 0, contrast * deviation.clamp(-8, 8).exp())
+        deviation = torch.where(mosaics.unknown, contrast * deviation.clamp(-8, 8).exp(), 0)
         if place is None:
             return Estimate(z, deviation)
         return Estimate(paste(whole, z, place), paste(torch.zeros_like(whole), deviation, place))
