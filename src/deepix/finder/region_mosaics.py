@@ -28,6 +28,7 @@ from deepix.finder.grid_lines import GridFit, fit
 from deepix.finder.jpeg_noise import SIDE, saved_quality
 from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.map_regions import Region, covers, cut, enlarged, parts_of, regions, without_mosaics
+from deepix.finder.square_cells import coarser
 from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
@@ -186,9 +187,8 @@ class _Search:
         rest, later = one.rest, []
         for part in parts_of(self.maps, self.stride, region, rest.part, rest.left, rest.top):
             ways = [replace(part, cell=cell) for cell in layers.cells(self.luminance, part)]
-            later.append(
-                max((self.one(way, self.lines(way), others) for way in ways), key=lambda found: found.log_ratio)
-            )
+            best = max((self.one(way, self.lines(way), others) for way in ways), key=lambda found: found.log_ratio)
+            later.append(best._replace(mosaic=coarser(self.luminance, best.mosaic)))
         over = _over(one, later)
         if not over:
             return [_drawn_over(one)]
