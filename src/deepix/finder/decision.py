@@ -40,6 +40,10 @@ BESIDE = ((0, 0), (-4, 0), (4, 0), (0, -4), (0, 4))
 SAME_CELL = 1.0
 """Pixels by which the cells of intact tiles differ, less than that, from those of a resized area of which they are
 pieces."""
+ALL = 0.95
+"""The least share of an area that rectangles of intact tiles cover which are no pieces of it."""
+SHIFTED = 2.0
+"""The largest shift, in pixels, of pieces of one area on cells of the same size."""
 OTHER_GRIDS = 0.2
 """The largest share of an area in which intact tiles lie on another grid than the largest of them."""
 LARGER = 1.3
@@ -179,7 +183,8 @@ def _instead_of_tiles(area: Candidate, inner: Sequence[Candidate], shape: Candid
     """
     largest = max(inner, key=lambda c: size(c.mosaic)).mosaic
     others = [c.mosaic for c in inner if not same_grid(c.mosaic, largest)]
-    if others and not whole_pixels(area.mosaic) and all(_about_same_cell(c.mosaic, area.mosaic) for c in inner):
+    pieces = others and not whole_pixels(area.mosaic) and all(_about_same_cell(c.mosaic, area.mosaic) for c in inner)
+    if pieces and not _of_their_own([c.mosaic for c in inner], area.mosaic):
         return area
     if sum(size(m) for m in others) > OTHER_GRIDS * size(area.mosaic):
         return None
@@ -187,6 +192,23 @@ def _instead_of_tiles(area: Candidate, inner: Sequence[Candidate], shape: Candid
     if shape is None or size(shape.mosaic) <= LARGER * alike:
         return None
     return shape if shape.beyond >= STEPPED else None
+
+
+def _of_their_own(tiles: Sequence[Mosaic], area: Mosaic) -> bool:
+    """Whether rectangles of intact tiles are mosaics of their own, not pieces of an area of uneven cells.
+
+    They cover all of it, or some lie on the same cells farther shifted than a piece is that begins after a cell of
+    another size.
+    """
+    if sum(size(m) for m in tiles) >= ALL * size(area):
+        return True
+    for k, m in enumerate(tiles):
+        for other in tiles[k + 1 :]:
+            g, h = m.grid, other.grid
+            shifts = [((a - b + s / 2) % s) - s / 2 for a, b, s in ((g.x, h.x, g.width), (g.y, h.y, g.height))]
+            if (g.width, g.height) == (h.width, h.height) and max(abs(shift) for shift in shifts) > SHIFTED:
+                return True
+    return False
 
 
 def _about_same_cell(a: Mosaic, b: Mosaic) -> bool:

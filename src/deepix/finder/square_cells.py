@@ -20,6 +20,8 @@ Array = NDArray[Any]
 
 MOST_PARTS = 12
 """The largest number of parts of a square cell that are told from cells."""
+MOST_COARSER = 4
+"""The same of a cell that is square already."""
 OFF = 0.04
 """How far, relatively, a cell's longer side may be from a multiple of its shorter one."""
 FLOOR = 0.4
@@ -53,6 +55,23 @@ def squared(plane: NDArray[np.float32], m: Mosaic) -> Mosaic:
     if axis == 1:
         return replace(m, grid=Grid(float(line), m.grid.y, _multiple(width, parts, height), height, m.grid.blended))
     return replace(m, grid=Grid(m.grid.x, float(line), width, _multiple(height, parts, width), m.grid.blended))
+
+
+def coarser(plane: NDArray[np.float32], m: Mosaic) -> Mosaic:
+    """Return a mosaic with cells twice, three times … as large if only every so many lines are borders; else itself.
+
+    As `squared`; in both directions, and by the same number.
+    """
+    g = m.grid
+    for parts in range(MOST_COARSER, 1, -1):
+        first = [_borders(m, plane, axis, parts) for axis in (1, 0)]
+        if first[0] is not None and first[1] is not None:
+            x, y = (
+                origin + (np.floor((start + 0.5 - origin) / size) + 1 + number) * size
+                for start, origin, size, number in zip((m.x, m.y), (g.x, g.y), (g.width, g.height), first, strict=True)
+            )
+            return replace(m, grid=replace(g, x=float(x), y=float(y), width=parts * g.width, height=parts * g.height))
+    return m
 
 
 def _multiple(size: float, parts: int, other: float) -> float:
