@@ -4,6 +4,7 @@
 # make mutants   changes the finder and the pipeline at MUTANTS=60 random places; prints the changes that no test notices
 # make torture  restores FILES_TORTURED=2000 files, 3 % of them broken, killed at ten random moments and gone on with
 # make bench  prints the benchmarks
+# make field  what people do to mosaics and their files, by real programs where they are installed; FIELD="uneven --cases 20"
 # make train-challenge, train-photo, train-locator   trains a released model for MINUTES=60 more, on DATA=../shared/data;
 #               with STEPS=… up to that many steps in all
 # make release  puts what was trained in the place of the released models, where it validates better
@@ -17,13 +18,14 @@ STEPS ?=
 COUNT ?= 2000
 FILES_TORTURED ?= 2000
 MUTANTS ?= 60
+FIELD ?=
 DATA ?= ../shared/data
 # mutants: where, and the tests that are to notice them
 MUTATED := src/deepix/finder src/deepix/pipeline.py src/deepix/api.py src/deepix/jobs
 MUTANT_TESTS := $(addprefix tests/test_,$(addsuffix .py,finder decision grid_lines region_mosaics locating fast_filters \
 	finder_parts neighbours pipeline restoration jobs job_results))
 
-.PHONY: demo test fuzz torture mutants bench train-challenge train-photo train-locator release ship clean
+.PHONY: demo test fuzz torture mutants bench field train-challenge train-photo train-locator release ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +65,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/mosaics.py
 	$(BIN)/python benchmarks/challenge_testset.py
+
+field: $(VENV)/.dev
+	$(BIN)/python benchmarks/field.py --data $(DATA) $(if $(FIELD),--rows $(FIELD))
 
 train-challenge train-photo train-locator: train-%: $(VENV)/.dev
 	$(BIN)/deepix train --recipe recipes/$*.toml --data $(DATA) $(if $(STEPS),--steps $(STEPS),--minutes $(MINUTES))
