@@ -1,4 +1,5 @@
 # make demo   sets up .venv, restores sample pictures and those named: make demo FILES="a.jpg b.png"
+# make web    sets up .venv and serves a page in the browser, on this machine only
 # make test   sets up .venv with everything, lints, checks types, tests
 # make fuzz   reads, searches and restores COUNT=2000 damaged files of every format; what it finds is shrunk and printed
 # make mutants   changes the finder and the pipeline at MUTANTS=60 random places; prints the changes that no test notices
@@ -16,6 +17,7 @@ FILES ?=
 MINUTES ?= 60
 STEPS ?=
 COUNT ?= 2000
+WEB ?=
 FILES_TORTURED ?= 2000
 MUTANTS ?= 60
 FIELD ?=
@@ -25,7 +27,7 @@ MUTATED := src/deepix/finder src/deepix/pipeline.py src/deepix/api.py src/deepix
 MUTANT_TESTS := $(addprefix tests/test_,$(addsuffix .py,finder decision grid_lines region_mosaics locating fast_filters \
 	finder_parts neighbours pipeline restoration jobs job_results))
 
-.PHONY: demo test fuzz torture mutants bench field train-challenge train-photo train-locator release ship clean
+.PHONY: demo web test fuzz torture mutants bench field train-challenge train-photo train-locator release ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,12 +36,19 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
 	touch $@
 
+$(VENV)/.web: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[web]'
+	touch $@
+
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@ $(VENV)/.demo
+	touch $@ $(VENV)/.demo $(VENV)/.web
 
 demo: $(VENV)/.demo
 	$(BIN)/deepix demo $(FILES) --output demo
+
+web: $(VENV)/.web
+	$(BIN)/deepix web $(WEB)
 
 test: $(VENV)/.dev
 	$(BIN)/ruff check
