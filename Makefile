@@ -4,7 +4,7 @@
 # make mutants   changes the finder and the pipeline at MUTANTS=60 random places; prints the changes that no test notices
 # make torture  restores FILES_TORTURED=2000 files, 3 % of them broken, killed at ten random moments and gone on with
 # make bench  prints the benchmarks
-# make train-challenge, train-photo, train-locator   trains a released model for MINUTES=60 more, on DATA=../shared/data;
+# make train-challenge, train-photo, train-locator, train-refiner   trains a released model for MINUTES=60 more, on DATA=../shared/data;
 #               with STEPS=… up to that many steps in all
 # make release  puts what was trained in the place of the released models, where it validates better
 
@@ -23,7 +23,7 @@ MUTATED := src/deepix/finder src/deepix/pipeline.py src/deepix/api.py src/deepix
 MUTANT_TESTS := $(addprefix tests/test_,$(addsuffix .py,finder decision grid_lines region_mosaics locating fast_filters \
 	finder_parts neighbours pipeline restoration jobs job_results))
 
-.PHONY: demo test fuzz torture mutants bench train-challenge train-photo train-locator release ship clean
+.PHONY: demo test fuzz torture mutants bench train-challenge train-photo train-locator train-refiner release ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -64,7 +64,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/mosaics.py
 	$(BIN)/python benchmarks/challenge_testset.py
 
-train-challenge train-photo train-locator: train-%: $(VENV)/.dev
+train-challenge train-photo train-locator train-refiner: train-%: $(VENV)/.dev
 	$(BIN)/deepix train --recipe recipes/$*.toml --data $(DATA) $(if $(STEPS),--steps $(STEPS),--minutes $(MINUTES))
 
 release: $(VENV)/.dev
