@@ -116,9 +116,8 @@ def _edges(x: Tensor, given: Restored) -> tuple[Tensor, Tensor]:
 def score(sums: Tensor) -> Score:
     """Return the score that summed up tallies make."""
     values, rest = sums[:VALUES].tolist(), sums[VALUES:]
-    before, after, apart, deviation, f_before, f_after, u_before, u_after, blocks, _, seam, _, growth, count = values[
-        :14
-    ]
+    before, after, apart, deviation, *distances, blocks, _, seam, _, growth, count = values[:14]
+    features_before, features_after, unseen_before, unseen_after = distances
     truth, plain, refined = rest[: 3 * DESCRIPTORS].view(3, DESCRIPTORS) / max(count, 1)
     scale = truth.abs() + 0.05
     rmse, features, unseen = math.sqrt(after / before), features_after / features_before, unseen_after / unseen_before
