@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from deepix.options import Area, Options
+from deepix.options import MASKS, Area, Options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,6 +74,14 @@ Areas = Annotated[
 MaskFile = Annotated[
     Path | None, typer.Option("--mask", metavar="FILE", help="A picture of the same size, white where pixelated.")
 ]
+ForeignFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--foreign",
+        metavar="FILE",
+        help="A picture of the same size, white where something was drawn over or beside mosaics: a frame, a caption.",
+    ),
+]
 FirstFrame = Annotated[
     bool,
     typer.Option("--first-frame", help="Of an animation (GIF, WebP, APNG), use the first frame; else it is refused."),
@@ -92,6 +100,7 @@ Cell = Annotated[int | None, typer.Option("--cell", min=2, help="The cells' size
 FLAGS = {
     "areas": _Flag("area", Areas, None, lambda given: tuple(area(text) for text in given or ())),
     "mask": _Flag("mask", MaskFile),
+    "foreign": _Flag("foreign", ForeignFile),
     "cell": _Flag("cell", Cell),
     "fast": _Flag(
         "fast",
@@ -169,8 +178,9 @@ def takes_options(*fields: str) -> Callable[[Callable[..., None]], Callable[...,
         @wraps(verb)
         def command(**given: Any) -> None:
             asked = {field: flag.value(given.pop(flag.name)) for field, flag in flags.items()}
-            if asked.get("mask"):
-                asked["mask"] = mask(asked["mask"], asked.get("max_pixels"))
+            for name in MASKS:
+                if asked.get(name):
+                    asked[name] = mask(asked[name], asked.get("max_pixels"))
             try:
                 options = Options(**asked)
             except ValueError as error:

@@ -98,7 +98,18 @@ def register(app: typer.Typer) -> None:
 
 
 @takes_options(
-    "areas", "mask", "cell", "fast", "threshold", "force", "method", "model", "threads", "first_frame", "max_pixels"
+    "areas",
+    "mask",
+    "foreign",
+    "cell",
+    "fast",
+    "threshold",
+    "force",
+    "method",
+    "model",
+    "threads",
+    "first_frame",
+    "max_pixels",
 )
 def restore(
     inputs: Inputs,

@@ -45,8 +45,9 @@ def features(z: Floats, pixelated: Floats, mosaics: Sequence[Mosaic]) -> tuple[F
     planes[1] = (pixelated - mean) / contrast
     planes[2] = ~unknown(mosaics, pixelated.shape)
     for m in mosaics:
-        widths, heights = (np.bincount(i)[i] / CELL_UNIT for i in (m.cells.column_index, m.cells.row_index))
-        grid = (*m.coordinates(), np.broadcast_to(widths, m.area.shape), heights[:, None])
+        widths, heights = m.cell_sizes()
+        sizes = np.broadcast_to(widths / CELL_UNIT, m.area.shape), (heights / CELL_UNIT)[:, None]
+        grid = (*m.coordinates(), *sizes)
         for plane, values in zip(planes[3:], grid, strict=True):
             plane[m.box] += np.where(m.area, values, 0)
     return planes, contrast
