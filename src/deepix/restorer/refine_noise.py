@@ -44,4 +44,5 @@ def _block(seed: int, column: int, row: int) -> NDArray[np.float32]:
     one, two = (
         (part.astype(np.float64) + 0.5) / 2**32 for part in (bits >> np.uint64(32), bits & np.uint64(2**32 - 1))
     )
-    return (np.sqrt(-2 * np.log(one)) * np.cos(2 * np.pi * two)).astype(np.float32).reshape(BLOCK, BLOCK)
+    normal: NDArray[np.float64] = np.sqrt(-2 * np.log(one)) * np.cos(2 * np.pi * two)
+    return normal.astype(np.float32).reshape(BLOCK, BLOCK)

@@ -13,7 +13,6 @@ Schönfeld, Schiele, Khoreva: A U-Net based discriminator for generative adversa
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -50,6 +49,7 @@ class Adversary(Network):
 
     def __init__(self, widths: Sequence[int] = (32, 64, 96)):
         super().__init__()
+        self.widths = tuple(widths)
         self.stride = DOWN * 2 ** (len(widths) - 1)
         self.stem = _conv(DOWN**2, widths[0])
         self.downs = nn.ModuleList(_conv(a, b, 2, 2) for a, b in pairwise(widths))
@@ -96,7 +96,10 @@ class Adversary(Network):
 
 
 def _plain(network: Adversary) -> nn.Module:
-    result: nn.Module = copy.deepcopy(network).eval()
+    # no deep copy: it would share the classes that parametrizations make, and lose them with the copy's
+    result = Adversary(network.widths)
+    result.load_state_dict(network.state_dict())
+    result.eval()
     for module in list(result.modules()):
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight")

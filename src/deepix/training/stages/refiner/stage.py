@@ -233,6 +233,10 @@ class RefinerStage(Stage):
         restorers = {Path(name).stem: value for name, value in known.items()}
         return {"cells": list(CELL), "growth": 1.0, "restorers": restorers}
 
+    def companions(self, network: Any) -> Mapping[str, Network]:
+        """Return the adversary."""
+        return {"adversary": network.adversary}
+
     def compare(self, run: Run, network: Any) -> float:
         """Compare the detail, in units of the deviation."""
         return comparison.compare(run, network)
