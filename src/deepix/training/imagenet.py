@@ -81,9 +81,10 @@ class ImageNet:
     def _weights(self, name: str, norm: str) -> tuple[Tensor, Tensor]:
         if name not in self._merged:
             s = self.state
-            factor = s[f"{norm}.weight"] / torch.sqrt(s[f"{norm}.running_var"] + 1e-3)
-            bias = s[f"{norm}.bias"] - s[f"{norm}.running_mean"] * factor
-            self._merged[name] = s[f"{name}.weight"] * factor.view(-1, 1, 1, 1), bias
+            with torch.inference_mode(False), torch.no_grad():  # kept for later, when gradients may pass
+                factor = s[f"{norm}.weight"] / torch.sqrt(s[f"{norm}.running_var"] + 1e-3)
+                bias = s[f"{norm}.bias"] - s[f"{norm}.running_mean"] * factor
+                self._merged[name] = s[f"{name}.weight"] * factor.view(-1, 1, 1, 1), bias
         return self._merged[name]
 
 

@@ -12,7 +12,7 @@ class RefinerSettings(Settings):
     """See `Settings`. `data` and `validate` are files that `examples.prepare` wrote; losses: see `losses`."""
 
     stage: str = option("refiner")
-    features: float = option(4.0, "Weight of the distance of an ImageNet network's features.", panel=LEARNING, low=0)
+    features: float = option(12.0, "Weight of the distance of an ImageNet network's features.", panel=LEARNING, low=0)
     texture: float = option(0.3, "Weight of the distance of the features' statistics.", panel=LEARNING, low=0)
     steps_energy: float = option(
         0.3, "Weight of the difference of how large the steps between pixels are.", panel=LEARNING, low=0
