@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from skimage import data
 
@@ -37,10 +38,9 @@ COMMANDS = (
 
 def pictures(folder: Path) -> None:
     """Write the pictures: one mosaic of 16-pixel cells in each, a fifth of the picture wide and high."""
-    import numpy as np
-
+    photo = data.coffee()  # type: ignore[no-untyped-call]
     for name, (width, height) in SIZES.items():
-        picture = np.asarray(Image.fromarray(data.coffee()).resize((width, height), Image.Resampling.LANCZOS))
+        picture = np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling.LANCZOS))
         cells = width // 5 // 16, height // 5 // 16
         mosaic = Mosaic.rectangle(width // 2, height // 3, 16 * cells[0], 16 * cells[1], 16)
         Image.fromarray(pixelate(picture, [mosaic])).save(folder / name, quality=90)

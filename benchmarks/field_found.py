@@ -62,9 +62,12 @@ def rescaled(photo: Array, rng: Rng, scale: float, step: int) -> Case | None:
     low, high = max(3, round(4 / scale)), max(6, round(40 / scale))
     ways = {**EVEN, "corner": SAMPLED["corner"]}
     canvas = with_mosaics(photo, rng, ways, (low, high), step, least=2.5)
-    if canvas is None:
-        return None
-    size = round(photo.shape[1] * scale), round(photo.shape[0] * scale)
+    return saved_at(canvas, scale, rng) if canvas else None
+
+
+def saved_at(canvas: Canvas, scale: float, rng: Rng) -> Case:
+    """Resize a picture with its mosaics; PNG, or JPEG in three of ten cases."""
+    size = round(canvas.labels.shape[1] * scale), round(canvas.labels.shape[0] * scale)
     resized, how, program = resize(canvas.pixels, size, rng)
     result = canvas.resized(size, resized)
     result.how.append(f"{how} by {scale:.3f}")
@@ -101,6 +104,25 @@ def rescaled_whole(photo: Array, rng: Rng) -> Case | None:
     """Draw one of the scales at which cells become whole pixels."""
     scale = pick(list(STEPS), rng)
     return rescaled(photo, rng, scale, STEPS[scale])
+
+
+def rescaled_close(photo: Array, rng: Rng) -> Case | None:
+    """Draw the same for a small cut-out, most of which is one mosaic."""
+    scale = pick(list(STEPS), rng)
+    step = STEPS[scale]
+    for _ in range(TRIES):
+        side = max(log_whole(rng, max(4 / scale, 3), 20 / scale) // step, 1) * step
+        width, height = (4 * int(rng.integers(28, 66)) for _ in range(2))
+        if max(width - photo.shape[1], height - photo.shape[0]) > 0 or side < 3 or min(width, height) < 7 * side:
+            continue
+        x, y = (int(rng.integers(0, a - b + 1)) for a, b in ((photo.shape[1], width), (photo.shape[0], height)))
+        canvas = Canvas.of(photo[y : y + height, x : x + width])
+        box = draw_box((height, width), (side, side), rng, whole=rng.random() < 0.5, least=5, most=0.85)
+        if box is None or box[2] * box[3] < 0.4 * width * height:
+            continue
+        if canvas.put(box, (side, side), pick(available(EVEN), rng), rng, 1.5):
+            return saved_at(canvas, scale, rng)
+    return None
 
 
 def rescaled_fractional(photo: Array, rng: Rng) -> Case | None:

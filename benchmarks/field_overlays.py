@@ -158,8 +158,14 @@ def drawn_over(kind: Callable[[Box, Rng], tuple[Drawer, str]]) -> Callable[[Arra
 
 
 def cover(canvas: Canvas, draw: Drawer) -> None:
-    """Draw over a canvas and over its target; what covers the mosaics completely is no part of them any more."""
-    hidden = np.zeros_like(canvas.clean)
-    nothing_shines_through = (draw(hidden) == draw(hidden + 255)).all(axis=2)
+    """Draw over a canvas and over its target; pixels that change are no part of the mosaics any more.
+
+    Unless all of it is translucent (half or more shines through, as of watermarks): the cells can still be seen.
+    """
+    black = np.zeros_like(canvas.clean)
+    white = black + 255
+    on_black, on_white = draw(black), draw(white)
+    shining_through = on_white.astype(int) - on_black
+    if shining_through.max(axis=2).min() < 120:
+        canvas.labels[((on_black != black) | (on_white != white)).any(axis=2)] = 0
     canvas.pixels, canvas.clean = draw(canvas.pixels), draw(canvas.clean)
-    canvas.labels[nothing_shines_through] = 0

@@ -50,6 +50,7 @@ _SEVERAL: Bars = {"found and right": 90, "extra": 5, "shared": 0}
 ROWS: dict[str, Row] = {
     "plain": Row(shapes.plain, Found, {}),
     "rescaled-whole": Row(found.rescaled_whole, Found, _FOUND_AND_RIGHT),
+    "rescaled-close": Row(found.rescaled_close, Found, _FOUND_AND_RIGHT),
     "rescaled-fractional": Row(found.rescaled_fractional, Found, _FOUND_AND_RIGHT),
     "uneven": Row(found.uneven, Found, {"found": 95, "right": 92}),
     "uneven-small": Row(found.uneven_small, Found, {"found": 95, "right": 92}),

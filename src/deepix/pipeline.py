@@ -91,7 +91,7 @@ def locate(picture: images.Picture, options: Options, models: Models | None = No
     Parameters
     ----------
     picture : as `deepix.images` has read it
-    options : `areas`, `mask`, `foreign`, `cell`, `fast` and `threads` count
+    options : `areas`, `mask`, `mosaics`, `foreign`, `cell`, `fast` and `threads` count
     models : that open the network and keep it; None: the process's own
 
     Raises

@@ -16,6 +16,7 @@ VERBS = {
     "find": "photos",
     "pixelate": "pixelate",
     "demo": "demo",
+    "web": "web",
     "train": "training",
     "plot": "training",
     "summary": "summary",

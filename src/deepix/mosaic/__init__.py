@@ -36,7 +36,7 @@ from deepix.mosaic.integers import Rounding
 from deepix.mosaic.projection import cell_values, pixelate, project, project_box
 from deepix.mosaic.quantization import quantize
 from deepix.mosaic.random import random_mosaics
-from deepix.mosaic.types import Mosaic, check, foreign_pixels, unknown
+from deepix.mosaic.types import Mosaic, check, foreign_pixels, known, unknown
 
 __all__ = [
     "Array",
@@ -50,6 +50,7 @@ __all__ = [
     "consistency",
     "fit_blending",
     "foreign_pixels",
+    "known",
     "noise",
     "pixelate",
     "project",

@@ -349,6 +349,14 @@ def unknown(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> NDArray[np.boo
     return result
 
 
+def known(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return bool (H, W): True at the scene's own pixels: outside all of the mosaics, and foreign to none."""
+    result = np.ones(shape[:2], bool)
+    for m in mosaics:
+        result[m.box] &= ~(m.area if m.foreign is None else m.area | m.foreign)
+    return result
+
+
 def foreign_pixels(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return bool (H, W): True at the foreign pixels of any of the mosaics."""
     result = np.zeros(shape[:2], bool)
