@@ -6,7 +6,7 @@
 # make torture  restores FILES_TORTURED=2000 files, 3 % of them broken, killed at ten random moments and gone on with
 # make bench  prints the benchmarks
 # make field  what people do to mosaics and their files, by real programs where they are installed; FIELD="uneven --cases 20"
-# make train-challenge, train-photo, train-locator   trains a released model for MINUTES=60 more, on DATA=../shared/data;
+# make train-challenge, train-photo, train-locator, train-refiner   trains a released model for MINUTES=60 more, on DATA=../shared/data;
 #               with STEPS=… up to that many steps in all
 # make release  puts what was trained in the place of the released models, where it validates better
 
@@ -27,7 +27,7 @@ MUTATED := src/deepix/finder src/deepix/pipeline.py src/deepix/api.py src/deepix
 MUTANT_TESTS := $(addprefix tests/test_,$(addsuffix .py,finder decision grid_lines region_mosaics locating fast_filters \
 	finder_parts neighbours pipeline restoration jobs job_results))
 
-.PHONY: demo web test fuzz torture mutants bench field train-challenge train-photo train-locator release ship clean
+.PHONY: demo web test fuzz torture mutants bench field train-challenge train-photo train-locator train-refiner release ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -78,7 +78,7 @@ bench: $(VENV)/.dev
 field: $(VENV)/.dev
 	$(BIN)/python benchmarks/field.py --data $(DATA) $(if $(FIELD),--rows $(FIELD))
 
-train-challenge train-photo train-locator: train-%: $(VENV)/.dev
+train-challenge train-photo train-locator train-refiner: train-%: $(VENV)/.dev
 	$(BIN)/deepix train --recipe recipes/$*.toml --data $(DATA) $(if $(STEPS),--steps $(STEPS),--minutes $(MINUTES))
 
 release: $(VENV)/.dev
