@@ -18,6 +18,7 @@ from skimage import data
 from typer.testing import CliRunner
 
 import deepix
+from deepix import demonstration
 from deepix.cli import app
 from deepix.errors import DeepixError
 from deepix.inference.models import Models
@@ -282,3 +283,16 @@ def test_without_a_trained_refiner_it_is_one_line(photo: Path, monkeypatch: pyte
     assert not photo.with_name("photo_restored.png").exists()
     with pytest.raises(DeepixError, match="no trained adversary"):
         deepix.restore(str(photo), areas=[(20, 12, 72, 40, 8)], restored_map=True)
+
+
+@pytest.mark.usefixtures("shipped")
+def test_the_demo_shows_both_where_there_is_a_refiner(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demonstration, "_samples", lambda folder, data: iter(()))
+    widths = []
+    for there in ((), ("refiner",)):
+        monkeypatch.setattr(demonstration, "shipped", lambda there=there: there)
+        (row,) = demonstration.run(photo.parent / "demo", [photo])
+        assert row.found == 1
+        assert row.comparison is not None
+        widths.append(Image.open(row.comparison).width)
+    assert widths[1] > 1.4 * widths[0]

@@ -68,7 +68,8 @@ class Refiner:
         height, width = planes.shape[2:]
         padded = np.pad(planes, ((0, 0), (0, 0), (0, -height % self.stride), (0, -width % self.stride)))
         (detail,) = self.network.run({INPUT: padded})
-        return np.clip(detail[:, 0, :height, :width], -MOST, MOST)
+        result: Floats = np.clip(detail[:, 0, :height, :width], -MOST, MOST)
+        return result
 
 
 class Adversary:

@@ -35,7 +35,8 @@ RANGE = 4.0
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
-    conv: nn.Conv2d = spectral_norm(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0))
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0)
+    spectral_norm(conv)  # in place
     return conv
 
 

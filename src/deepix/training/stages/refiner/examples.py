@@ -28,8 +28,8 @@ SIDE = 64
 """Of an example, in pixels."""
 AREA, CELL = (24, 56), (3, 16)
 """Sides of the areas and of the cells, from and to, in pixels."""
-CROPS = {"scale": (0.02, 0.25), "ratio": (0.85, 1.18)}
-"""Shares of a photo that an example shows: at its own size, or reduced up to three times."""
+SCALE, RATIO = (0.02, 0.25), (0.85, 1.18)
+"""Shares of a photo that an example shows, at its own size or reduced up to three times; of its width to its height."""
 OBLONG = 4
 """Cells of every fourth example need not be square."""
 BATCH = 16
@@ -142,7 +142,7 @@ def _crops(paths: Sequence[tuple[Path, float]], seed: int) -> tuple[NDArray[np.u
             count, due = int(due), due - int(due)
             if not count:
                 continue
-            crops = Crops(number=count, size=SIDE, seed=seed, **CROPS)
+            crops = Crops(number=count, size=SIDE, scale=SCALE, ratio=RATIO, seed=seed)
             (made,) = prepare_batch([Loaded(number, item.name, item.load())], crops)
             if not isinstance(made, str):
                 parts.append(made)
@@ -212,9 +212,9 @@ def augmented(batch: Batch, generator: torch.Generator) -> Batch:
     rectangles = torch.where(turn[:, None, None], rectangles[..., [1, 0, 3, 2, 5, 4, 7, 6]], rectangles)
 
     def moved(x: Tensor) -> Tensor:
-        for coin, way in ((across, lambda x: x.flip(3)), (down, lambda x: x.flip(2)), (turn, lambda x: x.mT)):
-            x = torch.where(coin[:, None, None, None], way(x), x)
-        return x
+        x = torch.where(across[:, None, None, None], x.flip(3), x)
+        x = torch.where(down[:, None, None, None], x.flip(2), x)
+        return torch.where(turn[:, None, None, None], x.mT, x)
 
     return Batch(moved(batch.truth), moved(batch.restored), moved(batch.deviation), rectangles, batch.made)
 

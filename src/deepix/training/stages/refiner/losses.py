@@ -81,7 +81,7 @@ def mean(values: Tensor, where: Tensor) -> Tensor:
 
 def share(free: Tensor, like: Tensor) -> Tensor:
     """Return which share of each feature's place is unknown: (B, 1, h, w)."""
-    return functional.adaptive_avg_pool2d(free, like.shape[-2:])
+    return functional.adaptive_avg_pool2d(free, (like.shape[-2], like.shape[-1]))
 
 
 def distance(a: Tensor, b: Tensor, free: Tensor) -> Tensor:

@@ -96,7 +96,9 @@ def _described(seen: dict[str, Tensor], free: Tensor) -> Tensor:
 def _edges(x: Tensor, given: Restored) -> tuple[Tensor, Tensor]:
     """Return for each picture the steps across cells' lines over those elsewhere in the area, and across its border."""
     cell = given.mosaics.cell[:, None]
-    across, elsewhere, border = [], [], []
+    across: list[Tensor] = []
+    elsewhere: list[Tensor] = []
+    border: list[Tensor] = []
     for axis in (2, 3):
         length = x.shape[axis] - 1
         one, two = cell.narrow(axis, 0, length), cell.narrow(axis, 1, length)
@@ -108,7 +110,8 @@ def _edges(x: Tensor, given: Restored) -> tuple[Tensor, Tensor]:
 
     def averaged(*kinds: list[Tensor]) -> Tensor:
         sums, count = torch.stack([part for kind in kinds for part in kind]).sum(dim=0)
-        return sums / count.clamp(min=1) + FLOOR
+        result: Tensor = sums / count.clamp(min=1) + FLOOR
+        return result
 
     return averaged(across) / averaged(elsewhere), averaged(border) / averaged(across, elsewhere)
 
