@@ -47,9 +47,10 @@ ROOMS: dict[str, set[str]] = {
     "api": {*DOING, "options", "named_areas", "restoration", "pipeline"},
     "jobs": WHOLE,
     "demonstration": WHOLE,
-    # the 64x64 challenge, training, the command line
+    # the 64x64 challenge, training, the page, the command line
     "challenge": {*WHOLE, "sources"},
     "training": {*WHOLE, "sources", "challenge", "deepix"},
+    "web": {*WHOLE, "jobs", "deepix"},
     "cli": {*WHOLE, "sources", "challenge", "jobs", "demonstration", "deepix"},
     "__main__": {"cli"},
     # the package itself offers what it is for
@@ -59,7 +60,7 @@ ROOMS: dict[str, set[str]] = {
 arrows point, here and in `docs/design.md`."""
 
 LAZILY: dict[str, set[str]] = {
-    "cli": {"training"},  # PyTorch takes seconds to import, and is no part of the core
+    "cli": {"training", "web"},  # PyTorch takes seconds to import; neither is part of the core
 }
 """… and what they may import only while a function runs, or for types …"""
 
@@ -73,6 +74,8 @@ ENGINES: dict[str, tuple[str, ...]] = {
     "torch": ("training",),
     "lightning": ("training",),
     "onnx": ("training",),
+    "starlette": ("web",),
+    "uvicorn": ("web",),
     "typer": ("cli",),
     "rich": ("cli",),
 }

@@ -120,6 +120,31 @@ def test_mask_and_area_name_what_to_restore(folder):
     assert pictures[0] == pictures[1] == pictures[2]
 
 
+def test_mosaics_that_were_found_are_restored_as_they_are(folder):
+    found = deepix("find", folder / "a.png", "--json").stdout
+    (folder / "found.json").write_text(found)
+    deepix("restore", folder / "a.png", "-o", folder / "1.png")
+    again = deepix("restore", folder / "a.png", "--mosaics", folder / "found.json", "-o", folder / "2.png", "--json")
+    assert json.loads(again.stdout)["mosaics"][0]["grid"] == json.loads(found)["mosaics"][0]["grid"]
+    assert (folder / "1.png").read_bytes() == (folder / "2.png").read_bytes()
+    # their grid is what counts, whatever the pixels say
+    other = json.loads(found)
+    other["mosaics"][0]["grid"]["cell_width"] = 13.5
+    (folder / "found.json").write_text(json.dumps(other))
+    again = deepix("restore", folder / "a.png", "--mosaics", folder / "found.json", "-o", folder / "3.png", "--json")
+    assert json.loads(again.stdout)["mosaics"][0]["grid"]["cell_width"] == 13.5
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"mosaics": [{}]}', '{"mosaics": 3}', '{"a": 1}\n{"a": 2}', "\x00\xff"])
+def test_a_file_without_mosaics_is_refused_in_one_line(folder, text):
+    (folder / "found.json").write_text(text, encoding="latin-1")
+    said = deepix("restore", folder / "a.png", "--mosaics", folder / "found.json", code=1)
+    assert (
+        said
+        == f"{folder / 'found.json'}: not the mosaics of one picture; make such a file with deepix find PICTURE --json"
+    )
+
+
 def test_the_uncertainty_is_reported_and_drawn(folder, tmp_path):
     heat, raw = tmp_path / "heat.png", tmp_path / "raw.png"
     result = deepix("restore", folder / "a.png", "-o", folder / "1.png", "--uncertainty", heat, "--json")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -199,3 +201,14 @@ def test_inputs_that_do_not_fit_are_an_error_that_names_the_model(tmp_path: Path
         Models().open(path).run({"x": np.zeros((2, 2), np.float32)})
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_at_work_tells_nobody_and_leaves_nothing(tmp_path):
+    """ONNX Runtime's telemetry would keep an identifier below the home folder, and a session's beside other temporary
+    files."""
+    code = "import deepix; from skimage import data; deepix.find(data.astronaut()[:128, :128])"
+    places = {name: str(tmp_path) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME")}
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"} | places
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path)
+    left = [path.name for path in tmp_path.rglob("*") if "onnxruntime" in str(path) or path.name == ".ses"]
+    assert left == []

@@ -41,6 +41,9 @@ ASKED = st.builds(
     Options,
     areas=st.lists(st.tuples(*[st.integers(1, 50)] * 5) | st.tuples(*[st.integers(1, 50)] * 4)).map(tuple),
     mask=st.none() | st.integers(0, 2**24 - 1).map(lambda n: np.array(list(f"{n:024b}"), int).reshape(4, 6)),
+    mosaics=st.lists(
+        st.builds(Mosaic.rectangle, *[st.integers(1, 50)] * 4, st.floats(1, 50), st.floats(0, 1)), max_size=2
+    ).map(tuple),
     cell=st.none() | st.integers(1, 300),
     rounding=st.sampled_from(["nearest", "truncate"]),
     method=st.sampled_from(["network", "smooth"]),
@@ -65,6 +68,7 @@ def test_options_survive_json_and_pickle_and_keep_their_digest(options):
         assert (again.mask is None) == (options.mask is None)
         if options.mask is not None:
             assert np.array_equal(again.mask != 0, options.mask != 0)
+        assert again.mosaics == options.mosaics
 
 
 @given(ASKED, ASKED)

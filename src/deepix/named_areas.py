@@ -1,15 +1,17 @@
-"""Areas that the user names, by rectangles or a mask, made into mosaics: each gets a grid where it has none."""
+"""Areas that the user names, by rectangles, a mask or mosaics: each gets a grid where it has none."""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepix import finder
-from deepix.errors import DeepixError
+from deepix import files, finder
+from deepix.errors import DeepixError, InputError
 from deepix.mosaic import Mosaic
 from deepix.options import Options
 
@@ -30,11 +32,11 @@ def fitted(pixels: Array, options: Options) -> tuple[list[Mosaic], tuple[str, ..
     Parameters
     ----------
     pixels : uint8 or uint16 (H, W) or (H, W, C)
-    options : `areas`, `mask`, `foreign` and `cell` count
+    options : `areas`, `mask`, `mosaics`, `foreign` and `cell` count
 
     Returns
     -------
-    the mosaics, with grids as the areas say, or fitted to the pixels
+    the mosaics: those that the options hold, then areas with grids as they say, or fitted to the pixels
     notes, one line each: the parts of the mask that are too small to be mosaics
 
     Raises
@@ -44,7 +46,7 @@ def fitted(pixels: Array, options: Options) -> tuple[list[Mosaic], tuple[str, ..
     """
     height, width = pixels.shape[:2]
     visible = ~_foreign(options, pixels.shape)
-    result = []
+    result = list(options.mosaics)
     for x, y, w, h, *size in options.areas:
         if x < 0 or y < 0 or w < 1 or h < 1 or x + w > width or y + h > height:
             raise DeepixError(f"the area {x},{y},{w},{h} does not lie in the picture of {width} x {height} pixels")
@@ -146,3 +148,18 @@ def _parts(
         else (f"{left} parts of the mask are smaller than 2 x 2 cells and are")
     )
     return kept, (f"{what} left as {'it is' if left == 1 else 'they are'}",)
+
+
+def read_mosaics(path: str | os.PathLike[str]) -> list[Mosaic]:
+    """Return the mosaics in a file of JSON, as `deepix find --json` prints it for one picture.
+
+    Raises
+    ------
+    InputError : the file cannot be read, or describes no mosaics, or those of several pictures
+    """
+    try:
+        return [Mosaic.from_dict(one) for one in json.loads(files.read_bytes(path))["mosaics"]]
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise InputError(
+            f"{path}: not the mosaics of one picture; make such a file with deepix find PICTURE --json"
+        ) from error

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from deepix.mosaic import Rounding
+    from deepix.mosaic import Mosaic, Rounding
 
 Area = tuple[int, int, int, int] | tuple[int, int, int, int, int]
 """A rectangle (x, y, width, height[, cell]), in pixels."""
@@ -46,6 +46,7 @@ class Options:
     ----------
     areas : rectangles (x, y, width, height[, cell]) that were pixelated, in pixels
     mask : (H, W), non-zero where the picture was pixelated
+    mosaics : areas whose grids are known, as `deepix find` gives them
     foreign : (H, W), non-zero where something was drawn over or beside mosaics: see `Mosaic.foreign`
     cell : the cells' size in pixels, where it is known
     rounding : how the mosaic's program made integers of means: "nearest" or "truncate"
@@ -65,6 +66,7 @@ class Options:
 
     areas: tuple[Area, ...] = ()
     mask: NDArray[Any] | None = None
+    mosaics: tuple[Mosaic, ...] = ()
     foreign: NDArray[Any] | None = None
     cell: int | None = None
     rounding: Rounding = "nearest"
@@ -79,6 +81,7 @@ class Options:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "areas", tuple(tuple(int(v) for v in area) for area in self.areas))
+        object.__setattr__(self, "mosaics", tuple(self.mosaics))
         if self.model is not None:
             object.__setattr__(self, "model", str(self.model))
         if self.method not in METHODS:
@@ -99,8 +102,8 @@ class Options:
 
     @property
     def named(self) -> bool:
-        """Whether the user says where the picture is pixelated, by areas or a mask."""
-        return bool(self.areas) or self.mask is not None
+        """Whether the user says where the picture is pixelated, by areas, a mask or mosaics."""
+        return bool(self.areas or self.mosaics) or self.mask is not None
 
     def check_cells(self, shape: tuple[int, ...]) -> None:
         """Check that the cells asked for are no larger than a picture of this shape.
@@ -121,6 +124,9 @@ class Options:
         for name in MASKS:
             plane = getattr(self, name)
             result[name] = None if plane is None else _run_lengths(plane)
+        del result["mosaics"]
+        if self.mosaics:  # else left out: what was written down before there were any stays true
+            result["mosaics"] = [m.to_dict() for m in self.mosaics]
         return result
 
     @classmethod
@@ -131,6 +137,10 @@ class Options:
         for name in MASKS:
             if values.get(name) is not None:
                 values[name] = _from_run_lengths(values[name])
+        if "mosaics" in values:
+            from deepix.mosaic import Mosaic
+
+            values["mosaics"] = tuple(map(Mosaic.from_dict, values["mosaics"]))
         return cls(**values)
 
     def digest(self) -> str:

@@ -30,7 +30,6 @@ from deepix.mosaic.windows import around
 from deepix.options import Options, check_model
 from deepix.restoration import Restoration
 from deepix.restorer.parallel import bands
-from deepix.restorer.smooth import smooth
 
 if TYPE_CHECKING:
     from deepix.inference.models import Models
@@ -92,7 +91,7 @@ def locate(picture: images.Picture, options: Options, models: Models | None = No
     Parameters
     ----------
     picture : as `deepix.images` has read it
-    options : `areas`, `mask`, `foreign`, `cell`, `fast` and `threads` count
+    options : `areas`, `mask`, `mosaics`, `foreign`, `cell`, `fast` and `threads` count
     models : that open the network and keep it; None: the process's own
 
     Raises
@@ -215,6 +214,8 @@ def _estimate(
         estimate, spread = estimated(seen, mosaics, model, options.rounding, models=models)
         who = f"the model {model}"
     else:
+        from deepix.restorer.smooth import smooth
+
         estimate, spread, who = smooth(seen, mosaics, options.rounding), None, "the restorer"
     if not np.isfinite(estimate).all():
         raise DeepixError(f"{who} gives values that are not finite: nothing is restored; use another --model or method")

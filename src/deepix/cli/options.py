@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from deepix.mosaic import Mosaic
+
 
 class Method(Enum):
     """As `deepix.options.Method`."""
@@ -67,6 +69,15 @@ def mask(path: Path | None, max_pixels: int | None = None) -> NDArray[np.bool_] 
     return images.read_mask(path, max_pixels=images.MAX_PIXELS if max_pixels is None else max_pixels)
 
 
+def mosaics(path: Path | None) -> tuple[Mosaic, ...]:
+    """Return the mosaics that a file describes; none without a file."""
+    if path is None:
+        return ()
+    from deepix.named_areas import read_mosaics
+
+    return tuple(read_mosaics(path))
+
+
 Areas = Annotated[
     list[str] | None,
     typer.Option("--area", metavar="X,Y,W,H[,CELL]", help="A rectangle in pixels; may be given several times."),
@@ -80,6 +91,15 @@ ForeignFile = Annotated[
         "--foreign",
         metavar="FILE",
         help="A picture of the same size, white where something was drawn over or beside mosaics: a frame, a caption.",
+    ),
+]
+MosaicsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--mosaics",
+        metavar="FILE",
+        help="Areas with their grids, as deepix find --json prints those of a picture.",
+        show_default=False,
     ),
 ]
 FirstFrame = Annotated[
@@ -101,6 +121,7 @@ FLAGS = {
     "areas": _Flag("area", Areas, None, lambda given: tuple(area(text) for text in given or ())),
     "mask": _Flag("mask", MaskFile),
     "foreign": _Flag("foreign", ForeignFile),
+    "mosaics": _Flag("mosaics", MosaicsFile),
     "cell": _Flag("cell", Cell),
     "fast": _Flag(
         "fast",
@@ -181,6 +202,8 @@ def takes_options(*fields: str) -> Callable[[Callable[..., None]], Callable[...,
             for name in MASKS:
                 if asked.get(name):
                     asked[name] = mask(asked[name], asked.get("max_pixels"))
+            if "mosaics" in asked:
+                asked["mosaics"] = mosaics(asked["mosaics"])
             try:
                 options = Options(**asked)
             except ValueError as error:

@@ -98,18 +98,8 @@ def register(app: typer.Typer) -> None:
 
 
 @takes_options(
-    "areas",
-    "mask",
-    "foreign",
-    "cell",
-    "fast",
-    "threshold",
-    "force",
-    "method",
-    "model",
-    "threads",
-    "first_frame",
-    "max_pixels",
+    *("areas", "mask", "mosaics", "foreign", "cell", "fast", "threshold", "force"),
+    *("method", "model", "threads", "first_frame", "max_pixels"),
 )
 def restore(
     inputs: Inputs,
@@ -132,8 +122,8 @@ def restore(
 ) -> None:
     """Restore the pixelated parts of pictures; the rest stays as it is, bit for bit.
 
-    The pixelated areas are found, unless --area or --mask names them. An area is left as it is, and named, where it is
-    not sure enough how the cells lie (a confidence below --threshold).
+    The pixelated areas are found, unless --area, --mask or --mosaics names them. An area is left as it is, and named,
+    where it is not sure enough how the cells lie (a confidence below --threshold).
 
     A restored picture is written beside its input as NAME_restored, or to OUT. A JPEG becomes a PNG unless OUT names
     another format, because saving it as JPEG again would change the rest of the picture. Pictures in which nothing is

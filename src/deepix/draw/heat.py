@@ -31,9 +31,9 @@ def heat_map(values: NDArray[np.float32], unit: str = "") -> Image.Image:
     ticks = [(share, f"{share * most:.3g}" + (f" {unit}" if share == 1 and unit else "")) for share in (0, 0.5, 1)]
     room = math.ceil(max(font.getlength(label) for _, label in ticks))
     result = Image.new("RGB", (width + 3 * _GAP + bar + room, height), "white")
-    result.paste(Image.fromarray(_heat(values / most)), (0, 0))
+    result.paste(Image.fromarray(heat_colours(values / most)), (0, 0))
     scale = np.broadcast_to(np.linspace(1, 0, height, dtype=np.float32)[:, None], (height, bar))
-    result.paste(Image.fromarray(_heat(scale)), (width + _GAP, 0))
+    result.paste(Image.fromarray(heat_colours(scale)), (width + _GAP, 0))
     draw = ImageDraw.Draw(result)
     for share, label in ticks:
         y, anchor = (1 - share) * (height - 1), {0: "ld", 0.5: "lm", 1: "la"}[share]
@@ -41,8 +41,8 @@ def heat_map(values: NDArray[np.float32], unit: str = "") -> Image.Image:
     return result
 
 
-def _heat(shares: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the colours, uint8 (H, W, 3), of numbers from 0 to 1."""
+def heat_colours(shares: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the colours, uint8 (H, W, 3), of numbers from 0 to 1; gray for NaN."""
     table = np.stack(
         [np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, len(_HEAT)), c) for c in zip(*_HEAT, strict=True)], 1
     )

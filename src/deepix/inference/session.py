@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -9,6 +10,10 @@ from deepix.errors import InputError, reason
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+# its official builds send events to Microsoft, and keep an identifier for it, unless this is set before it is imported
+# (https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md); Deepix tells nobody anything
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 Session: TypeAlias = "InferenceSession"
 """An opened model, as ONNX Runtime has it."""

@@ -1,0 +1,366 @@
+"""What is known of one picture of a visitor: its areas, what is done with it, its restoration; as the page shows it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from deepix.errors import DeepixError
+from deepix.finder import SURE
+from deepix.mosaic import Mosaic
+from deepix.web import commands, views
+from deepix.web.outlines import outline
+from deepix.web.tasks import (
+    Doubted,
+    End,
+    Event,
+    Failed,
+    Fit,
+    Fitted,
+    Found,
+    Look,
+    Restore,
+    Restored,
+    Seen,
+    Source,
+    Written,
+)
+from deepix.web.workshop import Ticket
+
+MOST_AREAS = 500
+"""Of a picture; more are no use to anyone who looks."""
+
+
+@dataclass
+class Area:
+    """An area of a picture as the page shows it.
+
+    Attributes
+    ----------
+    number : that stands for it
+    mosaic : where it is, with its grid
+    origin : as it was before a cell size was typed
+    drawn : by the visitor; otherwise it was found
+    """
+
+    number: int
+    mosaic: Mosaic
+    origin: Mosaic
+    drawn: bool
+
+    def to_dict(self, others: Sequence[Area]) -> dict[str, Any]:
+        """Return what the page needs to know, as plain values."""
+        m, g = self.mosaic, self.mosaic.grid
+        inside, edges = outline(m)
+        return {
+            "id": self.number,
+            "drawn": self.drawn,
+            "box": [m.x, m.y, m.width, m.height],
+            "grid": [g.x, g.y, g.width, g.height],
+            "changed": self.mosaic is not self.origin,
+            "confidence": m.confidence,
+            "sure": self.drawn or m.confidence >= SURE,
+            "inside": inside,
+            "edges": edges,
+            "overlaps": [o.number for o in others if o is not self and overlap(m, o.mosaic)],
+        }
+
+
+def overlap(a: Mosaic, b: Mosaic) -> bool:
+    """Say whether two areas share pixels."""
+    x0, x1 = max(a.x, b.x), min(a.x + a.width, b.x + b.width)
+    y0, y1 = max(a.y, b.y), min(a.y + a.height, b.y + b.height)
+    if x0 >= x1 or y0 >= y1:
+        return False
+    ours = a.area[y0 - a.y : y1 - a.y, x0 - a.x : x1 - a.x]
+    return bool((ours & b.area[y0 - b.y : y1 - b.y, x0 - b.x : x1 - b.x]).any())
+
+
+@dataclass
+class Outcome:
+    """A restoration, or what there is of it yet.
+
+    Attributes
+    ----------
+    number : counts the restorations of the picture
+    folder : where its views and its file are
+    areas : the numbers of those that were restored
+    mosaics : theirs
+    restored, doubted, written : what is known of it
+    """
+
+    number: int
+    folder: Path
+    areas: tuple[int, ...]
+    mosaics: tuple[Mosaic, ...]
+    restored: Restored | None = None
+    doubted: Doubted | None = None
+    written: Written | None = None
+
+
+@dataclass
+class Picture:
+    """A visitor's picture.
+
+    Attributes
+    ----------
+    number : that stands for it; of one visitor only
+    folder : all that is kept of it
+    source : its file
+    uploaded : the file's bytes
+    stage : what is done with it: "reading", "finding", "ready", "fitting", "restoring", "writing" or "failed"
+    error : what went wrong last, one line
+    version : counts the changes
+    """
+
+    number: int
+    folder: Path
+    source: Source
+    uploaded: int
+    stage: str = "reading"
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    areas: list[Area] = field(default_factory=list)
+    found: tuple[Mosaic, ...] = ()
+    outcome: Outcome | None = None
+    ticket: Ticket | None = None
+    version: int = 0
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def __post_init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._refitted: int | None = None
+        self._outcomes = itertools.count(1)
+        self._calls: set[asyncio.Task[None]] = set()
+
+    # ── what it is to become ─────────────────────────────────────────────────────────────────────
+
+    def look(self) -> Look:
+        """Return the task that reads it and finds its mosaics."""
+        return Look(source=self.source, folder=self.folder)
+
+    def fit(self, asked: Mapping[str, Any]) -> Fit:
+        """Return the task that fits grids to what was marked.
+
+        Parameters
+        ----------
+        asked : "box" (x, y, width, height), or "strokes"; perhaps "cell"
+
+        Raises
+        ------
+        DeepixError : that is not what it holds, or there are too many areas
+        """
+        from deepix.web.strokes import strokes_of
+
+        if len(self.areas) >= MOST_AREAS:
+            raise DeepixError(f"there are {MOST_AREAS} areas already: take some away first")
+        self._refitted = None
+        cell = _cell(asked.get("cell"))
+        if asked.get("box") is None:
+            return Fit(source=self.source, strokes=strokes_of(asked.get("strokes")), cell=cell)
+        try:
+            x, y, width, height = (int(v) for v in asked["box"])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DeepixError("an area is x, y, width and height, in whole pixels") from error
+        return Fit(source=self.source, areas=((x, y, width, height),), cell=cell)
+
+    def refit(self, number: int, cell: object) -> Fit | None:
+        """Return the task that fits an area a grid of these cells; None where it becomes again what it was.
+
+        Raises
+        ------
+        DeepixError : there is no such area, or the cells are no number
+        """
+        area = self.area(number)
+        size = _cell(cell)
+        if size is None:
+            area.mosaic = area.origin
+            self.touch()
+            return None
+        self._refitted = number
+        return Fit(source=self.source, within=replace(area.origin), cell=size)
+
+    def restore(self, numbers: object) -> Restore:
+        """Return the task that restores these areas, in the order in which they are listed.
+
+        Raises
+        ------
+        DeepixError : there are no such areas
+        """
+        if not isinstance(numbers, list) or not all(isinstance(n, int) for n in numbers):
+            raise DeepixError("name the areas by their numbers")
+        if not numbers:
+            raise DeepixError("choose at least one area")
+        for number in numbers:
+            self.area(number)
+        chosen = [area for area in self.areas if area.number in numbers]
+        number = next(self._outcomes)
+        folder = self.folder / f"restored-{number}"
+        mosaics = tuple(replace(area.mosaic) for area in chosen)
+        self.outcome = Outcome(number, folder, tuple(area.number for area in chosen), mosaics)
+        return Restore(source=self.source, mosaics=mosaics, folder=folder)
+
+    def area(self, number: int) -> Area:
+        """Return an area.
+
+        Raises
+        ------
+        DeepixError : there is none of this number
+        """
+        for area in self.areas:
+            if area.number == number:
+                return area
+        raise DeepixError("there is no such area any more")
+
+    def remove(self, number: int) -> None:
+        """Take away an area that was drawn.
+
+        Raises
+        ------
+        DeepixError : there is none, or it was found
+        """
+        area = self.area(number)
+        if not area.drawn:
+            raise DeepixError("what was found stays listed: leave it out instead")
+        self.areas.remove(area)
+        self.touch()
+
+    # ── what becomes of it ───────────────────────────────────────────────────────────────────────
+
+    def begin(self, stage: str) -> None:
+        """Take note that something is done with it."""
+        self.stage, self.error = stage, None
+        self.touch()
+
+    def take(self, event: Event) -> None:
+        """Take note of what a task gave."""
+        if isinstance(event, Seen):
+            self.size, self.notes, self.stage = event.size, event.notes, "finding"
+        elif isinstance(event, Found):
+            self.found = event.mosaics
+            self._add(event.mosaics[:MOST_AREAS], drawn=False)
+        elif isinstance(event, Fitted):
+            self._fitted(event)
+        elif isinstance(event, Failed):
+            self.error = event.error
+            self.stop()
+        elif isinstance(event, End):
+            self.stop()
+        elif self.outcome is not None:
+            self._restored(self.outcome, event)
+        self.touch()
+
+    def stop(self) -> None:
+        """Take note that nothing is done with it any more."""
+        self.ticket = None
+        self.stage = "ready" if self.size is not None else "failed"
+        if self.outcome is not None and self.outcome.written is None:
+            self.outcome = None
+        self.touch()
+
+    def _fitted(self, event: Fitted) -> None:
+        self.notes = event.notes
+        if self._refitted is None:
+            self._add(event.mosaics, drawn=True)
+            return
+        for area in self.areas:
+            if area.number == self._refitted and event.mosaics:
+                area.mosaic = event.mosaics[0]
+
+    def _restored(self, outcome: Outcome, event: Event) -> None:
+        if isinstance(event, Restored):
+            outcome.restored, self.stage = event, "writing"
+        elif isinstance(event, Doubted):
+            outcome.doubted = event
+        elif isinstance(event, Written):
+            outcome.written = event
+
+    def _add(self, mosaics: Sequence[Mosaic], *, drawn: bool) -> None:
+        self.areas += [Area(next(self._numbers), m, m, drawn) for m in mosaics]
+
+    def touch(self) -> None:
+        """Tell whoever waits for a change."""
+        self.version += 1
+        call = asyncio.get_running_loop().create_task(self._call())
+        self._calls.add(call)  # a task that nobody holds may be collected
+        call.add_done_callback(self._calls.discard)
+
+    async def _call(self) -> None:
+        async with self.changed:
+            self.changed.notify_all()
+
+    # ── what the page is told ────────────────────────────────────────────────────────────────────
+
+    def to_dict(self, ahead: int) -> dict[str, Any]:
+        """Return all of it as plain values.
+
+        Parameters
+        ----------
+        ahead : tasks that are done before its own
+        """
+        return {
+            "id": self.number,
+            "version": self.version,
+            "name": self.source.name,
+            "stage": self.stage,
+            "ahead": ahead,
+            "error": self.error,
+            "notes": list(self.notes),
+            "size": self.size,
+            "areas": [area.to_dict(self.areas) for area in self.areas],
+            "result": self._result(),
+        }
+
+    def _result(self) -> dict[str, Any] | None:
+        outcome = self.outcome
+        if outcome is None or outcome.restored is None:
+            return None
+        said = commands.command(self.source.name, self.found, outcome.mosaics)
+        return {
+            "number": outcome.number,
+            "areas": list(outcome.areas),
+            "uncertainties": list(outcome.restored.uncertainties),
+            "consistency": outcome.restored.consistency,
+            "noise": outcome.restored.noise,
+            "blended": any(m.grid.blended for m in outcome.mosaics),
+            "most": outcome.doubted.most if outcome.doubted else None,
+            "file": self.restored_name() if outcome.written else None,
+            "command": said.text,
+            "areasFile": said.areas,
+        }
+
+    def restored_name(self) -> str:
+        """Return what the command line calls the restored picture; once it is written."""
+        assert self.outcome is not None
+        assert self.outcome.written is not None
+        name = commands.restored_name(self.source.name)
+        return str(name.with_suffix(self.outcome.written.path.suffix))
+
+    def areas_file(self) -> str:
+        """Return the restored areas as `deepix restore --mosaics` reads them."""
+        assert self.outcome is not None
+        return json.dumps({"mosaics": [m.to_dict() for m in self.outcome.mosaics]})
+
+    def views(self) -> dict[str, Path]:
+        """Return the folders of the views that there are."""
+        there = {} if self.size is None else {"before": self.folder}
+        if self.outcome and self.outcome.restored:
+            there["after"] = self.outcome.folder
+        if self.outcome and self.outcome.doubted:
+            there["doubt"] = self.outcome.folder
+        assert there.keys() <= set(views.VIEWS)
+        return there
+
+
+def _cell(given: object) -> int | None:
+    if given is None:
+        return None
+    if not isinstance(given, int) or not 2 <= given <= 10_000:
+        raise DeepixError("cells are 2 to 10000 pixels wide and high")
+    return given

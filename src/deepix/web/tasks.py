@@ -1,0 +1,274 @@
+"""What a worker process does: a task comes in, and what becomes of it goes out step by step.
+
+A task is answered by its first event; `CONTINUE` asks for the next one, until `End` or `Failed`. Nothing of a picture
+is kept in the process after that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepix.errors import DeepixError
+from deepix.jobs.job import JobResult, RestoreJob
+from deepix.options import Area, Options
+
+if TYPE_CHECKING:
+    from deepix.mosaic import Mosaic
+    from deepix.web.strokes import Stroke
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A visitor's file.
+
+    Attributes
+    ----------
+    path : where it lies
+    name : as the visitor calls it
+    max_pixels : it may have
+    """
+
+    path: Path
+    name: str
+    max_pixels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warm:
+    """Import what is needed and open the models, so that the first visitor need not wait."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Read a picture, keep its view in a folder, find its mosaics."""
+
+    source: Source
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """Fit grids to what a visitor marked: rectangles, strokes, or the mask of a mosaic."""
+
+    source: Source
+    areas: tuple[Area, ...] = ()
+    strokes: tuple[Stroke, ...] = ()
+    within: Mosaic | None = None
+    cell: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restore:
+    """Restore mosaics, keep the views in a folder, and write the file there, under a name that gets its suffix."""
+
+    source: Source
+    mosaics: tuple[Mosaic, ...]
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Do a job as the command line does it."""
+
+    source: Source
+    job: RestoreJob
+
+
+@dataclass(frozen=True)
+class Continue:
+    """The task before is to be gone on with."""
+
+
+Task = Warm | Look | Fit | Restore | Run
+CONTINUE = Continue()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """The picture was read, and can be shown."""
+
+    size: tuple[int, int]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """These mosaics were found."""
+
+    mosaics: tuple[Mosaic, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What was marked is these mosaics."""
+
+    mosaics: tuple[Mosaic, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """The restored picture can be shown; the numbers are those of a `deepix.Restoration`."""
+
+    consistency: float
+    noise: float
+    uncertainties: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubted:
+    """The view of doubt can be shown; its brightest colour stands for so many levels."""
+
+    most: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """The file is there."""
+
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The job was done, or failed."""
+
+    result: JobResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """It could not be done; one line, ready to be shown."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class End:
+    """All is done."""
+
+
+Event = Seen | Found | Fitted | Restored | Doubted | Written | Done | Failed | End
+
+
+class Bench:
+    """A worker's place: does one task at a time, a step whenever it is called. Is pickled, without a task."""
+
+    def __init__(self) -> None:
+        self._steps: Iterator[Event] = iter(())
+        self._task: Task = Warm()
+
+    def __call__(self, asked: Task | Continue) -> Event:
+        """Return what the next step gives."""
+        if not isinstance(asked, Continue):
+            self._task, self._steps = asked, _steps(asked)
+        try:
+            return next(self._steps, End())
+        except DeepixError as error:
+            return Failed(error=_told(str(error), self._task))
+        except MemoryError:
+            return Failed(error="this takes more memory than there is: use a smaller picture")
+        except Exception as error:  # one strange file must not end the process
+            _log.exception("a step failed that should not")
+            kind = type(error).__name__
+            return Failed(error=f"something went wrong that should not ({kind}); the server's log says more")
+
+
+def _told(text: str, task: Task) -> str:
+    """Return a message with the visitor's name of the file in it, instead of ours."""
+    source = getattr(task, "source", None)
+    if source is None:
+        return text
+    return text.replace(str(source.path), source.name)
+
+
+def _steps(task: Task) -> Iterator[Event]:
+    if isinstance(task, Warm):
+        return _warm()
+    if isinstance(task, Look):
+        return _look(task)
+    if isinstance(task, Fit):
+        return _fit(task)
+    if isinstance(task, Restore):
+        return _restore(task)
+    return _run(task)
+
+
+def _warm() -> Iterator[Event]:
+    import numpy as np
+
+    import deepix
+
+    # a picture as small as may be goes the whole way, so that all that is imported late is there
+    photo = np.add.outer(np.arange(64), 2 * np.arange(64)).astype(np.uint8)
+    deepix.restore(deepix.pixelate(photo, [deepix.Mosaic.rectangle(8, 8, 48, 48, 8)]))
+    yield End()
+
+
+def _look(task: Look) -> Iterator[Event]:
+    from deepix import images, pipeline
+    from deepix.web import views
+
+    picture = images.read(task.source.path, max_pixels=task.source.max_pixels)
+    views.store(views.on_screen(picture), task.folder, "before")
+    height, width = picture.pixels.shape[:2]
+    yield Seen(size=(width, height), notes=tuple(_told(note, task) for note in picture.notes))
+    yield Found(mosaics=_plain(pipeline.locate(picture, Options()).mosaics))
+
+
+def _fit(task: Fit) -> Iterator[Event]:
+    import numpy as np
+
+    from deepix import images, pipeline
+    from deepix.web import strokes
+
+    picture = images.read(task.source.path, max_pixels=task.source.max_pixels)
+    mask = strokes.mask(task.strokes, picture.pixels.shape) if task.strokes else None
+    if task.within is not None:
+        mask = np.zeros(picture.pixels.shape[:2], bool)
+        mask[task.within.box] = task.within.area
+    located = pipeline.locate(picture, Options(areas=task.areas, mask=mask, cell=task.cell))
+    mosaics = _plain(pipeline.blended(picture.pixels, m) for m in located.mosaics)
+    yield Fitted(mosaics=mosaics, notes=located.notes)
+
+
+def _restore(task: Restore) -> Iterator[Event]:
+    from deepix import images, pipeline
+    from deepix.web import views
+
+    source = task.source.path
+    picture = images.read(source, max_pixels=task.source.max_pixels)
+    result = pipeline.restore(picture, task.mosaics, Options())
+    shown = views.on_screen(result.picture)
+    views.store(shown, task.folder, "after")
+    yield Restored(consistency=result.consistency, noise=result.noise, uncertainties=tuple(result.mean_uncertainties))
+    deviation = result.uncertainty
+    if deviation is not None:
+        seen, most = views.doubt(shown, deviation if deviation.ndim == 2 else deviation[..., 0], result.mosaics)
+        views.store(seen, task.folder, "doubt")
+        yield Doubted(most=most)
+    path = images.default_output(source, task.folder / f"restored{source.suffix}", max_pixels=task.source.max_pixels)
+    images.write(result.picture, path, source=source)
+    yield Written(path=path)
+
+
+def _run(task: Run) -> Iterator[Event]:
+    from deepix import jobs
+
+    result = jobs.run(task.job)
+    if result.traceback:
+        _log.error("a job failed that should not\n%s", result.traceback)
+    told = tuple(_told(note, task) for note in result.notes)
+    error = None if result.error is None else _told(result.error, task)
+    yield Done(result=replace(result, notes=told, error=error, traceback=None))
+
+
+def _plain(mosaics: Iterator[Mosaic] | tuple[Mosaic, ...]) -> tuple[Mosaic, ...]:
+    """Return mosaics without what they have worked out of themselves, which is large and stays in this process."""
+    return tuple(replace(m) for m in mosaics)

@@ -1,0 +1,100 @@
+"""Pictures as a screen shows them: a small one of the whole, and any part at its full size.
+
+Each view of a picture is kept as an array, of which parts are read without reading the whole, and as a small JPEG.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepix import images
+from deepix.draw.heat import heat_colours
+from deepix.draw.screen import displayable
+from deepix.mosaic import Mosaic
+from deepix.mosaic.types import unknown
+
+VIEWS = ("before", "after", "doubt")
+"""The picture as it came, restored, and where the restoration may be off."""
+PREVIEW = 1800
+"""Pixels of the longer side of the small picture."""
+PREVIEW_QUALITY = 90
+_DIMMED = [value // 3 for value in range(256)]
+"""How bright what is known stays in the view of doubt."""
+
+
+def on_screen(picture: images.Picture) -> Image.Image:
+    """Return the picture in 8-bit RGB, what is transparent on white."""
+    return displayable(images.preview(picture))
+
+
+def store(image: Image.Image, folder: Path, view: str) -> None:
+    """Keep a view in a folder, which has none of it yet: what is there may be mapped into memory.
+
+    Parameters
+    ----------
+    image : RGB
+    view : one of `VIEWS`
+    """
+    shrink = PREVIEW / max(image.size)
+    size = max(1, round(image.width * shrink)), max(1, round(image.height * shrink))
+    small = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0) if shrink < 1 else image
+    small.save(preview(folder, view), "JPEG", quality=PREVIEW_QUALITY, subsampling=0)
+    np.save(_whole(folder, view), np.asarray(image))
+
+
+def preview(folder: Path, view: str) -> Path:
+    """Return where the small picture of a view is."""
+    return folder / f"{view}.jpg"
+
+
+def _whole(folder: Path, view: str) -> Path:
+    return folder / f"{view}.npy"
+
+
+def part(folder: Path, view: str, box: tuple[int, int, int, int]) -> bytes:
+    """Return a part of a view at its full size, as a PNG file.
+
+    Parameters
+    ----------
+    box : x, y, width, height in pixels; what lies outside the picture is left out
+
+    Raises
+    ------
+    ValueError : nothing of it lies in the picture
+    OSError : there is no such view
+    """
+    x, y, width, height = box
+    whole = np.load(_whole(folder, view), mmap_mode="r")
+    pixels = np.ascontiguousarray(whole[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)])
+    if not pixels.size:
+        raise ValueError(f"{box} lies outside the picture")
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def doubt(restored: Image.Image, deviation: NDArray[np.float32], mosaics: list[Mosaic]) -> tuple[Image.Image, float]:
+    """Return the restored picture, gray and dark, with the deviations that are expected in its areas as colours.
+
+    Parameters
+    ----------
+    restored : RGB
+    deviation : (H, W), standard deviations in levels; not a number where they are not known
+    mosaics : the areas that were restored
+
+    Returns
+    -------
+    the picture, and the deviation that the brightest colour stands for
+    """
+    result: NDArray[Any] = np.array(restored.convert("L").point(_DIMMED).convert("RGB"))
+    most = max((float(np.nanmax(deviation[m.box], initial=0)) for m in mosaics), default=0.0) or 1.0
+    area = unknown(mosaics, deviation.shape)
+    for m in mosaics:
+        np.copyto(result[m.box], heat_colours(deviation[m.box] / most), where=area[m.box][..., None])
+    return Image.fromarray(result), most
