@@ -189,7 +189,8 @@ def _instead_of_tiles(area: Candidate, inner: Sequence[Candidate], shape: Candid
     if sum(size(m) for m in others) > OTHER_GRIDS * size(area.mosaic):
         return None
     alike = sum(size(c.mosaic) for c in inner if same_grid(c.mosaic, largest))
-    if shape is None or size(shape.mosaic) <= LARGER * alike:
+    # an area of any shape that was found without the map need only be smaller
+    if shape is None or size(shape.mosaic) <= (LARGER if largest.mask is None else 1.0) * alike:
         return None
     return shape if shape.beyond >= STEPPED else None
 

@@ -306,9 +306,11 @@ def _mosaic(
     # pixels near lines of fractional grids, which do not count, would speak like the others
     share = float(areas.counting(best.grid, inside.shape)[_covered(best.area, inside.shape)].mean())
     sure = confidence.probability(measured)
-    covered = _covered(best.area, inside.shape)
-    likelihood = areas.with_noise(window.likelihood, best.grid, covered)
-    rest = Rest(layers.unexplained(likelihood, best.grid, covered), likelihood, int(left), int(top))
+    rest = None
+    if sure >= LIKELY:
+        covered = _covered(best.area, inside.shape)
+        likelihood = areas.with_noise(window.likelihood, best.grid, covered)
+        rest = Rest(layers.unexplained(likelihood, best.grid, covered), likelihood, int(left), int(top))
     return Located(best.own / max(share, 0.05), replace(m, confidence=sure), measured, best.resembles, rest)
 
 
