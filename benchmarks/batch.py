@@ -1,13 +1,14 @@
 """What many pictures cost: the ways to restore a folder, side by side in one run.
 
-    python benchmarks/batch.py [--count 500] [--rounds 3]
+    python benchmarks/batch.py [--count 500] [--rounds 3] [--before ../before]
 
 The pictures are cuts of 640 x 480 of scikit-image's photos, each with one mosaic of 120 x 100 pixels in cells of 10.
 Each round does, in turn:
 
 - one worker on one core (`taskset -c 0 … --workers 1`; on Linux),
-- one process (`--workers 1`: what the command did before it had workers),
+- one process (`--workers 1`),
 - two workers (`--workers 2`),
+- with --before: the command of another checkout, as it is by default,
 - the command once for each of the first 20 pictures,
 
 start-up included. Printed are pictures a second, the median of the rounds and the best one, and the largest resident
@@ -59,10 +60,16 @@ def write_photos(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def measured(command: Sequence[str]) -> tuple[float, float]:
-    """Return the seconds that a command takes, and the largest resident set of its processes, in MiB."""
+def measured(command: Sequence[str], checkout: Path | None = None) -> tuple[float, float]:
+    """Return the seconds that a command takes, and the largest resident set of its processes, in MiB.
+
+    `checkout` is a folder whose `src` holds the code; None: the code that runs this.
+    """
+    code = {} if checkout is None else {"PYTHONPATH": str(checkout.resolve() / "src")}
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env={**os.environ, **code}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     peak = 0.0
     while process.poll() is None:
         peak = max([peak, *(resident(pid) for pid in family(process.pid))])
@@ -92,7 +99,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def compare(work: Path, count: int, rounds: int) -> None:
+def compare(work: Path, count: int, rounds: int, before: Path | None) -> None:
     """Run all ways in turn, and print a table."""
     paths = write_photos(work / "in", count)
     program = [sys.executable, "-m", "deepix", "restore"]
@@ -103,17 +110,20 @@ def compare(work: Path, count: int, rounds: int) -> None:
     }
     if shutil.which("taskset") is None:
         del ways["one worker on one core"]
+    earlier = "the earlier version"
+    if before is not None:
+        ways[earlier] = [*program, str(work / "in")]
     rates: dict[str, list[float]] = {name: [] for name in (*ways, "one command each")}
     peaks = dict.fromkeys(rates, 0.0)
     results: dict[str, dict[str, bytes]] = {}
     for _ in range(rounds):
         for name, command in ways.items():
             out = work / "out"
-            seconds, peak = measured([*command, "-o", f"{out}/", "--quiet"])
+            seconds, peak = measured([*command, "-o", f"{out}/", "--quiet"], before if name == earlier else None)
             rates[name].append(count / seconds)
             peaks[name] = max(peaks[name], peak)
             made = content(out)
-            if results.setdefault(name, made) != made or made != next(iter(results.values())):
+            if name != earlier and (results.setdefault(name, made) != made or made != next(iter(results.values()))):
                 print(f"{name}: not the same bytes as {next(iter(results))}")
             shutil.rmtree(out)
         few = paths[:SINGLE]
@@ -130,11 +140,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="an earlier version, to compare with")
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     print(f"{date.today()}: {os.cpu_count()} cores, load {load:.1f}; Python {platform.python_version()}\n")
     with tempfile.TemporaryDirectory() as work:
-        compare(Path(work), arguments.count, arguments.rounds)
+        compare(Path(work), arguments.count, arguments.rounds, arguments.before)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 ARCHIVES = {
     "val": ("bsds500-val.zip", "imagenet-sample-val-200.zip", "clothing-val-300.zip"),
     "train": ("bsds500-train.zip", "imagenet-sample-500.zip", "clothing-1500.zip"),
+    "field": ("bsds500-val.zip", "imagenet-sample-val-200.zip", "photos-val.zip", "special-val.zip"),
 }
 FORMATS = ("png", "jpeg 4:2:0", "jpeg 4:4:4")
 BANDS = ((3, 4), (5, 8), (9, 16), (17, 32), (33, 64), (65, 128))
@@ -67,7 +68,7 @@ class Photos:
             (archive, name)
             for archive in self._archives
             for name in archive.namelist()
-            if name.lower().endswith((".jpg", ".jpeg", ".png"))
+            if name.lower().endswith((".jpg", ".jpeg", ".png", ".webp"))
         ]
         order = np.random.default_rng(seed).permutation(len(entries))
         self._entries = [entries[i] for i in order]
@@ -136,12 +137,19 @@ def draw_area(shape: tuple[int, ...], rng: np.random.Generator) -> Mosaic | None
 
 def decidable(photo: Array, pixelated: Array, m: Mosaic, least: float) -> bool:
     """Whether the area's border and each of its grid lines can be seen at all."""
-    before, after = luminance(photo[m.box]), luminance(pixelated[m.box])
+    return lines_show(photo[m.box], pixelated[m.box], m.cells.column_index, m.cells.row_index, least)
+
+
+def lines_show(photo: Array, pixelated: Array, column_index: Array, row_index: Array, least: float) -> bool:
+    """Whether the border of a rectangle and the lines between its cells can be seen at all; both are its pixels."""
+    before, after = luminance(photo), luminance(pixelated)
     change = np.abs(after - before)
     sides = (change[0], change[-1], change[:, 0], change[:, -1])
     if min(side.mean() for side in sides) < least:
         return False
-    columns, rows = np.diff(m.cells.column_index) > 0, np.diff(m.cells.row_index) > 0
+    columns, rows = np.diff(column_index) > 0, np.diff(row_index) > 0
+    if not columns.any() or not rows.any():
+        return False
     across = np.abs(np.diff(after, axis=1))[:, columns].mean(axis=0)
     down = np.abs(np.diff(after, axis=0))[rows].mean(axis=1)
     return bool(min(across.min(), down.min()) >= least)
@@ -319,7 +327,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=360, help="pictures with mosaics")
     parser.add_argument("--clean", type=int, default=80, help="clean pictures: this many, times about 5")
-    parser.add_argument("--pictures", choices=sorted(ARCHIVES), default="val", help="which photos")
+    parser.add_argument("--pictures", choices=("train", "val"), default="val", help="which photos")
     add_data(parser)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fast", action="store_true", help="find without the network")

@@ -8,7 +8,8 @@ import pytest
 import skimage.data
 
 from deepix.finder import decision, intact_shapes
-from deepix.finder.candidates import INTACT, Candidate, is_chequerboard
+from deepix.finder.candidates import INTACT, Candidate
+from deepix.finder.drawings import is_chequerboard
 from deepix.mosaic import Grid, Mosaic, check, pixelate
 
 PLANE = skimage.data.gravel().astype(np.float32)

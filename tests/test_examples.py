@@ -24,7 +24,7 @@ from deepix.training.data.examples import (
     example,
     visible,
 )
-from deepix.training.data.negatives import NEGATIVES, negative
+from deepix.training.data.negatives import BLOCKS, NEGATIVES, negative
 
 PHOTO = skimage.data.astronaut()
 GRAY = skimage.data.camera()
@@ -318,7 +318,7 @@ def test_visible_asks_for_every_side_and_line():
     assert contrast(after, m) > 5 > 1.5 > contrast(before, m)
 
 
-@pytest.mark.parametrize("kind", NEGATIVES)
+@pytest.mark.parametrize("kind", [*NEGATIVES, *BLOCKS])
 def test_negatives(kind):
     pictures = []
     for i, photo in enumerate((None, PHOTO, GRAY)):

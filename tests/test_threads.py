@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy  # noqa: F401  (whose BLAS it is)
 import pytest
@@ -44,18 +45,53 @@ def blas_threads() -> set[int]:
     return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
 
-def test_numpys_blas_works_in_one_thread_inside_a_limit() -> None:
-    with threadpool_limits(2, "blas"):
-        before = blas_threads()
-        with threads.limit(4), threads.limit(None), threads.pool() as pool:
-            assert blas_threads() == {1}
-            assert pool.submit(blas_threads).result() == {1}
-        assert blas_threads() == before
-        with threads.limit(None), threads.limit(2, blas=False):
-            assert blas_threads() == before
-        with pytest.raises(RuntimeError), threads.limit(2):
-            raise RuntimeError
-        assert blas_threads() == before
+@pytest.fixture
+def two() -> Iterator[set[int]]:
+    """The numbers of BLAS threads, which are 2 meanwhile; set by threads that end, as one that lives keeps control."""
+
+    def in_a_thread(number: int) -> None:
+        setting = threading.Thread(target=threadpool_limits, args=(number, "blas"))
+        setting.start()
+        setting.join()
+
+    (before,) = blas_threads()
+    in_a_thread(2)
+    yield blas_threads()
+    in_a_thread(before)
+
+
+def test_numpys_blas_works_in_one_thread_inside_a_limit(two: set[int]) -> None:
+    assert two == {2}
+    with threads.limit(4), threads.limit(None), threads.pool() as pool:
+        assert blas_threads() == {1}
+        assert pool.submit(blas_threads).result() == {1}
+    assert blas_threads() == two
+    with threads.limit(2, blas=False):
+        assert blas_threads() == two
+    with threads.limit(None):
+        assert blas_threads() == {1}
+    with pytest.raises(RuntimeError), threads.limit(2):
+        raise RuntimeError
+    assert blas_threads() == two
+
+
+def test_the_last_thread_that_leaves_gives_numpys_blas_its_threads_back(two: set[int]) -> None:
+    first_left, second_in = threading.Event(), threading.Event()
+
+    def second() -> set[int]:
+        with threads.limit(None):
+            second_in.set()
+            first_left.wait()
+            return blas_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        with threads.limit(None):
+            inside = pool.submit(second)
+            second_in.wait()
+        first_left.set()
+        assert inside.result() == {1}
+        assert blas_threads() == two
+        assert pool.submit(second).result() == {1}  # while the thread that was the first to enter still lives
 
 
 def test_a_limit_ends_when_its_work_fails() -> None:

@@ -605,6 +605,9 @@ def test_schedules() -> None:
     assert settings.rate(chosen, 1, 0) == pytest.approx(0)
     his = replace(chosen, schedule="step")
     assert [settings.rate(his, 0, epoch) for epoch in (0, 14.9, 15, 30)] == pytest.approx([1, 1, 0.1, 0.01])
+    stable = replace(chosen, schedule="wsd", decay=0.2)
+    rates = [settings.rate(stable, progress, 0) for progress in (0.05, 0.1, 0.5, 0.8, 0.85, 0.95, 1)]
+    assert rates == pytest.approx([0.5, 1, 1, 1, 0.5, 1 - 0.75**0.5, 0], abs=1e-9)
 
 
 def test_sample_sheet_shows_every_picture(tmp_path: Path) -> None:

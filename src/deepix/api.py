@@ -32,6 +32,7 @@ def restore(
     *,
     areas: Sequence[Area] = (),
     mask: Array | None = None,
+    foreign: Array | None = None,
     cell: int | None = None,
     rounding: Rounding = "nearest",
     method: Method = "network",
@@ -53,6 +54,8 @@ def restore(
         fitted, with one the cells start at the rectangle's top left corner
     mask : (H, W), non-zero where the picture was pixelated; each connected part is fitted a grid of its own. Parts
         smaller than 2 x 2 cells are left as they are, and named in `Restoration.notes`
+    foreign : (H, W), non-zero where something was drawn over or beside mosaics after the picture was pixelated (a
+        frame, a caption, a pointer): it comes back as it is, and nothing is made of it, see `Mosaic.foreign`
     cell : the cells' size in pixels, for areas and masks that come without: only the grid's origin is then fitted; of
         mosaics that are found, only those of this size count, the others are in `Restoration.other_sizes`
     rounding : how the mosaic's program made integers of means; "truncate" for the 64x64 challenge
@@ -76,6 +79,7 @@ def restore(
     options = Options(
         areas=tuple(areas),
         mask=mask,
+        foreign=foreign,
         cell=cell,
         rounding=rounding,
         method=method,

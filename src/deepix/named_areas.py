@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ SMALLEST = 3
 """Pixels of the smallest cells that are looked for: where it is not known, what holds less than 2 x 2 is a speck."""
 MOST_PARTS = 1000
 """Connected parts of a mask, specks not counted, that are fitted: more come from noise."""
+PAINT = "paint only what was drawn over or beside the mosaic white in the mask of foreign pixels"
 
 
 def fitted(pixels: Array, options: Options) -> tuple[list[Mosaic], tuple[str, ...]]:
@@ -30,7 +32,7 @@ def fitted(pixels: Array, options: Options) -> tuple[list[Mosaic], tuple[str, ..
     Parameters
     ----------
     pixels : uint8 or uint16 (H, W) or (H, W, C)
-    options : `areas`, `mask`, `mosaics` and `cell` count
+    options : `areas`, `mask`, `mosaics`, `foreign` and `cell` count
 
     Returns
     -------
@@ -39,9 +41,11 @@ def fitted(pixels: Array, options: Options) -> tuple[list[Mosaic], tuple[str, ..
 
     Raises
     ------
-    DeepixError : an area does not lie in the picture, the mask does not fit it or is empty, or no grid can be made out
+    DeepixError : an area does not lie in the picture, the mask does not fit it or is empty, no grid can be made out, or
+        `with_foreign` fails
     """
     height, width = pixels.shape[:2]
+    visible = ~_foreign(options, pixels.shape)
     result = list(options.mosaics)
     for x, y, w, h, *size in options.areas:
         if x < 0 or y < 0 or w < 1 or h < 1 or x + w > width or y + h > height:
@@ -49,16 +53,48 @@ def fitted(pixels: Array, options: Options) -> tuple[list[Mosaic], tuple[str, ..
         if size:
             result.append(Mosaic.rectangle(x, y, w, h, size[0]))
         else:
-            m = _fit(pixels[y : y + h, x : x + w], np.ones((h, w), bool), options.cell).moved(x, y)
+            box = slice(y, y + h), slice(x, x + w)
+            m = _fit(pixels[box], np.ones((h, w), bool), visible[box], options.cell).moved(x, y)
             result.append(_sure(m, options.cell))
-    if options.mask is None:
-        return result, ()
-    parts, notes = _parts(pixels, options.mask, options.cell)
-    return [*result, *parts], notes
+    notes: tuple[str, ...] = ()
+    if options.mask is not None:
+        parts, notes = _parts(pixels, options.mask, visible, options.cell)
+        result += parts
+    return with_foreign(result, options, pixels.shape), notes
 
 
-def _fit(inside: Array, area: NDArray[np.bool_], cell: int | None) -> Mosaic:
-    grid, confidence = finder.fit_grid(inside, area, (cell, cell) if cell else None)
+def with_foreign(mosaics: Sequence[Mosaic], options: Options, shape: tuple[int, ...]) -> list[Mosaic]:
+    """Return mosaics of a picture of this shape, told which pixels in and near them are foreign: `options.foreign`.
+
+    Raises
+    ------
+    DeepixError : the mask of foreign pixels does not fit the picture, or covers a whole area
+    """
+    if options.foreign is None:
+        return list(mosaics)
+    foreign = _foreign(options, shape)
+    result = []
+    for m in mosaics:
+        if foreign[m.box][m.area].all():
+            raise DeepixError(f"the area {m.x},{m.y},{m.width},{m.height} is foreign pixels all over: {PAINT}")
+        result.append(m.with_foreign(foreign))
+    return result
+
+
+def _foreign(options: Options, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return bool (H, W): which pixels the options say are foreign."""
+    if options.foreign is None:
+        return np.zeros(shape[:2], bool)
+    if options.foreign.shape != shape[:2]:
+        sizes = (" x ".join(str(n) for n in size[::-1]) for size in (options.foreign.shape, shape[:2]))
+        raise DeepixError("the mask of foreign pixels, {} pixels, does not fit the picture of {}".format(*sizes))
+    return np.asarray(options.foreign != 0)
+
+
+def _fit(inside: Array, area: NDArray[np.bool_], visible: NDArray[np.bool_], cell: int | None) -> Mosaic:
+    if not (area & visible).any():
+        raise DeepixError(f"an area or a part of the mask is foreign pixels all over: {PAINT}")
+    grid, confidence = finder.fit_grid(inside, area & visible, (cell, cell) if cell else None)
     return Mosaic.from_mask(area, grid, confidence)
 
 
@@ -68,7 +104,9 @@ def _sure(m: Mosaic, cell: int | None) -> Mosaic:
     return m
 
 
-def _parts(pixels: Array, mask: Array, cell: int | None) -> tuple[list[Mosaic], tuple[str, ...]]:
+def _parts(
+    pixels: Array, mask: Array, visible: NDArray[np.bool_], cell: int | None
+) -> tuple[list[Mosaic], tuple[str, ...]]:
     """Return a mosaic for each connected part of a mask, and a note on those smaller than 2 x 2 cells."""
     from scipy import ndimage
 
@@ -94,7 +132,7 @@ def _parts(pixels: Array, mask: Array, cell: int | None) -> tuple[list[Mosaic], 
     for k in large.tolist():
         box = boxes[k]
         # each in its own box: memory and time do not grow with the number of parts
-        fits.append(_fit(pixels[box], labels[box] == k + 1, cell).moved(box[1].start, box[0].start))
+        fits.append(_fit(pixels[box], labels[box] == k + 1, visible[box], cell).moved(box[1].start, box[0].start))
     largest = max((max(m.grid.width, m.grid.height) for m in fits if m.confidence >= LEAST_CONFIDENCE), default=0)
     # where no grid can be made out, a part may be a speck as well, beside the others' cells
     kept = [

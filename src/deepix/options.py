@@ -32,6 +32,8 @@ METHODS = ("network", "smooth")
 ROUNDINGS = ("nearest", "truncate")
 TRAINED = (".safetensors", ".ckpt", ".pt", ".pth")
 """Suffixes of what training leaves, which is no model to restore with yet."""
+MASKS = ("mask", "foreign")
+"""Options that are masks of a picture, written down as run lengths."""
 NOT_IN_DIGEST = ("threads", "max_pixels")
 """Options that do not change what comes out (sums in another order may change a level here and there)."""
 
@@ -45,6 +47,7 @@ class Options:
     areas : rectangles (x, y, width, height[, cell]) that were pixelated, in pixels
     mask : (H, W), non-zero where the picture was pixelated
     mosaics : areas whose grids are known, as `deepix find` gives them
+    foreign : (H, W), non-zero where something was drawn over or beside mosaics: see `Mosaic.foreign`
     cell : the cells' size in pixels, where it is known
     rounding : how the mosaic's program made integers of means: "nearest" or "truncate"
     method : "network" or "smooth"
@@ -64,6 +67,7 @@ class Options:
     areas: tuple[Area, ...] = ()
     mask: NDArray[Any] | None = None
     mosaics: tuple[Mosaic, ...] = ()
+    foreign: NDArray[Any] | None = None
     cell: int | None = None
     rounding: Rounding = "nearest"
     method: Method = "network"
@@ -117,7 +121,9 @@ class Options:
         """Return plain values, ready for JSON; `from_dict` reads them back."""
         result = {f.name: getattr(self, f.name) for f in fields(self)}
         result["areas"] = [list(area) for area in self.areas]
-        result["mask"] = None if self.mask is None else _run_lengths(self.mask)
+        for name in MASKS:
+            plane = getattr(self, name)
+            result[name] = None if plane is None else _run_lengths(plane)
         del result["mosaics"]
         if self.mosaics:  # else left out: what was written down before there were any stays true
             result["mosaics"] = [m.to_dict() for m in self.mosaics]
@@ -128,8 +134,9 @@ class Options:
         """Return the options that `to_dict` described."""
         values = dict(data)
         values["areas"] = tuple(tuple(area) for area in data.get("areas", ()))
-        if values.get("mask") is not None:
-            values["mask"] = _from_run_lengths(values["mask"])
+        for name in MASKS:
+            if values.get(name) is not None:
+                values[name] = _from_run_lengths(values[name])
         if "mosaics" in values:
             from deepix.mosaic import Mosaic
 
@@ -143,6 +150,8 @@ class Options:
         counts, not its content.
         """
         asked = {key: value for key, value in self.to_dict().items() if key not in NOT_IN_DIGEST}
+        if asked["foreign"] is None:  # the same digits as before there were such
+            del asked["foreign"]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 

@@ -30,7 +30,6 @@ from deepix.mosaic.windows import around
 from deepix.options import Options, check_model
 from deepix.restoration import Restoration
 from deepix.restorer.parallel import bands
-from deepix.restorer.smooth import smooth
 
 if TYPE_CHECKING:
     from deepix.inference.models import Models
@@ -71,7 +70,7 @@ def run(
     ----------
     picture : as `deepix.images` has read it
     options : what is asked for
-    mosaics : what to restore, where that is known: then nothing is located
+    mosaics : what to restore, where that is known: then nothing is located, but `foreign` counts
     models : that open the networks and keep them; None: the process's own
 
     Raises
@@ -79,7 +78,7 @@ def run(
     DeepixError : as `locate` and `restore`
     """
     if mosaics is not None:
-        return restore(picture, mosaics, options, models)
+        return restore(picture, named_areas.with_foreign(mosaics, options, picture.pixels.shape), options, models)
     located = locate(picture, options, models)
     sure, unsure = decide(located, options)
     result = restore(picture, sure, options, models)
@@ -92,19 +91,20 @@ def locate(picture: images.Picture, options: Options, models: Models | None = No
     Parameters
     ----------
     picture : as `deepix.images` has read it
-    options : `areas`, `mask`, `mosaics`, `cell`, `fast` and `threads` count
+    options : `areas`, `mask`, `mosaics`, `foreign`, `cell`, `fast` and `threads` count
     models : that open the network and keep it; None: the process's own
 
     Raises
     ------
-    DeepixError : an area lies outside the picture, the cells are larger than it, or no grid could be fitted to an area
+    DeepixError : an area lies outside the picture, the cells are larger than it, no grid could be fitted to an area, or
+        the mask of foreign pixels does not fit
     """
     options.check_cells(picture.pixels.shape)
     with threads.limit(options.threads):
         if options.named:
             mosaics, notes = named_areas.fitted(picture.pixels, options)
             return Located(tuple(mosaics), named=True, notes=notes)
-        found = _found(picture, options, models)
+        found = named_areas.with_foreign(_found(picture, options, models), options, picture.pixels.shape)
     # a cell size that the user knows settles what a finder can only guess
     cell = options.cell
     fits = [cell is None or (m.grid.width, m.grid.height) == (cell, cell) for m in found]
@@ -214,6 +214,8 @@ def _estimate(
         estimate, spread = estimated(seen, mosaics, model, options.rounding, models=models)
         who = f"the model {model}"
     else:
+        from deepix.restorer.smooth import smooth
+
         estimate, spread, who = smooth(seen, mosaics, options.rounding), None, "the restorer"
     if not np.isfinite(estimate).all():
         raise DeepixError(f"{who} gives values that are not finite: nothing is restored; use another --model or method")

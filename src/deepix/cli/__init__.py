@@ -1,15 +1,13 @@
 """The command line: one thin command per verb; what a verb does lives in the module it calls.
 
-Heavy modules are imported inside the commands, so that `deepix --help` stays fast.
+A verb's module is imported when it is wanted, and heavy modules inside the commands, so that nobody waits for others'.
 """
 
 from __future__ import annotations
 
 import errno
-import inspect
 import io
 import os
-import re
 import sys
 import threading
 from contextlib import suppress
@@ -19,15 +17,12 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import deepix
-from deepix.cli import challenge, data, photos, training, weights
 from deepix.cli.common import fail
-from deepix.cli.demo import demo
-from deepix.cli.pixelate import pixelate
-from deepix.cli.summary import summary
-from deepix.cli.web import web
+from deepix.cli.verbs import Verbs
 from deepix.errors import DeepixError, reason
 
 app = typer.Typer(
+    cls=Verbs,
     help="Restore the pixelated parts of a picture.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -49,30 +44,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-photos.register(app)
-app.command()(pixelate)
-app.command()(demo)
-app.command()(web)
-app.add_typer(challenge.app, name="challenge")
-training.register(app)
-app.command()(summary)
-app.add_typer(data.app, name="data")
-app.add_typer(weights.app, name="weights")
-
-
-def _unwrap(commands: typer.Typer) -> None:
-    """Let the terminal wrap the help's paragraphs, which are wrapped in the code already; examples stay lines."""
-    for command in commands.registered_commands:
-        text = inspect.cleandoc(command.help or getattr(command.callback, "__doc__", None) or "")
-        command.help = re.sub(r"(?<=[^\n])\n(?=[^\s])", " ", text)
-    for group in commands.registered_groups:
-        if group.typer_instance is not None:
-            _unwrap(group.typer_instance)
-
-
-_unwrap(app)
 
 
 def main() -> None:

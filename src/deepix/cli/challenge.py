@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The 64x64 challenge: make test sets, predict, score, and compare models.")
 
+
+def register(to: typer.Typer) -> None:
+    """Add the verb, which has verbs of its own, to another app."""
+    to.add_typer(app, name="challenge")
+
+
 Model = Annotated[
     str,
     typer.Option(

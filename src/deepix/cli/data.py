@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Pack training pictures into one file, and inspect it.")
 
+
+def register(to: typer.Typer) -> None:
+    """Add the verb, which has verbs of its own, to another app."""
+    to.add_typer(app, name="data")
+
+
 _SHOWN = 10  # skipped pictures that are named on the screen; FILE.json names all
 
 

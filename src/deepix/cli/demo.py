@@ -11,6 +11,11 @@ from deepix.cli.common import extra, out, show_log
 from deepix.cli.photos import Quiet
 
 
+def register(app: typer.Typer) -> None:
+    """Add the verb to the app."""
+    app.command()(demo)
+
+
 def demo(
     inputs: Annotated[
         list[Path] | None, typer.Argument(help="Pixelated pictures of your own.", show_default=False)

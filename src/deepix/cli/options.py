@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from deepix.options import Area, Options
+from deepix.options import MASKS, Area, Options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,6 +85,14 @@ Areas = Annotated[
 MaskFile = Annotated[
     Path | None, typer.Option("--mask", metavar="FILE", help="A picture of the same size, white where pixelated.")
 ]
+ForeignFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--foreign",
+        metavar="FILE",
+        help="A picture of the same size, white where something was drawn over or beside mosaics: a frame, a caption.",
+    ),
+]
 MosaicsFile = Annotated[
     Path | None,
     typer.Option(
@@ -112,6 +120,7 @@ Cell = Annotated[int | None, typer.Option("--cell", min=2, help="The cells' size
 FLAGS = {
     "areas": _Flag("area", Areas, None, lambda given: tuple(area(text) for text in given or ())),
     "mask": _Flag("mask", MaskFile),
+    "foreign": _Flag("foreign", ForeignFile),
     "mosaics": _Flag("mosaics", MosaicsFile),
     "cell": _Flag("cell", Cell),
     "fast": _Flag(
@@ -190,8 +199,9 @@ def takes_options(*fields: str) -> Callable[[Callable[..., None]], Callable[...,
         @wraps(verb)
         def command(**given: Any) -> None:
             asked = {field: flag.value(given.pop(flag.name)) for field, flag in flags.items()}
-            if asked.get("mask"):
-                asked["mask"] = mask(asked["mask"], asked.get("max_pixels"))
+            for name in MASKS:
+                if asked.get(name):
+                    asked[name] = mask(asked[name], asked.get("max_pixels"))
             if "mosaics" in asked:
                 asked["mosaics"] = mosaics(asked["mosaics"])
             try:

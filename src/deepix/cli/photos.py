@@ -98,7 +98,7 @@ def register(app: typer.Typer) -> None:
 
 
 @takes_options(
-    *("areas", "mask", "mosaics", "cell", "fast", "threshold", "force"),
+    *("areas", "mask", "mosaics", "foreign", "cell", "fast", "threshold", "force"),
     *("method", "model", "threads", "first_frame", "max_pixels"),
 )
 def restore(

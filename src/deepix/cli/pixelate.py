@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from deepix.mosaic import Mosaic
 
 
+def register(app: typer.Typer) -> None:
+    """Add the verb to the app."""
+    app.command()(pixelate)
+
+
 def pixelate(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A picture.", show_default=False, readable=False)],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="The file to write.")],

@@ -11,6 +11,11 @@ import typer
 from deepix.cli.common import extra, note, out
 
 
+def register(app: typer.Typer) -> None:
+    """Add the verb to the app."""
+    app.command()(summary)
+
+
 def summary(
     network: Annotated[str, typer.Argument(help="A network's name, such as deepixv1:5,5,6,7:3,5.", show_default=False)],
     batch: Annotated[int, typer.Option(min=1, help="Pictures in a step.")] = 64,

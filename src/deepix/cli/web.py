@@ -10,6 +10,11 @@ from deepix.cli.common import extra, note, show_log
 from deepix.cli.photos import Quiet
 
 
+def register(app: typer.Typer) -> None:
+    """Add the verb to the app."""
+    app.command()(web)
+
+
 def web(
     host: Annotated[
         str, typer.Option(help="The address to listen at. Others than this machine reach it only if told so.")

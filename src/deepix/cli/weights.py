@@ -12,6 +12,12 @@ from deepix.cli.common import extra, out, show_log
 
 app = typer.Typer(no_args_is_help=True, help="Import, inspect, export and release the weights of networks.")
 
+
+def register(to: typer.Typer) -> None:
+    """Add the verb, which has verbs of its own, to another app."""
+    to.add_typer(app, name="weights")
+
+
 Recipes = Annotated[list[Path], typer.Argument(metavar="RECIPE…", help="Recipes, such as recipes/*.toml.")]
 Data = Annotated[
     Path, typer.Option("--data", "-d", metavar="DIR", show_default=False, help="Where the recipe's pictures lie.")

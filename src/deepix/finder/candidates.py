@@ -24,10 +24,6 @@ NARROWEST = 4
 """The least number of the map's places along each axis of a mosaic that the locator surely sees."""
 LARGEST_BLOCK = 32
 """The largest cells, in pixels, that are taken for the blocks of a JPEG file, or for several that are alike."""
-ALTERNATING = 0.7
-"""The least share of neighbouring cells that differ in kind, along each axis of a chequerboard."""
-UNIFORM = 0.1
-"""The largest share of the cells' variance that is left within the two kinds of a chequerboard."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +40,7 @@ class Candidate:
     map_mean : mean of the map over its box, 0 … 1; None without a map
     visible : whether it is large enough, and its cells small enough, for the locator to see it
     region : of an area grown in one that the map outlines: that one
+    foreign : of tiles that are partly hidden: which pixels of the mosaic's box are not its own; None: all are
     beyond : the same's share of neighbours across its grid's lines that differ, outside of the rectangles it grew from
     """
 
@@ -56,16 +53,25 @@ class Candidate:
     visible: bool = False
     region: Candidate | None = field(default=None, repr=False)
     beyond: float = 0.0
+    foreign: NDArray[np.bool_] | None = field(default=None, repr=False)
 
     @classmethod
-    def of_intact_tiles(cls, log_ratio: float, mosaic: Mosaic) -> Candidate:
+    def of_intact_tiles(cls, log_ratio: float, mosaic: Mosaic, foreign: NDArray[np.bool_] | None = None) -> Candidate:
         """Return the candidate of a rectangle of tiles of exactly one colour."""
-        return cls(mosaic, log_ratio, INTACT * log_ratio, intact=True)
+        return cls(mosaic, log_ratio, INTACT * log_ratio, intact=True, foreign=foreign)
 
     @classmethod
     def of_noisy_tiles(cls, log_ratio: float, mosaic: Mosaic, outlined: bool = False) -> Candidate:
         """Return the candidate of tiles of nearly one colour, in a region that the map outlines or anywhere."""
         return cls(mosaic, log_ratio, log_ratio * mosaic.confidence, outlined=outlined)
+
+    def with_mosaic(self, m: Mosaic) -> Candidate:
+        """Return the same candidate with a part of its mosaic."""
+        foreign = self.foreign
+        if foreign is not None:
+            y, x = m.y - self.mosaic.y, m.x - self.mosaic.x
+            foreign = foreign[y : y + m.height, x : x + m.width]
+        return replace(self, mosaic=m, foreign=foreign)
 
     def moved(self, dx: int, dy: int) -> Candidate:
         """Return the same candidate in a picture whose origin lies elsewhere."""
@@ -92,24 +98,3 @@ class Candidate:
         g = self.mosaic.grid
         axes = ((g.x, g.width), (g.y, g.height))
         return any(origin % SIDE == 0 == side % SIDE and side <= LARGEST_BLOCK for origin, side in axes)
-
-
-def is_chequerboard(plane: NDArray[np.float32], m: Mosaic) -> bool:
-    """Whether cells are of two kinds, dark and bright, that alternate in both directions.
-
-    Parameters
-    ----------
-    plane : luminance of the picture, (H, W)
-    m : a mosaic in it
-    """
-    means, there = m.cells.mean(plane[m.box]), m.cells.counts > 0
-    low, high = np.quantile(means[there], (0.1, 0.9))
-    if low == high:
-        return False
-    bright = means > (low + high) / 2
-    left = np.where(bright, means - means[bright & there].mean(), means - means[~bright & there].mean())
-    if left[there].var() > UNIFORM * means[there].var():
-        return False
-    changes = (np.diff(bright, axis=axis) for axis in (0, 1))
-    pairs = (there[1:] & there[:-1], there[:, 1:] & there[:, :-1])
-    return all(float(c[p].mean()) > ALTERNATING for c, p in zip(changes, pairs, strict=True) if p.any())

@@ -13,6 +13,8 @@ FARTHEST = 10.0
 """The largest distance between the outlines of area and region, in pixels, that is told apart from larger ones."""
 SHARPEST = 0.6
 """The sharpness of lines from which on more of it tells nothing."""
+OUTLINE, RESEMBLES = 3, 5
+"""Where the `features` of an area's outline stand."""
 WEIGHTS = np.array([-14.966, 1.222, 2.446, -0.998, -1.006, 1.962, -0.167, 12.227])
 """Of the `features`: a logistic regression, printed by `benchmarks/confidence.py`."""
 
@@ -45,3 +47,11 @@ def promise(region: Region, lines: GridFit) -> float:
 def probability(measured: NDArray[np.float64]) -> float:
     """Return how sure one can be of a mosaic with its area and its grid: 0 … 1."""
     return float(special.expit(measured @ WEIGHTS))
+
+
+def with_outline(measured: NDArray[np.float64], other: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Return `features` of an area with its outline's, or another's that is nearer; None: nothing is known of it."""
+    result = measured.copy()
+    off, resembles = (0.0, 1.0) if other is None else (other[OUTLINE], other[RESEMBLES])
+    result[OUTLINE], result[RESEMBLES] = min(result[OUTLINE], off), max(result[RESEMBLES], resembles)
+    return result

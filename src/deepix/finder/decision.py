@@ -21,10 +21,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from deepix.finder.candidates import INTACT, Candidate, is_chequerboard
+from deepix.finder.candidates import INTACT, Candidate
+from deepix.finder.drawings import is_drawn
+from deepix.finder.file_blocks import are_blocks
+from deepix.finder.frames import framed
 from deepix.finder.geometry import lies_in, overlapping, same_grid, size, whole_pixels, without
+from deepix.finder.square_cells import squared
 from deepix.finder.thresholds import MAP_NOTHING, MAP_PIXELATED, REPORTED, SURE, WEAK_EVIDENCE
-from deepix.mosaic import Mosaic
+from deepix.mosaic import Mosaic, unknown
 
 UNSEEN = 0.985
 """The least confidence of a nearly intact mosaic, too small or too coarse for the locator, of which its map shows
@@ -51,6 +55,8 @@ ALONE = 0.85
 the other without far more evidence."""
 FAR_MORE = 2.0
 """How many times the evidence is far more."""
+HIDDEN = 0.1
+"""The largest share of what two rectangles of intact tiles have in common that is the hidden one's own."""
 TRIMMED = 0.2
 """The largest share of its area that a mosaic loses to better ones which it overlaps with, and still is reported."""
 
@@ -63,8 +69,32 @@ def decide(candidates: Sequence[Candidate], plane: NDArray[np.float32]) -> list[
     candidates : all of the picture, with what the map says of them
     plane : its luminance, (H, W)
     """
-    kept = [c for c in prevailing(candidates) if not is_chequerboard(plane, c.mosaic)]
-    return [c.mosaic for c in suppressed(kept, TRIMMED)]
+    whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in prevailing(candidates)]
+    kept = [c for c in whole if not (is_drawn(plane, c.mosaic) or are_blocks(plane, c.mosaic))]
+    return with_overlays(suppressed(kept, TRIMMED), plane)
+
+
+def with_overlays(found: Sequence[Candidate], plane: NDArray[np.float32]) -> list[Mosaic]:
+    """Return the mosaics of candidates that do not overlap, with what was drawn over or around them as foreign.
+
+    Parameters
+    ----------
+    found : what is reported
+    plane : the picture's luminance, (H, W)
+    """
+    foreign, own = np.zeros(plane.shape, bool), np.zeros(plane.shape, bool)
+    mosaics = []
+    for c in found:
+        hidden = np.zeros(plane.shape, bool)
+        if c.foreign is not None:
+            hidden[c.mosaic.box] = c.foreign
+        inside = framed(plane, c.mosaic)
+        m, frame = (c.mosaic, hidden) if inside is None else inside
+        foreign |= frame | hidden
+        own |= unknown([m], plane.shape) & ~hidden
+        mosaics.append(m)
+    foreign &= ~own
+    return [m.with_foreign(foreign) for m in mosaics] if foreign.any() else mosaics
 
 
 def decide_without_map(candidates: Sequence[Candidate]) -> list[Mosaic]:
@@ -101,8 +131,27 @@ def prevailing(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 def standing_tiles(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the rectangles of intact tiles that are credible, and the best where they overlap with one another."""
-    tiles = [c for c in candidates if c.intact and c.region is None]
+    tiles = _carved([c for c in candidates if c.intact and c.region is None])
     return [c for c in suppressed(tiles) if is_credible(c)]
+
+
+def _carved(tiles: Sequence[Candidate]) -> list[Candidate]:
+    """Return rectangles of intact tiles, those that others hide a part of without that part."""
+    result = []
+    for c in tiles:
+        m = c.mosaic
+        if c.foreign is not None:
+            own = ~c.foreign
+            over = [o.mosaic for o in tiles if o is not c and not same_grid(o.mosaic, m) and is_credible(o)]
+            over = [o for o in over if _common(own, m, o) <= HIDDEN * overlapping(m, o)]
+            m = without(m, over, 1.0) or m
+        result.append(c if m is c.mosaic else c.with_mosaic(m))
+    return result
+
+
+def _common(part: NDArray[np.bool_], m: Mosaic, other: Mosaic) -> int:
+    """Return how many pixels of a part of a mosaic's box another one covers."""
+    return overlapping(replace(m, mask=part), other) if part.any() else 0
 
 
 def is_credible(c: Candidate) -> bool:
@@ -183,5 +232,5 @@ def suppressed(candidates: Sequence[Candidate], overlap: float = 0.0) -> list[Ca
     for c in sorted(candidates, key=lambda c: -c.score):
         left = without(c.mosaic, [f.mosaic for f in found], overlap)
         if left is not None:
-            found.append(c if left is c.mosaic else replace(c, mosaic=left))
+            found.append(c if left is c.mosaic else c.with_mosaic(left))
     return sorted(found, key=lambda c: (c.mosaic.y, c.mosaic.x))

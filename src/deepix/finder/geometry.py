@@ -31,6 +31,16 @@ def size(m: Mosaic) -> int:
     return int(m.area.sum())
 
 
+def covered(mosaics: Sequence[Mosaic], shape: tuple[int, ...], left: int = 0, top: int = 0) -> Mask:
+    """Return what mosaics cover of a window, (H, W), that begins at (left, top); they may go beyond it."""
+    result = np.zeros(shape[:2], bool)
+    for m in mosaics:
+        y, x = m.y - top, m.x - left
+        here = result[max(y, 0) : max(y + m.height, 0), max(x, 0) : max(x + m.width, 0)]
+        here |= m.area[max(-y, 0) :, max(-x, 0) :][: here.shape[0], : here.shape[1]]
+    return result
+
+
 def lies_in(inner: Mosaic, outer: Mosaic) -> bool:
     """Whether more than half of an area lies in another one."""
     return 2 * overlapping(inner, outer) > size(inner)

@@ -119,9 +119,9 @@ def comb(
     return int(tried[index]), int(best - first[index]), float(ratio[best])
 
 
-def comb_ratio(total: Array, count: Array, floor: float, size: int, phase: int) -> float:
-    """Return the log-likelihood ratio of one comb: see `comb`."""
-    on, on_pairs = total[phase::size].sum(), count[phase::size].sum()
+def lines_ratio(total: Array, count: Array, floor: float, lines: Array | slice) -> float:
+    """Return the log-likelihood ratio of some lines to "one mean everywhere": see `comb`."""
+    on, on_pairs = total[lines].sum(), count[lines].sum()
     return float(_ratio(on[None], on_pairs[None], float(total.sum()), float(count.sum()), floor)[0])
 
 
@@ -211,8 +211,7 @@ def _fit_lines(g: Steps, mask: NDArray[np.bool_], size: int | None) -> tuple[flo
             if side % number:
                 band = np.floor((np.arange(side) + 0.5) * number / side)
                 lines = np.diff(band) > 0
-                ratio = float(_ratio(total[lines].sum()[None], count[lines].sum()[None], float(total.sum()),
-                                     float(count.sum()), FLOOR)[0])  # fmt: skip
+                ratio = lines_ratio(total, count, FLOOR, lines)
                 if ratio > best[2] + 1:
                     best = (side / number, 0.0, ratio, lines)
     if not np.isfinite(best[2]):

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from deepix.mosaic import Grid, Mosaic
+from deepix.mosaic.grid import cell_index
 
 Box = tuple[int, int, int, int]
 """x, y, width, height"""
@@ -13,11 +17,24 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class GridBox:
-    """A box with the grid of its cells: the cells' width and height and one cell's upper left corner."""
+    """A box with the grid of its cells: the cells' width and height and one cell's upper left corner.
+
+    Whole numbers, but for tiles that were cut unevenly (`uneven_tiles`).
+    """
 
     box: Box
     cell: tuple[int, int]
     origin: tuple[int, int]
+
+    @property
+    def even(self) -> bool:
+        """Whether all cells are as large."""
+        return all(float(v).is_integer() for v in (*self.cell, *self.origin))
+
+    def lines(self, axis: int, start: int, stop: int) -> NDArray[np.int64]:
+        """Return the pixels of start … stop − 1 along an axis (0: x) with which a cell begins."""
+        index = cell_index(start - 1, stop, self.origin[axis], self.cell[axis])
+        return start + np.flatnonzero(np.diff(index))
 
     @classmethod
     def of(cls, m: Mosaic) -> GridBox:

@@ -6,7 +6,8 @@ far out as the map is above `LOW`. A region has no grid yet: `region_mosaics` fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from deepix.finder.fast_filters import dilated, opened
-from deepix.finder.geometry import overlapping
+from deepix.finder.geometry import covered, overlapping
 from deepix.mosaic import Mosaic
 
 Array = NDArray[Any]
@@ -144,18 +145,35 @@ def _parts(p: Array, border: Array, wide: Array, high: Array, whole: Mask) -> li
 def cut(maps: Any, stride: int, region: Region, m: Mosaic) -> list[Region]:
     """Return the part of a region that a mosaic covers, and what it leaves, if that is large enough to be another."""
     h, w = region.inside.shape
-    y, x = m.y - region.y + SPARE, m.x - region.x + SPARE
-    covered = np.zeros((h + 2 * SPARE, w + 2 * SPARE), bool)
-    rows, columns = (slice(max(v, 0), max(v + n, 0)) for v, n in ((y, m.height), (x, m.width)))
-    part = m.area[rows.start - y :, columns.start - x :]
-    covered[rows, columns] = part[: covered.shape[0] - rows.start, : covered.shape[1] - columns.start]
-    near = dilated(covered, SPARE)[SPARE:-SPARE, SPARE:-SPARE]
+    there = covered([m], (h + 2 * SPARE, w + 2 * SPARE), region.x - SPARE, region.y - SPARE)
+    near = dilated(there, SPARE)[SPARE:-SPARE, SPARE:-SPARE]
     rest = opened(region.inside & ~near, THIN)
     labels, number = ndimage.label(rest)
     masks = [labels == k for k in range(1, number + 1)]
     found = [r for r in (_region(maps, stride, region, part) for part in masks) if r is not None]
     first = _region(maps, stride, region, region.inside & near)
     return [first, *found] if first is not None and found else []
+
+
+def parts_of(maps: Any, stride: int, region: Region, part: Mask, left: int, top: int) -> list[Region]:
+    """Return the connected pieces of a part of a region as regions of their own, if they are large enough.
+
+    `part` is of a window of the picture that begins at (left, top).
+    """
+    h, w = region.inside.shape
+    inside = np.zeros((h, w), bool)
+    y, x = region.y - top, region.x - left
+    here = part[y : y + h, x : x + w]
+    inside[: here.shape[0], : here.shape[1]] = here
+    labels, number = ndimage.label(opened(inside, THIN))
+    found = (_region(maps, stride, region, labels == k) for k in range(1, number + 1))
+    return [r for r in found if r is not None]
+
+
+def without_mosaics(region: Region, mosaics: Sequence[Mosaic]) -> Region | None:
+    """Return a region without what some mosaics cover; None if too little of it is left."""
+    inside = region.inside & ~covered(mosaics, region.inside.shape, region.x, region.y)
+    return replace(region, inside=inside) if np.count_nonzero(inside) >= THIN**2 else None
 
 
 def _region(maps: Any, stride: int, whole: Region, part: Mask) -> Region | None:

@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 from scipy import special
 
 from deepix import threads
-from deepix.finder import areas, confidence, noisy_tiles
+from deepix.finder import areas, confidence, layers, noisy_tiles
 from deepix.finder.areas import Area
 from deepix.finder.fast_filters import dilated
+from deepix.finder.geometry import without
 from deepix.finder.grid_box import GridBox
 from deepix.finder.grid_lines import GridFit, fit
 from deepix.finder.jpeg_noise import SIDE, saved_quality
 from deepix.finder.likelihood import LikelihoodMaps
-from deepix.finder.map_regions import Region, covers, cut, enlarged, regions
+from deepix.finder.map_regions import Region, covers, cut, enlarged, parts_of, regions, without_mosaics
 from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
@@ -71,6 +72,8 @@ CUTS = 2
 CERTAIN = 400.0
 """Evidence, in nats, of an area that is certainly a mosaic: in training photos false areas like their regions had 40 at
 most."""
+SEEN = 100.0
+"""Evidence, in nats, of what may lie over a mosaic: whether it does, its pixels tell."""
 LIKELY = 0.25
 """The least confidence of a mosaic in the rest of a region for which the region is cut."""
 SAME_SIZE = 0.03
@@ -79,16 +82,26 @@ SAME_PLACE = 0.15
 """Distance between their lines, in cells and beyond half a pixel, up to which two mosaics may lie on one grid."""
 
 
+class Rest(NamedTuple):
+    """What a mosaic's grid does not explain of its area, bool (H, W) of a window; the window's evidence and place."""
+
+    part: Mask
+    likelihood: LikelihoodMaps
+    left: int
+    top: int
+
+
 class Located(NamedTuple):
     """A mosaic with what speaks for it: evidence in nats, without the map's, and what the confidence was made of.
 
-    `resembles` tells whether its area covers most of its region.
+    `resembles` tells whether its area covers most of its region, `rest` what its grid does not explain of its area.
     """
 
     log_ratio: float
     mosaic: Mosaic
     measured: NDArray[np.float64]
     resembles: bool
+    rest: Rest | None = None
 
 
 def located(
@@ -114,25 +127,9 @@ def located(
         return []
     saved = saved_quality(luminance) if quality is None else quality
 
-    def lines_of(region: Region) -> GridFit:
-        h, w = region.inside.shape
-        return fit(luminance[region.y : region.y + h, region.x : region.x + w], region.inside, region.cell)
-
-    def mosaics_of(region: Region, lines: GridFit, others: float, cuts: int) -> list[Located]:
-        if lines.confidence < FAINT or confidence.promise(region, lines) < UNPROMISING:
-            return []
-        one = _mosaic(luminance, maps.pixelated, stride, saved, region, lines, others)
-        parts = cut(maps, stride, region, one.mosaic) if cuts else []
-        (first, *rest) = [mosaics_of(part, lines_of(part), others, cuts - 1) for part in parts] or [[]]
-        if not first:
-            return [one]
-        more = [f for fs in rest for f in fs if f.mosaic.confidence >= LIKELY and not _same_grid(f, first[0])]
-        # what is certain by its evidence need not answer for what the map shows around it
-        certain = one.log_ratio >= CERTAIN and first[0].mosaic.confidence > one.mosaic.confidence
-        return first + more if more or certain or not one.resembles else [one]
-
+    search = _Search(luminance, maps, stride, saved)
     with threads.pool(len(found)) as pool:
-        fits = list(pool.map(lines_of, found))
+        fits = list(pool.map(search.lines, found))
         pooled = np.clip([f.log_odds for f in fits], -POOLED, POOLED)
         # what may be no mosaic at all has less to say
         promises = np.array([confidence.promise(*one) for one in zip(found, fits, strict=True)])
@@ -141,7 +138,106 @@ def located(
         order = np.argsort(-promises, kind="stable")
         spent = np.cumsum([found[i].inside.size * (promises[i] < PROMISING) for i in order])
         looked = [(found[i], fits[i], float(others[i]), CUTS) for i in sorted(order[spent <= SPENT])]
-        return [one for ones in pool.map(lambda given: mosaics_of(*given), looked) for one in ones]
+        return [one for ones in pool.map(lambda given: search.mosaics(*given), looked) for one in ones]
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """The search in the regions of one picture."""
+
+    luminance: NDArray[np.float32]
+    maps: Any
+    stride: int
+    quality: int
+
+    def lines(self, region: Region) -> GridFit:
+        """Return the lines of a region's grid."""
+        h, w = region.inside.shape
+        here = self.luminance[region.y : region.y + h, region.x : region.x + w]
+        return fit(here, region.inside, region.cell)
+
+    def one(self, region: Region, lines: GridFit, others: float) -> Located:
+        """Return the mosaic of a region."""
+        return _mosaic(self.luminance, self.maps.pixelated, self.stride, self.quality, region, lines, others)
+
+    def mosaics(self, region: Region, lines: GridFit, others: float, cuts: int) -> list[Located]:
+        """Return the mosaics of a region, of which parts may be cut off, each a region of its own."""
+        if lines.confidence < FAINT or confidence.promise(region, lines) < UNPROMISING:
+            return []
+        one = self.one(region, lines, others)
+        parts = cut(self.maps, self.stride, region, one.mosaic) if cuts else []
+        (first, *rest) = [self.mosaics(part, self.lines(part), others, cuts - 1) for part in parts] or [[]]
+        if first:
+            more = [f for fs in rest for f in fs if f.mosaic.confidence >= LIKELY and not _same_grid(f, first[0])]
+            # what is certain by its evidence need not answer for what the map shows around it
+            certain = one.log_ratio >= CERTAIN and first[0].mosaic.confidence > one.mosaic.confidence
+            if more or certain or not one.resembles:
+                return _settled(first, more)
+        return self.layered(region, one, others) if cuts else [one]
+
+    def layered(self, region: Region, one: Located, others: float) -> list[Located]:
+        """Return a region's mosaic and those that lie over it."""
+        if one.rest is None or one.mosaic.confidence < LIKELY or not one.rest.part.any():
+            return [one]
+        rest, later = one.rest, []
+        for part in parts_of(self.maps, self.stride, region, rest.part, rest.left, rest.top):
+            ways = [replace(part, cell=cell) for cell in layers.cells(self.luminance, part)]
+            later.append(
+                max((self.one(way, self.lines(way), others) for way in ways), key=lambda found: found.log_ratio)
+            )
+        over = _over(one, later)
+        left = without_mosaics(region, [other.mosaic for other in over]) if over else None
+        if left is None:
+            return [one, *over]
+        left = replace(left, cell=(one.mosaic.grid.width, one.mosaic.grid.height))
+        again = _outlined_as(one, self.one(left, self.lines(left), others))
+        return [max((_beneath(way, over) for way in (one, again)), key=lambda way: way.log_ratio), *over]
+
+
+def _settled(first: list[Located], more: list[Located]) -> list[Located]:
+    """Return the mosaics of a region's parts; of what two may have in common, each has what it explains better."""
+    over = {id(other): _over(first[0], [other]) for other in more}
+    upper = [found for ones in over.values() for found in ones]
+    if not upper:
+        return first + more
+    return [_beneath(first[0], upper), *first[1:], *upper, *(other for other in more if not over[id(other)])]
+
+
+def _over(one: Located, later: Sequence[Located]) -> list[Located]:
+    """Return those of some mosaics that lie over another one: they explain its pixels better, on another grid.
+
+    Each has the rectangle in which it does, or its own mask.
+    """
+    if one.rest is None:
+        return []
+    rest, result = one.rest, []
+    m = one.mosaic.moved(-rest.left, -rest.top)
+    for other in later:
+        if other.log_ratio < SEEN or _same_grid(other, one):
+            continue
+        grid = other.mosaic.grid.moved(-rest.left, -rest.top)
+        found = layers.over(rest.likelihood, m, grid, other.mosaic.moved(-rest.left, -rest.top))
+        if found is not None:
+            result.append(
+                _outlined_as(None, other._replace(mosaic=replace(found, grid=grid).moved(rest.left, rest.top)))
+            )
+    return result
+
+
+def _beneath(one: Located, over: Sequence[Located]) -> Located:
+    """Return a mosaic without those that lie over it, with the evidence for what is left."""
+    left = without(one.mosaic, [other.mosaic for other in over], layers.LARGEST)
+    if left is None or one.rest is None:
+        return one._replace(log_ratio=-np.inf)
+    rest = one.rest
+    return one._replace(mosaic=left, log_ratio=layers.evidence(rest.likelihood, left.moved(-rest.left, -rest.top)))
+
+
+def _outlined_as(other: Located | None, one: Located) -> Located:
+    """Return a mosaic with the confidence that it has with another one's outline, or if none is known."""
+    measured = confidence.with_outline(one.measured, other.measured if other else None)
+    m = replace(one.mosaic, confidence=confidence.probability(measured))
+    return one._replace(mosaic=m, measured=measured, resembles=other.resembles if other else True)
 
 
 def _same_grid(a: Located, b: Located) -> bool:
@@ -192,9 +288,11 @@ def _mosaic(
     measured = _measured(best, inside, region)
     # pixels near lines of fractional grids, which do not count, would speak like the others
     share = float(areas.counting(best.grid, inside.shape)[_covered(best.area, inside.shape)].mean())
-    return Located(
-        best.own / max(share, 0.05), replace(m, confidence=confidence.probability(measured)), measured, best.resembles
-    )
+    sure = confidence.probability(measured)
+    covered = _covered(best.area, inside.shape)
+    likelihood = areas.with_noise(window.likelihood, best.grid, covered)
+    rest = Rest(layers.unexplained(likelihood, best.grid, covered), likelihood, int(left), int(top))
+    return Located(best.own / max(share, 0.05), replace(m, confidence=sure), measured, best.resembles, rest)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,9 @@ When a pixelated picture was resized, a pixel on the line between two cells hold
 
 and `project` is as above. Where no pixel straddles a line, C is 0 or 1, A† = C and y = A p as above.
 
+Foreign pixels (`Mosaic.foreign`: what was drawn over or beside a mosaic afterwards) are in no cell: A, A† and y are
+those of the pixels that can be seen, and what is foreign comes back as it is.
+
 Arrays are pictures (H, W) or (H, W, C), x to the right and y down, in whatever unit they come; integer
 pictures have cells rounded to integers, and the functions here know by which rule.
 """
@@ -33,7 +36,7 @@ from deepix.mosaic.integers import Rounding
 from deepix.mosaic.projection import cell_values, pixelate, project, project_box
 from deepix.mosaic.quantization import quantize
 from deepix.mosaic.random import random_mosaics
-from deepix.mosaic.types import Mosaic, check, unknown
+from deepix.mosaic.types import Mosaic, check, foreign_pixels, known, unknown
 
 __all__ = [
     "Array",
@@ -46,6 +49,8 @@ __all__ = [
     "check",
     "consistency",
     "fit_blending",
+    "foreign_pixels",
+    "known",
     "noise",
     "pixelate",
     "project",

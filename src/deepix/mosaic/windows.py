@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,11 +75,7 @@ def crop(mosaics: Sequence[Mosaic], box: Box) -> list[Mosaic]:
         y0, y1 = max(m.y, top), min(m.y + m.height, box[0].stop)
         x0, x1 = max(m.x, left), min(m.x + m.width, box[1].stop)
         if y0 < y1 and x0 < x1:
-            if (x0, y0, x1, y1) == (m.x, m.y, m.x + m.width, m.y + m.height):
-                parts.append(m.moved(-left, -top))
-                continue
-            mask = m.area[y0 - m.y : y1 - m.y, x0 - m.x : x1 - m.x]
-            if mask.any():
-                part = replace(m, x=x0, y=y0, width=x1 - x0, height=y1 - y0, mask=mask)
+            part = m.part(slice(y0 - m.y, y1 - m.y), slice(x0 - m.x, x1 - m.x))
+            if part is not None:
                 parts.append(part.moved(-left, -top))
     return parts

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from deepix.mosaic import Mosaic, unknown
+from deepix.mosaic import Mosaic, known
 from deepix.restorer.blur import blurred
 
 Floats = NDArray[np.float32]
@@ -29,13 +29,13 @@ def features(z: Floats, pixelated: Floats, mosaics: Sequence[Mosaic]) -> tuple[F
     Parameters
     ----------
     z : float32 (H, W), values in [0, 1]: the smooth start
-    pixelated : float32 (H, W), values in [0, 1]
+    pixelated : float32 (H, W), values in [0, 1]; foreign pixels hold those of z
     mosaics : in it
 
     Returns
     -------
     float32 (7, H, W): z and the mosaic, less the local mean and over the local contrast; 1 where known; u, v, and the
-    cells' width and height in units of `CELL_UNIT` pixels, 0 where known (see `Mosaic.coordinates`)
+    cells' width and height in units of `CELL_UNIT` pixels, 0 where known or foreign (see `Mosaic.coordinates`)
     float32 (H, W): the local contrast: the mosaic's standard deviation under a Gaussian, plus `CONTRAST_FLOOR`
     """
     mean = blurred(pixelated, CONTRAST_SIGMA)
@@ -43,10 +43,11 @@ def features(z: Floats, pixelated: Floats, mosaics: Sequence[Mosaic]) -> tuple[F
     planes = np.zeros((7, *pixelated.shape), np.float32)
     planes[0] = (z - mean) / contrast
     planes[1] = (pixelated - mean) / contrast
-    planes[2] = ~unknown(mosaics, pixelated.shape)
+    planes[2] = known(mosaics, pixelated.shape)
     for m in mosaics:
-        widths, heights = (np.bincount(i)[i] / CELL_UNIT for i in (m.cells.column_index, m.cells.row_index))
-        grid = (*m.coordinates(), np.broadcast_to(widths, m.area.shape), heights[:, None])
+        widths, heights = m.cell_sizes()
+        across, down = np.broadcast_to(widths / CELL_UNIT, m.area.shape), (heights / CELL_UNIT)[:, None]
+        grid: Sequence[NDArray[np.floating]] = (*m.coordinates(), across, down)
         for plane, values in zip(planes[3:], grid, strict=True):
             plane[m.box] += np.where(m.area, values, 0)
     return planes, contrast

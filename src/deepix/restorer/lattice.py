@@ -147,13 +147,18 @@ def _on_lattice(
     mosaics: Sequence[Mosaic], rows: Axis, columns: Axis, shape: tuple[int, ...], least: float
 ) -> list[Mosaic]:
     first_row, first_column = (axis.pixels.start for axis in (rows, columns))
-    known = np.ones(shape[:2], bool)
-    result = []
-    for m in mosaics:  # each costs what its own box does: there may be thousands
-        y, share = rows.reduced_part(m.area.astype(np.float32), 0, m.y)
+    rest = np.ones(shape[:2], bool)
+    parts = []
+
+    def share_of(plane: Bools, m: Mosaic) -> tuple[int, int, Bools]:
+        y, share = rows.reduced_part(plane.astype(np.float32), 0, m.y)
         x, share = columns.reduced_part(share, 1, m.x)
-        there = known[y : y + share.shape[0], x : x + share.shape[1]]
-        mask = (share > least) & there
+        return x, y, share > least
+
+    for m in mosaics:  # each costs what its own box does: there may be thousands
+        x, y, mask = share_of(m.area, m)
+        there = rest[y : y + mask.shape[0], x : x + mask.shape[1]]
+        mask &= there
         if mask.any():
             there &= ~mask
             grid = Grid(
@@ -162,5 +167,8 @@ def _on_lattice(
                 m.grid.width / columns.pitch,
                 m.grid.height / rows.pitch,
             )
-            result.append(Mosaic.from_mask(mask, grid, x=x, y=y))
-    return result
+            parts.append((mask, grid, there, x, y, None if m.foreign is None else share_of(m.foreign, m)[2]))
+    return [  # what is partly of an area and partly foreign is of the area
+        Mosaic.from_mask(mask, grid, x=x, y=y, foreign=None if foreign is None else foreign & there)
+        for mask, grid, there, x, y, foreign in parts
+    ]

@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepix.inference.models import Models
-from deepix.mosaic import Array, Mosaic, Rounding, cell_values, check, project, unknown
+from deepix.mosaic import Array, Mosaic, Rounding, cell_values, check, foreign_pixels, project, unknown
 from deepix.mosaic.windows import windows
 from deepix.restorer.colour import white
 from deepix.restorer.each import estimate_each
+from deepix.restorer.fill import filled
 from deepix.restorer.lattice import Axis, pitch
 from deepix.restorer.model import DEFAULT, SHIPPED, Restorer, load
 from deepix.restorer.parts import Part, paste, run
@@ -61,7 +62,8 @@ def estimate(
 
     Returns
     -------
-    float32, shape and unit of `pixelated`: equal to it outside the mosaics, with its cells' means inside
+    float32, shape and unit of `pixelated`: equal to it outside the mosaics and where it is foreign, with its cells'
+    means inside; foreign pixels change nothing else
     float32 (H, W), same unit: the predicted standard deviation of the estimate's error (in colour: of the luminance's);
     0 on known pixels, not a number where `smooth` restored
 
@@ -85,8 +87,13 @@ def estimate(
         deviation[m.box][m.area] = np.nan
     others = [*small, *_shown_by_others(groups, restorer)]
     result = smooth(pixelated, others, rounding) if others else painted
+    shown = result
+    if (foreign := foreign_pixels(mosaics, pixelated.shape)).any():
+        painted = filled(painted, mosaics)
+        shown = result.copy()
+        paste(shown, painted, foreign)
     offset = 0.5 / level if rounding == "truncate" and pixelated.dtype.kind in "iu" else 0.0
-    parts = [part for group in groups for part in _parts(group, painted, result, level, restorer)]
+    parts = [part for group in groups for part in _parts(group, painted, shown, level, restorer)]
     run(restorer, (job for part in parts for job in part.jobs(offset)))
     for part in parts:
         planes, deviations = part.restored(level)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -28,11 +27,8 @@ def bands(m: Mosaic) -> list[Mosaic]:
         return [m]
     starts = np.flatnonzero(np.diff(m.cells.row_index, prepend=-1))
     edges = [*starts[:: -(-len(starts) // BANDS)].tolist(), m.height]
-    return [
-        replace(m, y=m.y + a, height=b - a, mask=None if m.mask is None else m.mask[a:b])
-        for a, b in pairwise(edges)
-        if m.mask is None or m.mask[a:b].any()
-    ]
+    parts = (m.part(slice(a, b), slice(0, m.width)) for a, b in pairwise(edges))
+    return [part for part in parts if part is not None]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepix import threads
-from deepix.mosaic import Array, Mosaic, project, unknown
+from deepix.mosaic import Array, Mosaic, foreign_pixels, project, unknown
 from deepix.mosaic.boxes import Box, grown, tiles, within
 from deepix.mosaic.windows import crop
 from deepix.restorer.colour import from_planes, restore_colours, to_planes
@@ -102,6 +102,8 @@ class Part:
             return smooth_at_one_size(start, mosaics, restorer.start_steps)
 
         z = np.concatenate([in_tiles(solve, planes[..., k : k + 1], inside) for k in range(count)], axis=2)
+        foreign = foreign_pixels(inside, planes.shape)
+        planes[..., :count][foreign] = z[foreign]
         moved = [m.moved(-box[1].start, -box[0].start) for m in mosaics]
         return cls(moved, box, *axes, inside, planes, z, np.zeros_like(z), np.zeros_like(z), restorer.stride)
 

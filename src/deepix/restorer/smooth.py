@@ -40,10 +40,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepix.mosaic import Array, Grid, Mosaic, Rounding, cell_values, check, project, unknown
+from deepix.mosaic import Array, Grid, Mosaic, Rounding, cell_values, check, known, project, unknown
 from deepix.mosaic.boxes import tiles
 from deepix.mosaic.windows import crop, windows
 from deepix.restorer.energy import diffusion_tensor, minimise
+from deepix.restorer.fill import filled
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -66,8 +67,9 @@ FINER_STEPS: tuple[int, ...] = (3,)
 def smooth(pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest") -> Floats:
     """Restore the mosaics of a picture without training.
 
-    Only windows around the mosaics are computed, so that the cost follows their area, not the picture's; mosaics
-    whose windows meet are restored together. Beyond the picture's edge the picture is taken to go on without
+    Foreign pixels are taken for ones of which nothing is known, and come back as they are. Only windows around the
+    mosaics are computed, so that the cost follows their area, not the picture's; mosaics whose windows meet are
+    restored together. Beyond the picture's edge the picture is taken to go on without
     change (the energy's natural boundary). Channels share the directions of their edges (D).
 
     Parameters
@@ -93,6 +95,7 @@ def smooth(pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "ne
         for m in group:
             values = m.cells.spread(cell_values(observed, m, rounding))
             start[m.box][m.area] = values[m.area]
+        start = filled(start, group)
         restored = in_tiles(_solve, start.reshape(*start.shape[:2], -1), group)
         result[window] = project(restored.reshape(start.shape), observed, group, rounding)
     return result
@@ -119,11 +122,13 @@ def _solve(start: Floats, mosaics: Sequence[Mosaic]) -> Floats:
     """Return the restoration of (H, W, C) `start`, whose unknown pixels hold their cells' values."""
     if not mosaics or min(start.shape[:2]) < 2:  # a line of pixels has no corners, hence no energy
         return start
-    free = unknown(mosaics, start.shape)
     if min(min(m.grid.width, m.grid.height) for m in mosaics) < SMALL_CELL:
         return smooth_at_one_size(start, mosaics, COARSEST_STEPS)
     coarse = _solve(*_halve(start, mosaics))
+    free = ~known(mosaics, start.shape)
     u = np.where(free[..., None], _resize(coarse, start.shape[:2], Image.Resampling.BILINEAR), start)
+    if any(m.foreign is not None for m in mosaics):  # which have no cells to be held to
+        start = np.where(unknown(mosaics, start.shape)[..., None], start, u)
     u = project(u, start, mosaics)
     return _in_turn(u, free, mosaics, FINER_STEPS)
 
@@ -133,15 +138,17 @@ def smooth_at_one_size(start: Floats, mosaics: Sequence[Mosaic], steps: Sequence
 
     Parameters
     ----------
-    start : float32 (H, W, C), at least 2 x 2 pixels, whose unknown pixels hold their cells' values
+    start : float32 (H, W, C), at least 2 x 2 pixels, whose unknown pixels hold their cells' values, foreign ones what
+        is likely there
     mosaics : in it
     steps : conjugate-gradient steps with D = I, then steps for each D
 
     Returns
     -------
-    float32 (H, W, C) with the known pixels and the cells' means of `start`
+    float32 (H, W, C) with the known pixels and the cells' means of `start`; foreign pixels are as free as unknown ones,
+    and in no cell
     """
-    free = unknown(mosaics, start.shape)
+    free = ~known(mosaics, start.shape)
     u = minimise(start, None, free, mosaics, steps[0])
     return _in_turn(u, free, mosaics, steps[1:])
 
@@ -166,7 +173,7 @@ def smooth_along(start: Floats, mosaics: Sequence[Mosaic], guide: Floats, steps:
     -------
     float32 (H, W, C) with the known pixels and the cells' means of `start`
     """
-    free = unknown(mosaics, start.shape)
+    free = ~known(mosaics, start.shape)
     tensor = diffusion_tensor(guide[:, :, None], free)
     return minimise(minimise(start, None, free, mosaics, steps[0]), tensor, free, mosaics, steps[1])
 
@@ -176,21 +183,29 @@ def _halve(picture: Floats, mosaics: Sequence[Mosaic]) -> tuple[Floats, list[Mos
     size = ((picture.shape[0] + 1) // 2, (picture.shape[1] + 1) // 2)
     down, across = size[0] / picture.shape[0], size[1] / picture.shape[1]
     rows, columns = (_averaged_pixels(length) for length in picture.shape[:2])
-    known = np.ones(size, bool)
-    halved = []
+    rest = np.ones(size, bool)
+    parts = []
     for m in mosaics:  # each costs what its own box does: there may be thousands
-        area = np.pad(m.area, 1)
         y, (top, bottom) = _places(rows, m.y, m.height)
         x, (left, right) = _places(columns, m.x, m.width)
-        mask = area[top] | area[bottom]
-        mask = mask[:, left] | mask[:, right]
-        there = known[y : y + mask.shape[0], x : x + mask.shape[1]]
+
+        def any_of(plane: Bools) -> Bools:
+            padded = np.pad(plane, 1)
+            averaged = padded[top] | padded[bottom]  # noqa: B023 (called at once)
+            return averaged[:, left] | averaged[:, right]  # noqa: B023
+
+        mask = any_of(m.area)
+        there = rest[y : y + mask.shape[0], x : x + mask.shape[1]]
         mask &= there
         if mask.any():
             there &= ~mask
             g = m.grid
             grid = Grid(g.x * across, g.y * down, g.width * across, g.height * down)
-            halved.append(Mosaic.from_mask(mask, grid, x=x, y=y))
+            parts.append((mask, grid, there, x, y, None if m.foreign is None else any_of(m.foreign)))
+    halved = [  # what is partly of an area and partly foreign is of the area
+        Mosaic.from_mask(mask, grid, x=x, y=y, foreign=None if foreign is None else foreign & there)
+        for mask, grid, there, x, y, foreign in parts
+    ]
     return _resize(picture, size, Image.Resampling.BOX), halved
 
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, Union, get_args, ge
 from deepix.errors import DeepixError
 
 Optimizer = Literal["adam", "adamw", "muon"]
-Schedule = Literal["cosine", "step", "constant"]
+Schedule = Literal["cosine", "wsd", "step", "constant"]
 
 BUDGET, DATA, LEARNING, MACHINE = "Budget", "Data", "Learning", "Machine"
 """The panels of options in `deepix train --help`."""
@@ -109,12 +109,15 @@ class Settings:
     weight_decay: float = option(0.01, "Of kernels and matrices, not of biases and norms.", panel=LEARNING, low=0)
     schedule: Schedule = option(
         "cosine",
-        "Of the learning rate: warm-up, then a cosine to 0 over the budget; or a tenth after every --drop-every "
-        "epochs; or constant.",
+        "Of the learning rate: warm-up, then a cosine to 0 over the budget; or wsd: warm-up, stable, and a decay to 0 "
+        "in the last --decay of the budget; or a tenth after every --drop-every epochs; or constant.",
         panel=LEARNING,
     )
     warmup: float = option(
-        0.02, "Share of the budget in which the rate rises (schedule cosine).", panel=LEARNING, low=0, high=1
+        0.02, "Share of the budget in which the rate rises (schedules cosine, wsd).", panel=LEARNING, low=0, high=1
+    )
+    decay: float = option(
+        0.2, "Share of the budget in which the rate falls to 0 (schedule wsd).", panel=LEARNING, low=0, high=1
     )
     drop_every: float = option(
         15.0, "Epochs after which the rate falls to a tenth (schedule step).", panel=LEARNING, low=1e-12
@@ -198,7 +201,9 @@ def rate(settings: Settings, progress: float, epoch: float) -> float:
     """Return the factor of the learning rate at a point of the budget (0 … 1) and of the data (in epochs).
 
     "cosine": rises from a tenth over `warmup` of the budget, then falls as half a cosine to 0. "step": a tenth after
-    every `drop_every` epochs, as DeePixV1 was trained. "constant": 1.
+    every `drop_every` epochs, as DeePixV1 was trained. "wsd": rises likewise, stays, and falls as 1 − √t in the last
+    `decay` of the budget (Hägele et al. 2024, arXiv:2405.18392): a run that has not begun to decay can be given a
+    larger budget, or a copy of it a smaller one, and its past would have been the same. "constant": 1.
     """
     if settings.schedule == "step":
         return float(0.1 ** (epoch // settings.drop_every))
@@ -206,6 +211,9 @@ def rate(settings: Settings, progress: float, epoch: float) -> float:
         return 1.0
     if progress < settings.warmup:
         return max(progress / settings.warmup, 0.1)
+    if settings.schedule == "wsd":
+        decayed = (progress - (1 - settings.decay)) / max(settings.decay, 1e-9)
+        return 1 - math.sqrt(min(max(decayed, 0.0), 1.0))
     rest = (progress - settings.warmup) / max(1 - settings.warmup, 1e-9)
     return 0.5 * (1 + math.cos(math.pi * min(rest, 1.0)))
 

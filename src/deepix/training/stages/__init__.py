@@ -7,13 +7,14 @@ entered by `register`. Importing this module loads none of them, nor PyTorch.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import pkgutil
 from typing import TYPE_CHECKING
 
 from deepix.errors import DeepixError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from deepix.training.engine.settings import Settings
     from deepix.training.engine.stage import Stage
 
@@ -34,9 +35,15 @@ def _folders() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
 
 
+def _brought() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # takes 15 ms, which every `deepix --help` would wait for
+
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
 def names() -> list[str]:
     """Return the names of all stages."""
-    brought = {entry.name for entry in importlib.metadata.entry_points(group=GROUP)}
+    brought = _brought()
     return sorted({*_folders(), *brought, *_registered})
 
 
@@ -52,8 +59,9 @@ def get(name: str) -> Stage:
     if name in _folders():
         stage: Stage = importlib.import_module(f"{__name__}.{name}.stage").STAGE
         return stage
-    for entry in importlib.metadata.entry_points(group=GROUP, name=name):
-        stage = entry.load()
+    brought = _brought()
+    if name in brought:
+        stage = brought[name].load()
         return stage
     raise DeepixError(f"no stage of training is called {name!r}; there are {', '.join(names())}")
 

@@ -17,6 +17,9 @@ from deepix.training.data.examples.settings import SMALLEST, Settings
 from deepix.training.data.examples.shapes import draw_shape
 from deepix.training.data.pixels import Bytes
 
+MOST_COVERED = 0.6
+"""Share of a mosaic that a later one may cover."""
+
 
 class Frame(NamedTuple):
     """Whole tiles around an area, in pixels of the canvas, beyond which they may lie: columns x rows tiles."""
@@ -199,3 +202,10 @@ def comes_too_near(m: Mosaic, labels: Bytes, gap: int) -> bool:
     if gap:
         area = ndimage.binary_dilation(area, np.ones((3, 3)), gap)
     return bool((area & around).any())
+
+
+def leaves_too_little(m: Mosaic, labels: Bytes) -> bool:
+    """Whether hardly anything of a mosaic that is there could be seen beside the area; another may be all around it."""
+    there, around = labels[m.box], np.bincount(labels.ravel())
+    covered = np.bincount(there[m.area], minlength=len(around))
+    return bool((covered[1:] > MOST_COVERED * around[1:]).any())

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, features
 
 from deepix.mosaic import Grid
 from deepix.training.data.draws import chosen, log_uniform
-from deepix.training.data.examples.settings import FILTERS, Resampling, Settings
+from deepix.training.data.examples.settings import FILTERS, USUAL, Resampling, Settings
 from deepix.training.data.pixels import to_bytes
+from deepix.training.data.saved import as_video, read_back
 
 
 class Step(NamedTuple):
@@ -39,7 +39,11 @@ def _not_moving(text: str, apply: Callable[[Image.Image], Image.Image]) -> Step:
 
 
 def _save(rng: np.random.Generator, settings: Settings) -> Step:
-    """Save and read back as JPEG or WebP."""
+    """Save and read back as JPEG, WebP or AVIF, or as a frame of video."""
+    if settings.video and rng.random() < settings.video:
+        return _as_video(rng)
+    if settings.avif and rng.random() < settings.avif:
+        return _as_avif(rng)
     quality = int(rng.integers(settings.quality[0], settings.quality[1] + 1))
     options: dict[str, Any] = {"format": "WEBP", "quality": quality, "method": 2}
     text = f"webp {quality}"
@@ -48,12 +52,41 @@ def _save(rng: np.random.Generator, settings: Settings) -> Step:
         options = {"format": "JPEG", "quality": quality, "subsampling": 2 if halved else 0}
         text = f"jpeg {quality} {'4:2:0' if halved else '4:4:4'}"
 
-    def apply(image: Image.Image) -> Image.Image:
-        buffer = io.BytesIO()
-        image.save(buffer, **options)
-        return Image.open(buffer).convert(image.mode)
+    return _not_moving(text, lambda image: read_back(image, options))
 
-    return _not_moving(text, apply)
+
+def _as_avif(rng: np.random.Generator) -> Step:
+    quality = int(rng.integers(40, 91))
+    kind = "AVIF" if features.check("avif") else "WEBP"
+    options = {"format": kind, "quality": quality, **({"speed": 10} if kind == "AVIF" else {"method": 2})}
+    return _not_moving(f"{kind.lower()} {quality}", lambda image: read_back(image, options))
+
+
+def _as_video(rng: np.random.Generator) -> Step:
+    scale = round(log_uniform(rng, 2, 10))
+    dx, dy = (int(v) for v in rng.integers(0, 8, 2) * (rng.random() < 0.6))
+    return _not_moving(f"video {scale}", lambda image: as_video(image, scale, (dx, dy)))
+
+
+def _palette(rng: np.random.Generator) -> Step:
+    """Leave some colours, with Floyd and Steinberg's dithering or without."""
+    colours = int(rng.choice((64, 128, 256, 256)))
+    dithered = rng.random() < 0.8
+    dither = Image.Dither.FLOYDSTEINBERG if dithered else Image.Dither.NONE
+
+    def apply(image: Image.Image) -> Image.Image:
+        wanted = image.convert("RGB")
+        table = wanted.quantize(colours, method=Image.Quantize.FASTOCTREE)
+        return wanted.quantize(palette=table, dither=dither).convert(image.mode)
+
+    return _not_moving(f"{colours} colours{', dithered' if dithered else ''}", apply)
+
+
+def _darkened(rng: np.random.Generator) -> Step:
+    gain = rng.uniform(0.25, 0.6)
+    return _not_moving(
+        f"dark {gain:.2f}", lambda image: Image.fromarray(to_bytes(np.asarray(image) * np.float32(gain)))
+    )
 
 
 def _resize(before: tuple[int, int], after: tuple[int, int], rng: np.random.Generator, settings: Settings) -> Step:
@@ -88,7 +121,10 @@ def plan(
 ) -> tuple[tuple[int, int], tuple[int, int], list[Step]]:
     """Draw the final size, the canvas's size (both width, height) and what happens in between."""
     resized, cropped, crop_first = rng.random(3) < (settings.resize, settings.crop, 0.5)
-    scale = log_uniform(rng, *settings.scale) if resized else 1.0
+    scale, unit = (log_uniform(rng, *settings.scale) if resized else 1.0), 1
+    if resized and settings.usual and rng.random() < settings.usual:
+        scale, unit = USUAL[int(rng.integers(len(USUAL)))]
+        crop_first = False  # the resized picture is a little larger than what is left of it
     low, high = settings.side
     most = [min(max(settings.enlarge * scale * side, low), high) for side in (shape[1], shape[0])]
     width = round(log_uniform(rng, low, most[0]))
@@ -99,8 +135,8 @@ def plan(
     margins = rng.random(4) * settings.margin if cropped else np.zeros(4)
     inner = (max(round(width / scale), 1), max(round(height / scale), 1)) if crop_first else size
     left, right, top, bottom = (int(m * inner[i // 2]) for i, m in enumerate(margins))
-    outer = (left + inner[0] + right, top + inner[1] + bottom)
-    crops = [_crop(left, top, inner)] if cropped else []
+    outer = (-(-(left + inner[0] + right) // unit) * unit, -(-(top + inner[1] + bottom) // unit) * unit)
+    crops = [_crop(left, top, inner)] if cropped or outer != inner else []
     if crop_first:
         canvas = outer
         steps += crops + ([_resize(inner, size, rng, settings)] if resized else [])
@@ -115,9 +151,13 @@ def plan(
         percent, radius = int(rng.integers(settings.percent[0], settings.percent[1] + 1)), rng.uniform(0.5, 2)
         sharpen = ImageFilter.UnsharpMask(radius, percent, 0)
         steps.append(_not_moving(f"sharpen {percent}", lambda image: image.filter(sharpen)))
+    if settings.dark and rng.random() < settings.dark:
+        steps.append(_darkened(rng))
     if rng.random() < settings.noise:
         steps.append(_add_noise(rng.uniform(*settings.levels), int(rng.integers(2**32))))
-    if rng.random() < settings.late:
+    if settings.palette and rng.random() < settings.palette:
+        steps.append(_palette(rng))
+    elif rng.random() < settings.late:
         steps.append(_save(rng, settings))
     return size, canvas, steps
 

@@ -10,9 +10,16 @@ from PIL import Image
 
 from deepix.mosaic import Mosaic
 from deepix.training.data.draws import chosen, log_uniform
-from deepix.training.data.examples.areas import comes_too_near, draw_area, draw_frame, shows_enough
+from deepix.training.data.examples.areas import (
+    comes_too_near,
+    draw_area,
+    draw_frame,
+    leaves_too_little,
+    shows_enough,
+)
 from deepix.training.data.examples.histories import Geometry, plan
 from deepix.training.data.examples.settings import FILTERS, Settings
+from deepix.training.data.examples.softened import drawn_over, feather
 from deepix.training.data.examples.tiles import pixelated
 from deepix.training.data.examples.visibility import contrast, visible
 from deepix.training.data.pixels import Bytes
@@ -88,8 +95,9 @@ def example(photo: Bytes, rng: np.random.Generator, settings: Settings) -> Examp
     geometry = Geometry.of(steps, size)
     canvas = np.array(original)
     drawn, labels, refused = _draw_mosaics(canvas, geometry, rng, settings)
+    canvas, clean = drawn_over(canvas, original, [d.mosaic for d in drawn], rng, settings)
 
-    clean, truth, picture = original, Image.fromarray(labels), Image.fromarray(canvas)
+    truth, picture = Image.fromarray(labels), Image.fromarray(canvas)
     for step in steps:
         picture = step.apply(picture)
         if step.moves is not None:
@@ -153,14 +161,21 @@ def _draw_mosaics(
             continue
         shape = "whole" if covers else chosen(rng, settings.shapes)
         m = draw_area(frame, shape, (width, height), [d.mosaic for d in drawn], rng, settings)
-        if m is None or not shows_enough(m, geometry, settings) or comes_too_near(m, labels, settings.gap):
+        if m is None or not shows_enough(m, geometry, settings):
+            continue
+        covers_others = bool(settings.covering) and rng.random() < settings.covering
+        if leaves_too_little(m, labels) if covers_others else comes_too_near(m, labels, settings.gap):
             continue
         frame = frame._replace(x=frame.x + round(m.grid.x - frame.grid.x), y=frame.y + round(m.grid.y - frame.grid.y))
         values, tiles = pixelated(canvas, m, frame, rng, settings)
         if not visible(canvas[m.box], values, m, settings.least_change, settings.every_line):
             refused += 1
             continue
-        canvas[m.box][m.area] = values[m.area]
+        if settings.feather and shape != "whole" and rng.random() < settings.feather:
+            m = feather(canvas, m, values, rng)
+            tiles = f"{tiles}, feathered"
+        else:
+            canvas[m.box][m.area] = values[m.area]
         drawn.append(_Drawn(m, shape, tiles))
         labels[m.box][m.area] = len(drawn)
     return drawn, labels, refused

@@ -14,6 +14,8 @@ SMALLEST = 2.5
 """Cells that resizing makes narrower or lower than this many pixels cannot be told from texture: not drawn."""
 FILTERS = {"bilinear": Resampling.BILINEAR, "bicubic": Resampling.BICUBIC, "lanczos": Resampling.LANCZOS}
 
+USUAL = ((0.5, 1), (1.25, 5), (1.5, 3), (2.0, 2))
+"""Scales by which screens and editors resize, each with what a side must be a multiple of to come out exactly so."""
 SHAPES = ("rectangle", "rounded", "ellipse", "blob", "stroke")
 """Shapes of areas: a rectangle, with round corners, an ellipse, a smooth closed curve, a path of a round brush."""
 TILES = ("mean", "mean in linear light", "sample", "box", "bilinear", "bicubic", "lanczos", "four pixels")
@@ -59,10 +61,18 @@ class Settings:
     webp : share of these that are WebP, the others JPEG
     subsampled : share of JPEGs with 4:2:0 chroma, else 4:4:4
     resize, scale, filters : the picture is resized; by how much, log-uniform; weights of `FILTERS`
+    usual : share of these that are resized by one of `USUAL`, at which whole cells often stay whole
     crop, margin : the picture is cropped, on each side by up to this share
     blur, sigma : Gaussian blur; its standard deviation in pixels
     sharpen, percent : unsharp masking; its strength in percent
     noise, levels : Gaussian noise; its standard deviation
+    dark : the picture is darkened, before noise is added
+    avif : share of what is saved lossily that is AVIF; WebP where Pillow cannot write it
+    video : share of what is saved lossily that goes through the blocks of a frame of MPEG video
+    palette : in the place of the last saving, at most 256 colours are left, dithered or not
+    covering : a mosaic may cover a part of earlier ones, or lie in one: it owns the pixels that they share
+    feather : an area fades into the photo; it is the mosaic's where the mosaic has at least half of the weight
+    overlays : a frame, a caption, a watermark or a pointer is drawn over or beside a mosaic
 
     Raises
     ------
@@ -109,6 +119,14 @@ class Settings:
     percent: tuple[int, int] = (30, 150)
     noise: float = 0.1
     levels: Range = (0.5, 5.0)
+    usual: float = 0
+    dark: float = 0
+    avif: float = 0
+    video: float = 0
+    palette: float = 0
+    covering: float = 0
+    feather: float = 0
+    overlays: float = 0
 
     def __post_init__(self) -> None:
         ranges = {"side": 1, "cell": SMALLEST, "quality": 1, "scale": 0.01, "sigma": 0, "percent": 0, "levels": 0}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from deepix.training.data.draws import log_uniform
-from deepix.training.data.negatives import drawings, screens, spoilt, surfaces
+from deepix.training.data.negatives import blocks, drawings, screens, spoilt, surfaces
 from deepix.training.data.negatives.scene import Scene
 from deepix.training.data.pixels import Bytes
 
@@ -37,6 +37,14 @@ DRAWERS: dict[str, Callable[[Scene], Bytes]] = {
 NEGATIVES = tuple(DRAWERS)
 """Kinds of pictures that have no mosaic but look as if they had one; see `negative`."""
 
+BLOCKS: dict[str, Callable[[Scene], Bytes]] = {
+    "landscape of blocks": blocks.landscape,
+    "checkerboard": blocks.checkerboard,
+    "frame of video": spoilt.frame_of_video,
+    "upscaled pixels": blocks.upscaled,
+}
+"""More of them: squares everywhere. They are apart so that what is drawn of `NEGATIVES` stays what it was."""
+
 
 def negative(
     kind: str, rng: np.random.Generator, photo: Bytes | None = None, size: tuple[int, int] | None = None
@@ -51,7 +59,7 @@ def negative(
 
     Parameters
     ----------
-    kind : one of `NEGATIVES`
+    kind : one of `NEGATIVES` or `BLOCKS`
     rng : decides everything else
     photo : uint8 (H, W) or (H, W, 3), for the kinds that spoil a photo ("blocky JPEG", "heavy blur", "halftone",
         "censor bar", "letterbox") and as a background of some others; without, overlapping discs take its place
@@ -65,8 +73,9 @@ def negative(
     ------
     ValueError : the kind is unknown
     """
-    if kind not in NEGATIVES:
-        raise ValueError(f"kinds are {', '.join(NEGATIVES)}, not {kind}")
+    drawers = {**DRAWERS, **BLOCKS}
+    if kind not in drawers:
+        raise ValueError(f"kinds are {', '.join(drawers)}, not {kind}")
     if size is None:
         size = (round(log_uniform(rng, 160, 640)), round(log_uniform(rng, 160, 640)))
-    return np.array(DRAWERS[kind](Scene(rng, size, photo)))
+    return np.array(drawers[kind](Scene(rng, size, photo)))

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from deepix.training.data.negatives.scene import Colour, Resampling, Scene
 from deepix.training.data.pixels import LUMA, Bytes, to_bytes
+from deepix.training.data.saved import as_video
 
 
 def blocky_jpeg(scene: Scene) -> Bytes:
@@ -19,6 +20,17 @@ def blocky_jpeg(scene: Scene) -> Bytes:
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=scene.whole(5, 20), subsampling=2 if scene.chance(0.7) else 0)
     return np.asarray(Image.open(buffer).convert("RGB").resize(scene.size, Resampling.BICUBIC))
+
+
+def frame_of_video(scene: Scene) -> Bytes:
+    """Save a photo as a coarse frame of MPEG video; a third of them are enlarged after that, as players do."""
+    width, height = scene.size
+    scale = scene.rng.uniform(1, 2) if scene.chance(0.33) else 1.0
+    small = scene.background().resize(
+        (max(16, round(width / scale)), max(16, round(height / scale))), Resampling.BICUBIC
+    )
+    moved = scene.whole(0, 7) * scene.whole(0, 1), scene.whole(0, 7) * scene.whole(0, 1)
+    return np.asarray(as_video(small, scene.log(4, 20), moved).resize(scene.size, Resampling.BICUBIC))
 
 
 def heavy_blur(scene: Scene) -> Bytes:

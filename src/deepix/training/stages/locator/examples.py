@@ -24,7 +24,7 @@ from deepix.finder.locator import COARSEST
 from deepix.finder.luminance import luminance
 from deepix.training.data.examples import CLASSES, example
 from deepix.training.data.examples import Settings as Drawing
-from deepix.training.data.negatives import NEGATIVES, negative
+from deepix.training.data.negatives import BLOCKS, NEGATIVES, negative
 from deepix.training.engine.batches import Indices
 
 Bytes = NDArray[np.uint8]
@@ -33,10 +33,34 @@ MOST = 6
 """Mosaics in an example."""
 CLEAN = Drawing(counts=(1.0,))
 """Photos without mosaics, with all that happens to files."""
-KINDS = ("any", *CLASSES, "negative", "clean", "negative with mosaics")
-"""Of examples: of anything (`examples.Settings()`), of the benchmark's classes, without mosaics, …"""
-SHARES = (0.3, 0.06, 0.06, 0.07, 0.07, 0.05, 0.05, 0.18, 0.12, 0.04)
+FIELD = Drawing(
+    counts=(0, 0.4, 0.3, 0.15, 0.15),
+    whole=0.06,
+    cell=(3, 64),
+    fractional=0.35,
+    shapes={"rectangle": 6.0, "rounded": 2.0, "ellipse": 1.0, "blob": 0.5, "stroke": 0.5},
+    touching=0.25,
+    early=0.1,
+    resize=0.4,
+    usual=0.6,
+    noise=0.15,
+    dark=0.12,
+    avif=0.15,
+    webp=0.25,
+    video=0.25,
+    palette=0.15,
+    covering=0.3,
+    feather=0.08,
+    overlays=0.35,
+)
+"""What people do to mosaics and their files before they are seen, and `Settings()` has too seldom or not at all."""
+KINDS = ("any", *CLASSES, "negative", "clean", "negative with mosaics", "field", "blocks")
+"""Of examples: of anything (`examples.Settings()`), of the benchmark's classes, without mosaics, …; new ones come last,
+as examples in files have the number of their kind."""
+SHARES = (0.2, 0.04, 0.04, 0.05, 0.05, 0.04, 0.04, 0.14, 0.08, 0.04, 0.2, 0.08)
 """How often each kind is drawn, to train on."""
+SETTINGS = {**CLASSES, "negative": CLEAN, "clean": CLEAN, "blocks": CLEAN, "field": FIELD}
+"""From what examples are drawn; those that are not here, from `examples.Settings()`."""
 
 
 class Cache(NamedTuple):
@@ -70,10 +94,10 @@ def draw(photo: Bytes, kind: str, side: int, rng: np.random.Generator) -> tuple[
     side : of the example, in pixels
     rng : decides all else
     """
-    settings = CLASSES.get(kind, CLEAN if kind in ("negative", "clean") else Drawing())
-    if kind.startswith("negative"):
-        photo = negative(NEGATIVES[int(rng.integers(len(NEGATIVES)))], rng, photo, (side, side))
-    made = example(photo, rng, replace(settings, side=(side, side)))
+    if kind.startswith("negative") or kind == "blocks":
+        names = tuple(BLOCKS) if kind == "blocks" else NEGATIVES
+        photo = negative(names[int(rng.integers(len(names)))], rng, photo, (side, side))
+    made = example(photo, rng, replace(SETTINGS.get(kind, Drawing()), side=(side, side)))
     cells = np.zeros((1 + MOST, 2), np.float32)
     for k, m in enumerate(made.mosaics, 1):
         cells[k] = m.grid.width, m.grid.height

@@ -84,6 +84,7 @@ class Score(NamedTuple):
         By this weights are chosen: the loss also rises when a network becomes too sure of what nobody can see.
         """
         alarms = [self.alarms.get(kind, 0.0) for kind in ("negative", "clean")]
+        alarms += [self.alarms[kind] for kind in ("blocks",) if kind in self.alarms]  # older files have none
         return float(np.mean(list(self.found.values())) - np.mean(alarms)) if self.found else -math.inf
 
     @classmethod

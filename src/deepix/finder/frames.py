@@ -1,0 +1,131 @@
+"""Frames drawn around a mosaic, touching it: lines of one colour, neither the photo's nor the cells'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepix.mosaic import Mosaic
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+WIDEST = 12
+"""The widest frame, in pixels."""
+NEAR = 3
+"""Pixels between an area, as it was found, and the frame around it, at most."""
+SAME = 10.0
+"""The largest difference in luminance, in levels, of pixels of one colour: what a good file leaves."""
+ALL = 0.92
+"""The least share of a rectangle's outline that is of one colour where it is a frame."""
+BEYOND = 0.5
+"""The least share of the outlines inside and outside of a frame that are of other colours."""
+SIDES = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""Top, bottom, left and right: axis, and whether it is the last along it."""
+KNOWN = 2
+"""The least number of sides on which a frame stands out from what is beside it."""
+LEAST = 8
+"""The least width and height, in pixels, of what a frame leaves of an area."""
+
+
+def framed(plane: NDArray[np.float32], m: Mosaic) -> tuple[Mosaic, Mask] | None:
+    """Return a mosaic without the frame that touches it, and the frame's pixels, (H, W); None if there is no frame.
+
+    Parameters
+    ----------
+    plane : luminance of the picture, (H, W)
+    m : a rectangle in it; others have no frame
+    """
+    if m.mask is not None or min(m.width, m.height) < LEAST:
+        return None
+    sides = [_lines(plane, m, side) for side in SIDES]
+    seen = ([line.colour for line in lines if line.colour is not None] for lines in sides)
+    for colour in min(seen, key=len):  # a frame is on all sides
+        runs = _runs(sides, colour)
+        if runs is not None:
+            inner, outer = (_box(m, [run[k] for run in runs]) for k in (0, 1))
+            if min(s.stop - s.start for s in inner) < LEAST:
+                return None
+            frame = np.zeros(plane.shape, bool)
+            frame[outer] = True
+            frame[inner] = False
+            y, x = (slice(max(s.start, a), min(s.stop, b)) for s, a, b in zip(inner, *_corners(m), strict=True))
+            return replace(m, x=x.start, y=y.start, width=x.stop - x.start, height=y.stop - y.start), frame
+    return None
+
+
+class _Line(NamedTuple):
+    """A line along a side of an area: how far outside it lies, its pixels, and their colour if it is one."""
+
+    by: int
+    pixels: Array
+    colour: float | None
+
+
+def _lines(plane: NDArray[np.float32], m: Mosaic, side: tuple[int, int]) -> list[_Line]:
+    """Return the lines along a side, one of `SIDES`, from the innermost on; 0 is the area's own outermost."""
+    axis, last = side
+    here = plane[:, m.x : m.x + m.width] if axis == 0 else plane[m.y : m.y + m.height].T
+    margin = min(NEAR, here.shape[1] // 4)
+    here = here[:, margin : here.shape[1] - margin]
+    start, stop = (m.y, m.y + m.height) if axis == 0 else (m.x, m.x + m.width)
+    result = []
+    for by in range(1 - WIDEST, WIDEST + NEAR + 1):
+        at = stop - 1 + by if last else start - by
+        if 0 <= at < len(here):
+            colour = float(np.median(here[at]))
+            alike = float((np.abs(here[at] - colour) <= SAME).mean()) >= ALL
+            result.append(_Line(by, here[at], colour if alike else None))
+    return result
+
+
+def _runs(sides: Sequence[Sequence[_Line]], colour: float) -> list[tuple[int, int]] | None:
+    """Return `_run` of all sides; None if there is no frame.
+
+    On one or two sides it may be as bright as what is beside it: there it is where it is on the others.
+    """
+    runs = [_run(lines, colour) for lines in sides]
+    known = [run for run in runs if run is not None]
+    if len(known) < KNOWN:
+        return None
+    usual = max(known, key=known.count)
+    for run, lines in zip(runs, sides, strict=True):
+        here = [line for line in lines if usual[0] <= line.by < usual[1]]
+        if run is None and not (here and all(_is(line, colour) for line in here)):
+            return None
+    return [usual if run is None else run for run in runs]
+
+
+def _is(line: _Line, colour: float) -> bool:
+    """Whether a line is of a colour."""
+    return line.colour is not None and abs(line.colour - colour) <= SAME
+
+
+def _run(lines: Sequence[_Line], colour: float) -> tuple[int, int] | None:
+    """Return how far outside lie a frame's innermost line and the one after its outermost; None: there is none."""
+    its = [_is(line, colour) for line in lines]
+    first = next((k for k, one in enumerate(its) if one and lines[k].by <= NEAR), None)
+    if first is None:
+        return None
+    last = first
+    while last + 1 < len(its) and its[last + 1]:
+        last += 1
+    beside = [lines[k].pixels for k in (first - 1, last + 1) if 0 <= k < len(lines)]
+    other = all(float((np.abs(pixels - colour) > SAME).mean()) >= BEYOND for pixels in beside)
+    if not other or last - first >= WIDEST or lines[last].by < 0:
+        return None
+    return lines[first].by, lines[last].by + 1
+
+
+def _corners(m: Mosaic) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (m.y, m.x), (m.y + m.height, m.x + m.width)
+
+
+def _box(m: Mosaic, by: Sequence[int]) -> tuple[slice, slice]:
+    """Return the rows and columns that begin so far outside of an area's sides, in the order of `SIDES`."""
+    top, bottom, left, right = by
+    return slice(m.y - top + 1, m.y + m.height + bottom - 1), slice(m.x - left + 1, m.x + m.width + right - 1)

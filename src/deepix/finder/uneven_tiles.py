@@ -1,0 +1,157 @@
+"""Tiles that a program cut unevenly: of n or n + 1 pixels, as a size that is no whole number asks for.
+
+Programs scale a part down to a whole number of cells and up again, or cut at round(i · width / n): neighbouring tiles
+differ by a pixel. Their borders tell the grid: `Grid` gives a pixel to the cell that holds its centre, so that line k
+lies between the pixels L − 1 and L just if origin + k · size lies in (L − ½, L + ½]. Which origins and sizes do that
+for all lines is a polygon; of these the one is taken whose ends are the area's, as the programs' are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepix.finder.fast_filters import connected
+from deepix.finder.grid_box import GridBox
+
+Array = NDArray[Any]
+
+LEAST = 4
+"""The least number of tiles that tell an uneven grid."""
+LIMIT = 40
+"""Proposals, at most, of one picture."""
+CUTS = (0.0, 0.5 - 1e-6, 1e-3 - 0.5)
+"""Where a grid's origin lies, from an area's first pixel on, whose lines are at k · size rounded to the nearest pixel
+(Pillow), up (OpenCV's nearest neighbour) or down."""
+SHORT = 1e-6
+"""How far inside its bounds a line is kept, in pixels."""
+
+
+def proposals(tiles: NDArray[np.int64]) -> list[GridBox]:
+    """Return clusters of tiles that continue each other, of sizes that differ by a pixel, on one grid; largest first.
+
+    Parameters
+    ----------
+    tiles : (n, 4) of x, y, width, height: `intact_tiles.exact_tiles`
+    """
+    if len(tiles) < LEAST:
+        return []
+    pairs = [_neighbours(tiles, axis) for axis in (0, 1)]
+    a, b = np.concatenate(pairs, axis=1)
+    label = connected(a, b, len(tiles))
+    number = np.bincount(label, minlength=len(tiles))
+    pixels = np.bincount(label, tiles[:, 2] * tiles[:, 3], minlength=len(tiles))
+    uneven = [_ranges(label, tiles[:, k], len(tiles)) == 1 for k in (2, 3)]
+    chosen = np.flatnonzero((number >= LEAST) & (uneven[0] | uneven[1]))
+    chosen = chosen[np.argsort(-pixels[chosen], kind="stable")][:LIMIT]
+    found = (_proposal(tiles[label == k]) for k in chosen)
+    return [one for one in found if one is not None]
+
+
+def _neighbours(tiles: NDArray[np.int64], axis: int) -> NDArray[np.int64]:
+    """Return the pairs of tiles of which one continues the other along an axis (0: x), its size alike: (2, pairs)."""
+    at, size = tiles[:, axis], tiles[:, axis + 2]
+    across, thickness = tiles[:, 1 - axis], tiles[:, 3 - axis]
+    code = (((across << 8) | thickness) << 24) | at
+    order = np.argsort(code)
+    wanted = code + size
+    place = np.minimum(np.searchsorted(code[order], wanted), len(code) - 1)
+    hit = np.flatnonzero(code[order][place] == wanted)
+    other = order[place[hit]]
+    alike = np.abs(size[hit] - size[other]) <= 1
+    return np.stack([hit[alike], other[alike]])
+
+
+def _ranges(label: NDArray[np.int64], values: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+    """Return the largest less the least value of each label's."""
+    low, high = np.full(number, 1 << 30), np.zeros(number, np.int64)
+    np.minimum.at(low, label, values)
+    np.maximum.at(high, label, values)
+    return np.asarray(high - low, np.int64)
+
+
+def _proposal(tiles: NDArray[np.int64]) -> GridBox | None:
+    """Return the box and the grid of a cluster of tiles; None where whole numbers explain it, or no grid does."""
+    left, top = (int(v) for v in tiles[:, :2].min(axis=0))
+    right, bottom = (int(v) for v in (tiles[:, :2] + tiles[:, 2:]).max(axis=0))
+    across, down = (fitted(_lines(tiles[:, k], tiles[:, k + 2])) for k in (0, 1))
+    if across is None or down is None or not (across[2] or down[2]):
+        return None
+    (x, width, _), (y, height, _) = across, down
+    box = left, top, right - left, bottom - top
+    return GridBox(box, (width, height), (x, y))  # type: ignore[arg-type]  # the only ones that are fractions
+
+
+def _lines(start: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where some tile ends and another one begins, with the first and the last end."""
+    both = np.intersect1d(start, start + size)
+    return np.unique(np.concatenate([both, [start.min(), (start + size).max()]]))
+
+
+def fitted(lines: NDArray[np.int64]) -> tuple[float, float, bool] | None:
+    """Return origin and size of a grid that has these lines, and whether it is uneven; None if there is none.
+
+    Parameters
+    ----------
+    lines : (n,) pixels that begin a cell, and the one after the last cell; some of the grid's lines may be missing
+    """
+    gaps = np.diff(lines)
+    size = float(np.median(gaps))
+    single = np.where(gaps < 1.5 * size, gaps, 0)  # where no line is missing
+    inner = single[1:-1][single[1:-1] > 0]
+    # the first and the last cell may be cut; they cannot be larger than the others, but for pixels like them beyond
+    if not len(inner) or (np.ptp(inner) == 0 and (len(gaps) > 3 or max(single[0], single[-1]) <= inner[0])):
+        on = lines[1] if len(lines) > 2 else lines[0]
+        return float(on), float(single.max()), False
+    for some in (lines, lines[1:], lines[:-1], lines[1:-1]):
+        result = _through(some, size)
+        if result is not None:
+            return *result, True
+    return None
+
+
+def natural(area: GridBox) -> GridBox:
+    """Return an area with the grid that cuts it into a whole number of cells, where that has the same lines inside."""
+    for axis in (0, 1):
+        start, side = area.box[axis], area.box[axis + 2]
+        size = side / max(round(side / area.cell[axis]), 1)
+        lines = area.lines(axis, start + 1, start + side)
+        for off in CUTS:
+            cell = (size, area.cell[1]) if axis == 0 else (area.cell[0], size)
+            origin = (start + off, area.origin[1]) if axis == 0 else (area.origin[0], start + off)
+            other = replace(area, cell=cell, origin=origin)  # type: ignore[arg-type]
+            if np.array_equal(lines, other.lines(axis, start + 1, start + side)):
+                area = other
+                break
+    return area
+
+
+def _through(lines: NDArray[np.int64], about: float) -> tuple[float, float] | None:
+    """Return origin and size of a grid that has all these lines, where any does."""
+    if len(lines) < 3:
+        return None
+    number = np.concatenate([[0], np.cumsum(np.maximum(np.rint(np.diff(lines) / about), 1))])
+    natural = float(lines[-1] - lines[0]) / number[-1]
+    for off in CUTS:
+        if _has(lines, number, lines[0] + off, natural):
+            return float(lines[0] + off), natural
+    apart = number[None, :] - number[:, None]
+    distance = (lines[None, :] - lines[:, None]).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = np.where(apart > 0, (distance - 1) / apart, -np.inf).max()
+        high = np.where(apart > 0, (distance + 1) / apart, np.inf).min()
+    for size in np.linspace(low, high, 9)[1:-1]:
+        least = float((lines - 0.5 - number * size).max())
+        most = float((lines + 0.5 - number * size).min())
+        if most - least > 2 * SHORT and _has(lines, number, (least + most) / 2, float(size)):
+            return (least + most) / 2, float(size)
+    return None
+
+
+def _has(lines: NDArray[np.int64], number: NDArray[np.float64], origin: float, size: float) -> bool:
+    """Whether a grid's cells begin at these pixels: the cell numbers are given."""
+    place = origin + number * size
+    return bool(size >= 1 and np.all(np.ceil(place - 0.5 - SHORT / 10) == lines))
