@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -275,7 +276,9 @@ def test_the_cookie_is_for_the_server_only(served, tmp_path):
 
 
 def kept(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("deepix-web-*/**/*") if path.is_file()]
+    # what goes while it is looked at does not matter
+    roots = [path for path in folder.iterdir() if path.name.startswith("deepix-web-")]
+    return [Path(place, name) for root in roots for place, _, names in os.walk(root) for name in names]
 
 
 def test_what_is_kept_goes_when_the_visitor_says_so(tmp_path):
@@ -366,7 +369,7 @@ def test_the_queue_has_an_end_and_tasks_can_be_cancelled(tmp_path):
 
 def of_programs(folder: Path) -> list[Path]:
     """Return the files of programs, whose pictures have no numbers."""
-    return [path for path in folder.glob("deepix-web-*/*/*") if path.is_file()]
+    return [path for path in kept(folder) if len(path.relative_to(folder).parts) == 3]
 
 
 # ── programs ─────────────────────────────────────────────────────────────────────────────────────
