@@ -224,3 +224,14 @@ def test_blocks_of_a_coarse_file_are_no_cells():
     assert not are_blocks(plane, blocks.moved(3, 0))
     assert not are_blocks(plane, Mosaic.rectangle(96, 80, 64, 48, 16))
     assert not are_blocks(luminance(pixelate(PHOTO, [blocks])), blocks)
+
+
+def test_cells_alike_are_no_frame() -> None:
+    plane = np.random.default_rng(0).uniform(0, 60, (120, 140)).astype(np.float32)
+    m = Mosaic.rectangle(20, 30, 96, 64, 32)
+    plane[m.box] = 200
+    assert framed(plane, m) is None
+    plane[35:89, 25:111] = 150
+    inside, frame = framed(plane, m) or (m, np.zeros(0))
+    assert (inside.x, inside.y, inside.width, inside.height) == (25, 35, 86, 54)
+    assert frame.sum() == 96 * 64 - 86 * 54
