@@ -115,7 +115,9 @@ def deep(path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("make", "name"), [(turned, "turned.jpg"), (transparent, "alpha.png"), (deep, "deep.png")], ids=lambda v: str(v)
+    ("make", "name"),
+    [(turned, "turned.jpg"), (transparent, "alpha.png"), (deep, "deep.png")],
+    ids=["turned", "alpha", "16 bits"],
 )
 def test_the_file_is_what_the_command_line_writes_also_with_painted_areas(visitor, tmp_path, make, name):
     source = make(tmp_path / name)
