@@ -12,7 +12,6 @@ tile can be seen.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -28,33 +27,30 @@ from deepix.mosaic.boxes import Box, grown, tiles, within
 from deepix.mosaic.windows import crop, windows
 from deepix.restorer.colour import LUMINANCE, white
 from deepix.restorer.features import CONTRAST_SUPPORT
-from deepix.restorer.lattice import Axis, on_lattice, pitch
+from deepix.restorer.lattice import MARGIN, Axis, by_pitch, on_lattice, on_lattices
 from deepix.restorer.model import DEFAULT, SHIPPED
 from deepix.restorer.refine_model import Adversary, Refiner, planes
 from deepix.restorer.refine_noise import white_noise
 
 Floats = NDArray[np.float32]
 
-MARGIN = 16
-"""Known pixels (of the lattice) that the network sees around the unknown ones, where the picture has them."""
 TILE, HALO = 512, 72
 """About the side (pixels) of the network's tiles, and by how much each sees more than it refines."""
 
 
-def check_restorer(refiner: Refiner, model: str | None, models_digest: str | None = None) -> None:
+def check_restorer(refiner: Refiner, model: str | None) -> None:
     """Raise if the refiner was not trained on the restorations of this restorer.
 
     Parameters
     ----------
     refiner : which
     model : the restorer: a shipped model's name, the path of an .onnx file, or None for the default one
-    models_digest : SHA-256 of its file, where that is known
 
     Raises
     ------
     DeepixError : it was not
     """
-    if (models_digest or _digest(model or DEFAULT)) not in refiner.restorers:
+    if _digest(model or DEFAULT) not in refiner.restorers:
         raise DeepixError(
             f"the refiner was not trained on the restorations of {model or DEFAULT}: leave detail at 0, or use the "
             "model that came with it"
@@ -102,7 +98,7 @@ def detail(
     check(mosaics, pixelated.shape)
     level = white(pixelated.dtype)
     result = np.zeros(pixelated.shape[:2], np.float32)
-    for group in _groups(mosaics, refiner):
+    for group in by_pitch(mosaics, refiner.cells[1]):
         for part in _parts(group, estimate, deviation, refiner, level):
             added = part.enlarged(part.computed(refiner, seed, origin)) * np.float32(level)
             free = unknown(part.mosaics, added.shape)
@@ -110,14 +106,6 @@ def detail(
             added = project(added, np.zeros_like(added), part.mosaics)
             np.copyto(result[part.box], added, where=free)
     return result
-
-
-def _groups(mosaics: Sequence[Mosaic], refiner: Refiner) -> list[list[Mosaic]]:
-    groups: dict[tuple[int, int], list[Mosaic]] = {}
-    for m in sorted(mosaics, key=lambda m: (-m.width * m.height, m.y, m.x)):
-        down, across = pitch(m.grid, refiner.cells[1])
-        groups.setdefault((round(10 * math.log(down)), round(10 * math.log(across))), []).append(m)
-    return list(groups.values())
 
 
 def luminance(pixels: Array, level: float) -> Floats:
@@ -173,13 +161,7 @@ class _Part:
 def _parts(
     group: Sequence[Mosaic], estimate: Floats, deviation: Floats, refiner: Refiner, level: float
 ) -> Iterator[_Part]:
-    down, across = pitch(group[0].grid, refiner.cells[1])
-    margin = math.ceil(MARGIN * down), math.ceil(MARGIN * across)
-    for window, moved in windows(group, estimate.shape, margin):
-        inside = [m.moved(window[1].start, window[0].start) for m in moved]
-        grid = max(inside, key=lambda m: m.width * m.height).grid
-        rows = Axis.over(window[0], estimate.shape[0], grid.y, down)
-        columns = Axis.over(window[1], estimate.shape[1], grid.x, across)
+    for inside, (rows, columns) in on_lattices(group, estimate.shape, refiner.cells[1]):
         box = rows.pixels, columns.pixels
         shown = crop(group, box)
         bright = luminance(estimate[box], level)
