@@ -34,7 +34,7 @@ TRAINED = (".safetensors", ".ckpt", ".pt", ".pth")
 """Suffixes of what training leaves, which is no model to restore with yet."""
 MASKS = ("mask", "foreign")
 """Options that are masks of a picture, written down as run lengths."""
-LATER = ("detail", "variants", "seed", "restored_map")
+LATER = ("foreign", "detail", "variants", "seed", "restored_map")
 """Options that came later: left at their defaults, they are not in the digest, which stays what it was."""
 MOST_VARIANTS, MOST_SEED = 1000, (1 << 63) - 1
 """Of variants, and of their seeds."""
@@ -162,14 +162,12 @@ class Options:
         Stable over processes, machines and versions as long as the options themselves are. A model's name or path
         counts, not its content.
         """
-        usual = {f.name: f.default for f in fields(self) if f.name in LATER}
+        usual = Options().to_dict()
         asked = {
             key: value
             for key, value in self.to_dict().items()
-            if key not in NOT_IN_DIGEST and not (key in usual and value == usual[key])
+            if key not in NOT_IN_DIGEST and not (key in LATER and value == usual.get(key))
         }
-        if asked["foreign"] is None:  # the same digits as before there were such
-            del asked["foreign"]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 

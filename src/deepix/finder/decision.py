@@ -86,17 +86,19 @@ def with_overlays(found: Sequence[Candidate], plane: NDArray[np.float32]) -> lis
     found : what is reported
     plane : the picture's luminance, (H, W)
     """
+    frames = [framed(plane, c.mosaic) for c in found]
+    mosaics = [c.mosaic if frame is None else frame[0] for c, frame in zip(found, frames, strict=True)]
+    if not any(frame is not None or c.foreign is not None for c, frame in zip(found, frames, strict=True)):
+        return mosaics
     foreign, own = np.zeros(plane.shape, bool), np.zeros(plane.shape, bool)
-    mosaics = []
-    for c in found:
-        hidden = np.zeros(plane.shape, bool)
+    for c, frame, m in zip(found, frames, mosaics, strict=True):
+        covers = unknown([m], plane.shape)
         if c.foreign is not None:
-            hidden[c.mosaic.box] = c.foreign
-        inside = framed(plane, c.mosaic)
-        m, frame = (c.mosaic, hidden) if inside is None else inside
-        foreign |= frame | hidden
-        own |= unknown([m], plane.shape) & ~hidden
-        mosaics.append(m)
+            foreign[c.mosaic.box] |= c.foreign
+            covers[c.mosaic.box] &= ~c.foreign
+        if frame is not None:
+            foreign |= frame[1]
+        own |= covers
     foreign &= ~own
     return [m.with_foreign(foreign) for m in mosaics] if foreign.any() else mosaics
 
