@@ -24,6 +24,7 @@ from deepix.finder import locator as finder
 from deepix.finder.luminance import luminance
 from deepix.mosaic import Mosaic, pixelate
 from deepix.training import networks, stages, weights
+from deepix.training.data import stored
 from deepix.training.engine import export, recipes, record, release
 from deepix.training.engine.history import history
 from deepix.training.engine.recipes import Recipe
@@ -355,7 +356,7 @@ def test_examples_are_drawn_once_and_are_the_same_again(recipe: Recipe) -> None:
     assert gather() == paths
     assert len(said) == 2
     again = examples.prepare([(Path("photos/val.zip"), 3.5)], Path("again.npz"), 96, 1, every_kind=True)
-    assert examples.identity(again) == examples.identity(validation) != examples.identity(training)
+    assert stored.identity(again) == stored.identity(validation) != stored.identity(training)
     Path("again.npz").write_bytes(b"no")
     with pytest.raises(InputError, match=r"again\.npz: no examples"):
         examples.read_cache(Path("again.npz"))

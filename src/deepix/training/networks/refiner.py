@@ -23,7 +23,7 @@ from deepix.restorer.refine_model import INPUT, OUTPUT, PLANES
 from deepix.training import operators
 from deepix.training.networks.adversary import Adversary
 from deepix.training.networks.base import Exported, Network
-from deepix.training.networks.restorer import Block, features
+from deepix.training.networks.restorer import Block, down_and_up, features
 
 
 class Restored(NamedTuple):
@@ -68,15 +68,7 @@ class Generator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, PLANES, H, W) to (B, 1, H, W), in units of the deviation; H and W are multiples of every scale."""
-        x = self.stem(functional.pixel_unshuffle(x, 2))
-        skips = []
-        for encoder, down in zip(self.encoders, self.downs, strict=True):
-            x = encoder(x)
-            skips.append(x)
-            x = down(x)
-        x = self.bottom(x)
-        for up, decoder in zip(self.ups, self.decoders, strict=True):
-            x = decoder(functional.pixel_shuffle(up(x), 2) + skips.pop())
+        x = down_and_up(self, self.stem(functional.pixel_unshuffle(x, 2)))
         detail: Tensor = functional.pixel_shuffle(self.head(x), 2)
         return detail
 

@@ -144,17 +144,27 @@ class UShape(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, inputs, H, W) to two of (B, 1, H, W); H and W are multiples of every scale."""
-        x = self.stem(functional.pixel_unshuffle(x, self.down))
-        skips = []
-        for encoder, down in zip(self.encoders, self.downs, strict=True):
-            x = encoder(x)
-            skips.append(x)
-            x = down(x)
-        x = self.bottom(x)
-        for up, decoder in zip(self.ups, self.decoders, strict=True):
-            x = decoder(functional.pixel_shuffle(up(x), 2) + skips.pop())
+        x = down_and_up(self, self.stem(functional.pixel_unshuffle(x, self.down)))
         deviation = self.deviation(x.detach())
         return functional.pixel_shuffle(self.head(x), self.down), functional.pixel_shuffle(deviation, self.down)
+
+
+def down_and_up(shape: Any, x: Tensor) -> Tensor:
+    """Return what a U-shape makes of its stem's (B, C, H, W): the same size, with skips from the way down to that up.
+
+    Parameters
+    ----------
+    shape : with `encoders` and `downs`, `bottom`, `ups` and `decoders`
+    """
+    skips = []
+    for encoder, down in zip(shape.encoders, shape.downs, strict=True):
+        x = encoder(x)
+        skips.append(x)
+        x = down(x)
+    x = shape.bottom(x)
+    for up, decoder in zip(shape.ups, shape.decoders, strict=True):
+        x = decoder(functional.pixel_shuffle(up(x), 2) + skips.pop())
+    return x
 
 
 class Restorer(Network):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepix import files, sources
-from deepix.errors import DeepixError, InputError, reason
+from deepix.errors import DeepixError, InputError
 from deepix.training import operators, weights
-from deepix.training.data import random_mosaics
+from deepix.training.data import random_mosaics, stored
 from deepix.training.data.crops import Crops
 from deepix.training.data.preparing import Loaded, prepare_batch
 from deepix.training.data.random_mosaics import Ranges
@@ -120,10 +119,7 @@ def prepare(
         drawn, restored, deviation, rectangles.numpy().astype(np.int16), which, photo,
         np.array([path.name for path in restorers]), np.array(digests),
     )  # fmt: skip
-    files.make_folder(output.parent)
-    buffer = io.BytesIO()
-    np.savez(buffer, **examples._asdict())
-    files.write_bytes(output, buffer.getvalue(), overwrite=True)
+    stored.write(output, examples)
     return examples
 
 
@@ -135,11 +131,8 @@ def _crops(paths: Sequence[tuple[Path, float]], seed: int) -> tuple[NDArray[np.u
     """Return crops of photos in gray, and of which photo each is."""
     parts, photos, number = [], [], 0
     for path, times in paths:
-        due = 0.0
-        for item in sources.read(path).items:
+        for _, item, count in stored.shared_out(sources.read(path).items, times):
             number += 1
-            due += times
-            count, due = int(due), due - int(due)
             if not count:
                 continue
             crops = Crops(number=count, size=SIDE, scale=SCALE, ratio=RATIO, seed=seed)
@@ -173,25 +166,8 @@ def digest(path: Path) -> str:
 
 
 def read(path: Path) -> Examples:
-    """Read what `prepare` wrote.
-
-    Raises
-    ------
-    InputError : the file cannot be read, or is none
-    """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return Examples(*(stored[name] for name in Examples._fields))
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise InputError(f"{path}: no examples of the refiner ({reason(error)})") from error
-
-
-def identity(examples: Examples) -> str:
-    """Return a checksum: scores can be compared if it is the same."""
-    result = hashlib.sha256()
-    for part in examples:
-        result.update(np.ascontiguousarray(part).tobytes())
-    return result.hexdigest()
+    """Read what `prepare` wrote; raises as `stored.read`."""
+    return stored.read(path, Examples, "refiner")
 
 
 def batch_of(examples: Examples, indices: Indices) -> Batch:

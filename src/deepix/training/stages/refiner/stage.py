@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from deepix.errors import InputError
+from deepix.training.data import stored
 from deepix.training.engine.batches import Batches, Indices, Validation, seed_of
 from deepix.training.engine.card import Card
 from deepix.training.engine.export import Run
@@ -39,8 +40,6 @@ from deepix.training.stages.refiner.examples import (
     Batch,
     augmented,
     batch_of,
-    digest,
-    identity,
     prepare,
     read,
     restored,
@@ -102,7 +101,7 @@ class RefinerStage(Stage):
 
         about = {
             "file": settings.data,
-            "sha256": identity(cache),
+            "sha256": stored.identity(cache),
             "training_pictures": len(cache.truth),
             "picture_shape": list(cache.truth.shape[1:]),
             "restorers": dict(zip(cache.restorers.tolist(), cache.digests.tolist(), strict=True)),
@@ -203,8 +202,10 @@ class RefinerStage(Stage):
             torch.stack([scores.tally(network, batch_of(cache, part), k) for k, part in enumerate(parts)]).sum(dim=0)
         )
         network.to("cpu")
-        found = {"validation_sha256": identity(cache), "examples": len(cache.truth), **reached._asdict()}
-        restorers = {path.stem: digest(path.with_suffix(".onnx")) for path in recipe.own.restorers}
+        found = {"validation_sha256": stored.identity(cache), "examples": len(cache.truth), **reached._asdict()}
+        restorers = {
+            Path(str(name)).stem: str(value) for name, value in zip(cache.restorers, cache.digests, strict=True)
+        }
         return Assessment(found, {"growth": max(reached.growth, 1.0), "restorers": restorers})
 
     def headline(self, scores: Mapping[str, Any]) -> str:
