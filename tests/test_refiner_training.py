@@ -15,6 +15,7 @@ from PIL import Image
 from reports import fit, resume
 from skimage import data
 
+from deepix.errors import DeepixError
 from deepix.inference.models import Models
 from deepix.mosaic import Mosaic
 from deepix.restorer import refine_model
@@ -116,6 +117,26 @@ def test_the_score_of_the_restoration_itself_is_one(work: Path) -> None:
     assert scores.area_under_roc(inside, outside) == pytest.approx((11 + 4 / 2) / 16)
 
 
+def test_a_generator_begins_with_a_restorers_layers(work: Path) -> None:
+    network: Any = networks.create("refiner:16,24:1,1")
+    network.begin_with(weights.load("small.safetensors"))
+    theirs, ours = weights.load("small.safetensors").state_dict(), network.state_dict()
+    seen = theirs["body.stem.weight"].shape[1]
+    assert torch.equal(ours["generator.stem.weight"][:, :seen], theirs["body.stem.weight"])
+    assert ours["generator.stem.weight"][:, seen:].any()
+    for part in ("bottom.0.conv1.weight", "downs.0.weight", "decoders.0.0.norm.gain"):
+        assert torch.equal(ours[f"generator.{part}"], theirs[f"body.{part}"])
+    assert not ours["generator.head.weight"].any()
+    fit(given("begun", network="refiner:16,24:1,1", begin_with="small.safetensors", steps=2, lr=1e-9))
+    begun = weights.load("begun").state_dict()
+    torch.testing.assert_close(begun["generator.bottom.0.conv1.weight"], theirs["body.bottom.0.conv1.weight"])
+    with pytest.raises(DeepixError, match=r"small.safetensors: its widths or blocks are not the generator's"):
+        fit(given("other", begin_with="small.safetensors"))
+    weights.save(networks.create("basiccnn"), "basic.safetensors")
+    with pytest.raises(DeepixError, match=r"basic.safetensors: a BasicCNN, whose layers a generator does not have"):
+        fit(given("another", begin_with="basic.safetensors"))
+
+
 def test_it_resumes_exactly(work: Path) -> None:
     assert fit(given("whole")).steps == 6
 
@@ -175,7 +196,7 @@ def test_it_is_released_with_its_adversary(work: Path) -> None:
         network: Any = weights.load("released/refiner.safetensors")
         with torch.inference_mode():
             padded = np.pad(gray, ((0, 2), (0, 2)), mode="symmetric")
-            wanted = network.adversary(torch.from_numpy(padded)[None, None]).sigmoid()[0, 0, :50, :70].numpy()
+            wanted = network.adversary.plain()(torch.from_numpy(padded)[None, None]).sigmoid()[0, 0, :50, :70].numpy()
         np.testing.assert_allclose(adversary(gray), wanted, atol=1e-4)
     card = (work / "cards" / "refiner.md").read_text()
     assert "What it invents" in card

@@ -214,6 +214,8 @@ def _network(stage: Stage, settings: Settings) -> networks.Network:
         raise InputError(
             f"{settings.network}: not a network of the stage {stage.name}, which trains {', '.join(stage.families)}"
         )
+    if not weights.exist(settings.network):
+        stage.begin(network, settings)
     return network
 
 

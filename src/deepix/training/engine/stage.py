@@ -169,6 +169,14 @@ class Stage(ABC):
         InputError : it cannot be read
         """
 
+    def begin(self, network: Any, settings: Any) -> None:  # noqa: B027 (most begin with nothing)
+        """Fill a network that was made anew with what it is to begin with (nothing).
+
+        Raises
+        ------
+        InputError : what it is to begin with cannot be read, or does not fit
+        """
+
     def optimizers(self, network: Network, settings: Any) -> list[torch.optim.Optimizer]:
         """Return the optimizers, as many as there are `turns`, in their order."""
         return [optimizer_of(network, settings)]

@@ -75,6 +75,21 @@ class Adversary(Network):
         logits: Tensor = functional.pixel_shuffle(self.head(x), DOWN)
         return logits
 
+    @torch.no_grad()
+    def plain(self) -> Adversary:
+        """Return the network with its spectral norms divided out of the weights, as it is used.
+
+        The norms are taken of the weights as they are: averaged weights have none that belong to them.
+        """
+        result = Adversary(self.widths)
+        result.load_state_dict(self.state_dict())
+        for module in list(result.modules()):
+            if parametrize.is_parametrized(module, "weight"):
+                original = module.parametrizations.weight.original.clone()  # type: ignore[union-attr, operator]
+                parametrize.remove_parametrizations(module, "weight")
+                module.weight.copy_(original / torch.linalg.matrix_norm(original.flatten(1), 2))  # type: ignore
+        return result.to(next(self.parameters()).device).eval()
+
     def about(self) -> dict[str, Any]:
         """Return `kind` and `stride`, see `deepix.training.stages.refiner.stage`."""
         return {"kind": "adversary", "stride": self.stride}
@@ -84,24 +99,13 @@ class Adversary(Network):
         side = 3 * self.stride
         batch, down, across = (torch.export.Dim(name, min=1) for name in ("batch", "down", "across"))
         shapes = {"luminance": {0: batch, 2: self.stride * down, 3: self.stride * across}}
-        return Exported(_plain(self), torch.zeros(2, 1, side, side + self.stride), (MAP_INPUT,), (MAP_OUTPUT,), shapes)
+        return Exported(self.plain(), torch.zeros(2, 1, side, side + self.stride), (MAP_INPUT,), (MAP_OUTPUT,), shapes)
 
     def multiply_adds_per_pixel(self) -> int:
         """Return the multiplications and additions for each pixel of the picture."""
         from torchinfo import summary
 
         side = 3 * self.stride
-        statistics = summary(_plain(self), input_size=(1, 1, side, side), verbose=0, device="cpu")
+        statistics = summary(self.plain(), input_size=(1, 1, side, side), verbose=0, device="cpu")
         per_pixel: int = round(statistics.total_mult_adds / side**2)
         return per_pixel
-
-
-def _plain(network: Adversary) -> nn.Module:
-    # no deep copy: it would share the classes that parametrizations make, and lose them with the copy's
-    result = Adversary(network.widths)
-    result.load_state_dict(network.state_dict())
-    result.eval()
-    for module in list(result.modules()):
-        if parametrize.is_parametrized(module, "weight"):
-            parametrize.remove_parametrizations(module, "weight")
-    return result

@@ -23,7 +23,7 @@ from deepix.restorer.refine_model import INPUT, OUTPUT, PLANES
 from deepix.training import operators
 from deepix.training.networks.adversary import Adversary
 from deepix.training.networks.base import Exported, Network
-from deepix.training.networks.restorer import Block, down_and_up, features
+from deepix.training.networks.restorer import Block, Restorer, down_and_up, features
 
 
 class Restored(NamedTuple):
@@ -103,6 +103,27 @@ class Refiner(Network):
         deviation = restored.deviation
         detail = self.generator(planes(restored, noise)).float()
         return operators.project(restored.picture + deviation * detail, restored.pixelated, restored.mosaics)
+
+    @torch.no_grad()
+    def begin_with(self, restorer: Network) -> None:
+        """Take a restorer's layers: all but its heads, and of the stem what it makes of the planes that both see.
+
+        Raises
+        ------
+        ValueError : it is no `Restorer`, or its layers are of other sizes
+        """
+        if not isinstance(restorer, Restorer):
+            raise ValueError(f"a {type(restorer).__name__}, whose layers a generator does not have")
+        theirs, ours = restorer.body.state_dict(), self.generator.state_dict()
+        stem, seen = ours["stem.weight"].clone(), theirs["stem.weight"]
+        if seen.shape[0] == stem.shape[0] and seen.shape[1] <= stem.shape[1]:
+            stem[:, : seen.shape[1]] = seen
+            theirs["stem.weight"] = stem
+        taken = {name: tensor for name, tensor in theirs.items() if not name.startswith(("head.", "deviation."))}
+        heads = {name: tensor for name, tensor in ours.items() if name.startswith("head.")}
+        if {n: t.shape for n, t in taken.items()} != {n: t.shape for n, t in ours.items() if n not in heads}:
+            raise ValueError("its widths or blocks are not the generator's")
+        self.generator.load_state_dict({**taken, **heads})
 
     def parameter_count(self) -> int:
         """Return how many parameters the generator has."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from deepix.training.engine.card import Card, table
 from deepix.training.engine.recipes import Recipe
+from deepix.training.stages.refiner.examples import SIDE
 from deepix.training.stages.refiner.scores import BARS
 
 
@@ -32,8 +33,8 @@ def card(recipe: Recipe, about: Mapping[str, Any]) -> Card:
             ("refines", ", ".join(about["restorers"])),
         ],
         scores=[
-            f"On {reached['examples']:,} examples of 64x64 pixels with all detail (`docs/refiner.md` measures whole "
-            "photos):",
+            f"On {reached['examples']:,} examples of {SIDE}x{SIDE} pixels with all detail (`docs/refiner.md` measures "
+            "whole photos):",
             "",
             *table(
                 ("what", "reached", "bar", "held"),
@@ -50,6 +51,11 @@ def card(recipe: Recipe, about: Mapping[str, Any]) -> Card:
                     "All detail is a guess that the mosaic does not contradict: texture, edges, hair, leaves; another "
                     "seed gives another guess. Faces, letters and numbers that it draws are nobody's and nothing's: "
                     "never read them, never recognise anybody by them.",
+                    "",
+                    "Parts of validation photos, none of people's faces: pixelated, restored, refined, and the truth "
+                    "(`python benchmarks/refined_sheet.py`).",
+                    "",
+                    "![Pixelated, restored, refined, and the truth](refiner-sheet.jpg)",
                 ],
             ),
             (

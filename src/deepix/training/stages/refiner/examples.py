@@ -23,15 +23,15 @@ from deepix.training.data.samples import Sample
 from deepix.training.engine.batches import Indices
 from deepix.training.networks.refiner import Restored
 
-SIDE = 64
+SIDE = 96
 """Of an example, in pixels."""
-AREA, CELL = (24, 56), (3, 16)
+AREA, CELL = (24, 88), (3, 16)
 """Sides of the areas and of the cells, from and to, in pixels."""
-SCALE, RATIO = (0.02, 0.25), (0.85, 1.18)
+SCALE, RATIO = (0.04, 0.5), (0.85, 1.18)
 """Shares of a photo that an example shows, at its own size or reduced up to three times; of its width to its height."""
 OBLONG = 4
 """Cells of every fourth example need not be square."""
-BATCH = 16
+BATCH = 8
 """Examples that are restored at a time."""
 
 
@@ -86,7 +86,8 @@ def prepare(
     ----------
     paths : files of photos, each with how many examples are drawn of a photo (a fraction: of as many photos)
     output : the file; replaced if it exists
-    restorers : weights that predict deviations, with the models made of them (.onnx) beside them; they take turns
+    restorers : weights that predict deviations, with the models made of them (.onnx) beside them; they take turns, one
+        that is named twice more often
     seed : of everything
     most : examples, evenly spread; None: all
 

@@ -76,8 +76,9 @@ def tally(network: Refiner, batch: Batch, number: int = 0) -> Tensor:
     values += [0.0] * (VALUES - len(values))
     textures = [_described(seen[name], free).sum(dim=0).tolist() for name in ("truth", "before", "after")]
     counts = []
+    adversary = network.adversary.plain()
     for x in (given.picture, one):
-        logits = network.adversary(x)
+        logits = adversary(x)
         for where in (free, 1 - free):
             counts += torch.bucketize(logits[where > 0], LOGITS).bincount(minlength=BINS).tolist()
     return torch.tensor([*values, *(v for t in textures for v in t), *counts], dtype=torch.float64)

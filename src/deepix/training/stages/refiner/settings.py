@@ -12,6 +12,9 @@ class RefinerSettings(Settings):
     """See `Settings`. `data` and `validate` are files that `examples.prepare` wrote; losses: see `losses`."""
 
     stage: str = option("refiner")
+    begin_with: str | None = option(
+        None, "Weights of a restorer of the same widths and blocks that a new generator begins with.", panel=LEARNING
+    )
     features: float = option(12.0, "Weight of the distance of an ImageNet network's features.", panel=LEARNING, low=0)
     texture: float = option(0.3, "Weight of the distance of the features' statistics.", panel=LEARNING, low=0)
     steps_energy: float = option(

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from deepix.errors import InputError
+from deepix.training import weights
 from deepix.training.data import stored
 from deepix.training.engine.batches import Batches, Indices, Validation, seed_of
 from deepix.training.engine.card import Card
@@ -47,7 +48,7 @@ from deepix.training.stages.refiner.examples import (
 from deepix.training.stages.refiner.scores import Score
 from deepix.training.stages.refiner.settings import RefinerSettings
 
-PLAIN = 4
+PLAIN = 2
 """One of so many pictures that the adversary sees is the restoration without detail."""
 
 
@@ -112,6 +113,16 @@ class RefinerStage(Stage):
             about,
         )
 
+    def begin(self, network: Any, settings: RefinerSettings) -> None:
+        """Give the generator the layers of a restorer, which know pictures already."""
+        if settings.begin_with is None:
+            return
+        restorer = weights.load(settings.begin_with)
+        try:
+            network.begin_with(restorer)
+        except ValueError as error:
+            raise InputError(f"{settings.begin_with}: {error}") from error
+
     def optimizers(self, network: Any, settings: RefinerSettings) -> list[torch.optim.Optimizer]:
         """Return the generator's, then the adversary's: Adam, which forgets sooner than usual."""
         adversary = torch.optim.Adam(network.adversary.parameters(), lr=settings.adversary_lr, betas=(0.9, 0.99))
@@ -133,7 +144,9 @@ class RefinerStage(Stage):
         given = restored(batch)
         generator = torch.Generator().manual_seed(seed_of(settings.seed, 5, step.number, step.rank))
         noise = torch.randn(2, *batch.truth.shape, generator=generator).to(batch.truth)
-        one, other = (network.refine(given, part) for part in noise)
+        one = network.refine(given, noise[0])
+        with torch.no_grad():  # both are drawn alike: what it would learn from this one it learns from the other
+            other = network.refine(given, noise[1])
         parts = losses.generator_losses(one, other, given, batch.truth, settings)
         total = losses.total(parts, settings)
         free = (~given.mosaics.known).to(batch.truth)
