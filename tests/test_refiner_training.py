@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -201,3 +202,28 @@ def test_it_is_released_with_its_adversary(work: Path) -> None:
     card = (work / "cards" / "refiner.md").read_text()
     assert "What it invents" in card
     assert "| what | reached | bar | held |" in card
+
+
+def test_a_released_refiner_is_measured_again_when_its_restorer_changes(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("refiner.toml").write_text(RECIPE)
+    recipe = recipes.read("refiner.toml")
+    places: dict[str, Any] = {"released": work / "released", "cards": work / "cards", "device": "cpu"}
+    recipes.train(recipe, work, work / "released", steps=2)
+    assert release.release(recipe, work, **places)
+    shutil.rmtree(recipe.run)
+    assert not release.release(recipe, work, **places)  # nothing has changed
+    before = examples.read(Path("val.npz"))
+    write_model(Path("small.onnx"), name="another")
+    with pytest.raises(DeepixError, match=r"refiner: small is another since it was released, .* falls short: features"):
+        release.release(recipe, work, **places)
+    assert examples.read(Path("val.npz")).digests.tolist() == [examples.digest(Path("small.onnx"))] != before.digests
+    monkeypatch.setattr(scores, "SPREAD", 0.0)
+    for name in scores.BARS:
+        monkeypatch.setitem(scores.BARS, name, 0.01 if name == "blocks_low" else 100.0)
+    assert release.release(recipe, work, **places)
+    with Models(threads=1) as models:
+        refiner = refine_model.Refiner(models.open(work / "released" / "refiner.onnx"))
+        assert refiner.restorers == {examples.digest(Path("small.onnx"))}
+    assert not release.release(recipe, work, **places)

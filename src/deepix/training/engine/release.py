@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from deepix import files
+from deepix.errors import DeepixError
 from deepix.training import weights
 from deepix.training.engine import card, export, plots, record
 from deepix.training.engine.history import history
@@ -53,18 +54,29 @@ def release(
     ------
     InputError : the weights, the released model or the validation pictures cannot be read
     OutputError : a file cannot be written
-    DeepixError : the export differs from PyTorch's result
+    DeepixError : the export differs from PyTorch's result; the released model is outdated (`Stage.outdated`), and these
+        weights fall short, too
     """
     stage, name = recipe.stage, recipe.name
     released, cards = released or RELEASED, cards or CARDS
+    model_file, trained_file = released / f"{name}.onnx", released / f"{name}{weights.SUFFIX}"
+    outdated = stage.outdated(export.about(model_file), recipe) if model_file.exists() else None
     if source is None and not (recipe.run / weights.BEST).exists():
-        log.info(f"{recipe.run}: no run with weights; {name} stays as it is")
-        return False
+        if outdated is None or not trained_file.exists():
+            log.info(f"{recipe.run}: no run with weights; {name} stays as it is")
+            return False
+        source = trained_file
     source = source or recipe.run
     network, trained = export.load(source, stage), history(source)
     assessment = stage.assess(network, recipe, folder, device)
     reached, decides = assessment.scores, stage.criterion.score
-    before = _before(recipe, released, str(reached["validation_sha256"]), folder, device)
+    if outdated is None:
+        before = _before(recipe, released, str(reached["validation_sha256"]), folder, device)
+    elif fallen := stage.fallen(reached):
+        raise DeepixError(f"{name}: {outdated}, and {source} falls short: {', '.join(fallen)}; train it on")
+    else:
+        log.info(f"{name}: {outdated}; {source} takes its place")
+        before = None
     line = f"{name}: {stage.headline(reached)}"
     if before is not None and not stage.criterion.better(reached[decides], before):
         log.info(f"{line}, not better than the {before:.3f} that is released: nothing is changed")
@@ -76,15 +88,15 @@ def release(
     for place in (released, cards):
         files.make_folder(place)
     extra = {"scores": reached, **assessment.further, "training": trained}
-    weights.save(network, released / f"{name}{weights.SUFFIX}", overwrite=True, extra=extra)
+    weights.save(network, trained_file, overwrite=True, extra=extra)
     curve = _draw(source, stage, cards / f"{name}.png")
     text = card.write(recipe, about, stage.card(recipe, about, network), len(model), curve)
     files.write_bytes(cards / f"{name}.md", text.encode(), overwrite=True)
     for part, content in beside.items():
         files.write_bytes(released / f"{part}.onnx", content, overwrite=True)
-    files.write_bytes(released / f"{name}.onnx", model, overwrite=True)
-    was = "nothing was released before" if before is None else f"released before: {before:.3f}"
-    log.info(f"{line}, {was}; ONNX Runtime agrees to {stage.agreement(difference)}: {released / name}.onnx is new")
+    files.write_bytes(model_file, model, overwrite=True)
+    was = "nothing that counts was released before" if before is None else f"released before: {before:.3f}"
+    log.info(f"{line}, {was}; ONNX Runtime agrees to {stage.agreement(difference)}: {model_file} is new")
     return True
 
 

@@ -248,6 +248,19 @@ class Stage(ABC):
         InputError : the validation set cannot be read
         """
 
+    def outdated(self, about: Mapping[str, Any], recipe: Recipe) -> str | None:
+        """Return why a released model cannot be used as it is, of which these are the metadata; None: it can.
+
+        Raises
+        ------
+        InputError : what it depends on cannot be read
+        """
+        return None
+
+    def fallen(self, scores: Mapping[str, Any]) -> list[str]:
+        """Return the bars that scores do not reach and without which no model takes the place of an outdated one."""
+        return []
+
     @abstractmethod
     def headline(self, scores: Mapping[str, Any]) -> str:
         """Return the deciding scores in a few words."""

@@ -8,25 +8,12 @@ from typing import Any
 from deepix.training.engine.card import Card, table
 from deepix.training.engine.recipes import Recipe
 from deepix.training.stages.refiner.examples import SIDE
-from deepix.training.stages.refiner.scores import BARS
+from deepix.training.stages.refiner.scores import bars
 
 
 def card(recipe: Recipe, about: Mapping[str, Any]) -> Card:
     """Return the parts of a refiner's card; see `Stage.card`."""
     reached = about["scores"]
-    rows = [
-        ("RMSE, over the restoration's", reached["rmse"], f"≤ {BARS['rmse']}", reached["rmse"] <= BARS["rmse"]),
-        *(
-            (f"{name}, over the restoration's", reached[name], f"≤ {BARS[name]}", reached[name] <= BARS[name])
-            for name in ("features", "unseen", "texture")
-        ),
-        (
-            "blocks, over the truth's", reached["blocks"], f"{BARS['blocks_low']}–{BARS['blocks']}",
-            BARS["blocks_low"] <= reached["blocks"] <= BARS["blocks"],
-        ),
-        ("seam, over the truth's", reached["seam"], f"≤ {BARS['seam']}", reached["seam"] <= BARS["seam"]),
-        ("spread of two variants, in deviations", reached["spread"], "≥ 0.35", reached["spread"] >= 0.35),
-    ]  # fmt: skip
     return Card(
         facts=[
             ("multiply-adds", f"{about['multiply_adds_per_pixel']:,} for each pixel of the window"),
@@ -38,7 +25,7 @@ def card(recipe: Recipe, about: Mapping[str, Any]) -> Card:
             "",
             *table(
                 ("what", "reached", "bar", "held"),
-                [(what, f"{value:.3f}", bar, "yes" if held else "no") for what, value, bar, held in rows],
+                [(b.what, f"{b.value:.3f}", b.asked, "yes" if b.held else "no") for b in bars(reached)],
             ),
             "",
             f"Area under the adversary's ROC curve: {reached['roc_restored']:.3f} of restorations, "

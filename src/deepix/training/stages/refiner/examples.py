@@ -171,6 +171,11 @@ def read(path: Path) -> Examples:
     return stored.read(path, Examples, "refiner")
 
 
+def outdated(path: Path, restorers: Sequence[Path]) -> bool:
+    """Return whether examples are of other restorers than these; raises as `read` and `digest`."""
+    return set(read(path).digests.tolist()) != {digest(r.with_suffix(".onnx")) for r in restorers}
+
+
 def batch_of(examples: Examples, indices: Indices) -> Batch:
     """Return some of the examples as they are."""
     truth, restored, deviation, rectangles = (torch.from_numpy(part[indices]) for part in examples[:4])

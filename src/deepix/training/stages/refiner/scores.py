@@ -6,6 +6,7 @@ The bars are those of docs/refiner.md; its yardstick, on whole photos, has the l
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,8 @@ from deepix.training.stages.refiner.losses import LEVEL, distance, share
 
 BARS = {"rmse": 1.10, "features": 0.92, "unseen": 0.92, "texture": 0.5, "seam": 1.15, "blocks": 1.25, "blocks_low": 0.9}
 """Bars of docs/refiner.md."""
+SPREAD = 0.35
+"""Least of two variants, in deviations."""
 LAST = 7
 """Block of the ImageNet network up to which features are computed."""
 FLOOR = 0.5 * LEVEL
@@ -132,8 +135,32 @@ def score(sums: Tensor) -> Score:
     roc = [area_under_roc(inside, outside) for inside, outside in (counts[:2], counts[2:])]
     merit = (features + unseen) / 2 + 0.2 * max(texture - BARS["texture"], 0) + 4 * max(rmse - BARS["rmse"], 0)
     merit += max(math.log(seam / BARS["seam"]), 0) * 0.5 + max(math.log(blocks / BARS["blocks"]), 0)
-    merit += max(math.log(BARS["blocks_low"] / blocks), 0) + max(0.35 - spread, 0)
+    merit += max(math.log(BARS["blocks_low"] / blocks), 0) + max(SPREAD - spread, 0)
     return Score(rmse, features, unseen, texture, blocks, seam, spread, growth / count, roc[0], roc[1], merit)
+
+
+class Bar(NamedTuple):
+    """What a score is measured against."""
+
+    what: str
+    value: float
+    asked: str
+    held: bool
+
+
+def bars(reached: Mapping[str, float]) -> list[Bar]:
+    """Return how the scores of a `Score`, by name, stand to the bars."""
+    below = [("RMSE", "rmse", "restoration")]
+    below += [(name, name, "restoration") for name in ("features", "unseen", "texture")]
+    below += [("seam", "seam", "truth")]
+    result = [
+        Bar(f"{what}, over the {over}'s", reached[name], f"≤ {BARS[name]}", reached[name] <= BARS[name])
+        for what, name, over in below
+    ]
+    blocks, low, high = reached["blocks"], BARS["blocks_low"], BARS["blocks"]
+    result.insert(4, Bar("blocks, over the truth's", blocks, f"{low}–{high}", low <= blocks <= high))
+    spread = reached["spread"]
+    return [*result, Bar("spread of two variants, in deviations", spread, f"≥ {SPREAD}", spread >= SPREAD)]
 
 
 def area_under_roc(inside: Tensor, outside: Tensor) -> float:

@@ -41,11 +41,13 @@ from deepix.training.stages.refiner.examples import (
     Batch,
     augmented,
     batch_of,
+    digest,
+    outdated,
     prepare,
     read,
     restored,
 )
-from deepix.training.stages.refiner.scores import Score
+from deepix.training.stages.refiner.scores import Score, bars
 from deepix.training.stages.refiner.settings import RefinerSettings
 
 PLAIN = 2
@@ -194,12 +196,12 @@ class RefinerStage(Stage):
         return Own(tuple(Path(name) for name in data["restorers"]), tuple(validation["times"]))
 
     def gather(self, recipe: Recipe, folder: Path) -> tuple[Path, Path]:
-        """Make the examples that are not made."""
+        """Make the examples that are not made, or were by other restorers."""
         for_training = [(folder / source.file, source.times) for source in recipe.sources]
         names, times = recipe.validation_sources, recipe.own.validation_times
         for_validation = [(folder / name, number) for name, number in zip(names, times, strict=True)]
         for path, given, seed in ((recipe.data, for_training, 0), (recipe.validation, for_validation, 1)):
-            if not path.exists():
+            if not path.exists() or outdated(path, recipe.own.restorers):
                 log.info(f"restoring examples from {', '.join(p.name for p, _ in given)} of {folder} into {path}")
                 prepare(given, path, recipe.own.restorers, seed)
         return recipe.data, recipe.validation
@@ -220,6 +222,16 @@ class RefinerStage(Stage):
             Path(str(name)).stem: str(value) for name, value in zip(cache.restorers, cache.digests, strict=True)
         }
         return Assessment(found, {"growth": max(reached.growth, 1.0), "restorers": restorers})
+
+    def outdated(self, about: Mapping[str, Any], recipe: Recipe) -> str | None:
+        """Return the restorer that it does not know."""
+        known = set(about["restorers"].values())
+        changed = [r.stem for r in recipe.own.restorers if digest(r.with_suffix(".onnx")) not in known]
+        return f"{changed[0]} is another since it was released" if changed else None
+
+    def fallen(self, scores: Mapping[str, Any]) -> list[str]:
+        """Return the bars of `scores.BARS` that do not hold."""
+        return [f"{bar.what} {bar.value:.3f} ({bar.asked})" for bar in bars(scores) if not bar.held]
 
     def headline(self, scores: Mapping[str, Any]) -> str:
         """Return what decides."""
