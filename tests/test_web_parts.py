@@ -164,14 +164,14 @@ FOUND = (SURE, ODD, UNSURE, FAINT)
     ],
 )
 def test_the_command_restores_what_was_chosen(chosen, expected):
-    said = commands.command("p.png", FOUND, chosen)
+    said = commands.command("p.png", FOUND, chosen, sure=0.5)
     assert said.text == expected
     assert (said.areas is not None) == ("--mosaics" in expected)
 
 
 @pytest.mark.parametrize("name", ["a b.png", "-o.png", "$(rm -rf ~).png", "it's.png", "`x`;ls.jpg"])
 def test_names_are_quoted_for_the_shell(name):
-    words = shlex.split(commands.command(name, FOUND, (SURE, ODD)).text)
+    words = shlex.split(commands.command(name, FOUND, (SURE, ODD), sure=0.5).text)
     assert words[:2] == ["deepix", "restore"]
     assert words[2].removeprefix("./") == name
     assert not words[2].startswith("-")
