@@ -421,6 +421,7 @@ class Picture:
             "areasFile": said.areas,
             "variants": [{"seed": v.seed, "consistency": v.consistency} for v in outcome.variants.values()],
             "refining": list(outcome.refining),
+            "mostVariants": MOST_VARIANTS,
             "growth": max((v.growth for v in outcome.variants.values()), default=1.0),
             "kept": outcome.kept[:2] if outcome.kept else None,
         }
