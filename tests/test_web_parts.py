@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -16,6 +18,16 @@ from deepix.mosaic import Grid, Mosaic
 from deepix.web import commands, strokes, uploads, views
 from deepix.web.guard import HEADERS, Guard
 from deepix.web.outlines import outline
+
+# ── the start ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_heavy_is_imported_before_the_page_is_served():
+    heavy = ("scipy", "onnxruntime", "torch", "deepix.finder", "deepix.pipeline", "deepix.restorer.network")
+    code = f"import sys, deepix.web.serving; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
 
 # ── names ────────────────────────────────────────────────────────────────────────────────────────
 
