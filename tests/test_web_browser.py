@@ -527,6 +527,18 @@ def test_variants_can_be_cancelled_and_asked_for_again(guest, large):
     assert page.locator("#error").is_hidden()
 
 
+def test_a_picture_that_is_removed_while_detail_is_added_is_no_error(guest, tmp_path):
+    page = guest.page
+    guest.send(saved(tmp_path / "photo.png"))
+    guest.found(2)
+    guest.restore()
+    expect(page.locator("#busy-text")).to_contain_text("Adding detail", timeout=PATIENCE)
+    page.click("#remove")
+    expect(page.locator("#work")).to_be_hidden(timeout=PATIENCE)
+    page.wait_for_timeout(500)  # what was asked about the picture is answered by then
+    expect(page.locator("#error")).to_be_hidden()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_detail_has_no_barriers(browser, refined, tmp_path, scheme, width):

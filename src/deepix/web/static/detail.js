@@ -43,9 +43,11 @@ function begin() {
     }
     if (!picture.refine || isBusy(picture)) continue;
     picture.refine = false;
-    if (state.about?.detail && picture.result && !picture.result.variants.length) ask(picture, FIRST, { asked: false });
+    if (isPossible(picture) && !picture.result.variants.length) ask(picture, FIRST, { asked: false });
   }
 }
+
+const isPossible = ({ result }) => Boolean(state.about?.detail && result?.file);
 
 function choose(picture, seed) {
   picture.seed = seed;
@@ -57,7 +59,7 @@ const next = (picture) => Math.min(LARGEST, Math.max(-1, ...picture.result.varia
 
 export function render() {
   const picture = current();
-  const there = Boolean(state.about?.detail && picture?.result?.file && picture.view !== "areas");
+  const there = picture !== null && isPossible(picture) && picture.view !== "areas";
   show($("detail"), there);
   if (!there) return;
   const { variants, mostVariants } = picture.result;
@@ -72,7 +74,9 @@ export function render() {
   $("amount-said").textContent = `${picture.percent} %`;
   document.querySelector('.layer[data-view="refined"]').style.opacity = picture.percent / 100;
   $("seed").placeholder = made ? next(picture) : "";
-  for (const field of $("another").elements) field.disabled = isBusy(picture) || variants.length >= mostVariants;
+  const full = variants.length >= mostVariants;
+  for (const field of $("another").elements) field.disabled = isBusy(picture) || full;
+  $("another").querySelector("button").textContent = full ? `There are no more than ${mostVariants}` : "Add a variant";
   list(picture);
 }
 

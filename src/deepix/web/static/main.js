@@ -99,13 +99,15 @@ function start() {
     });
   });
   $("remove").addEventListener("click", () => {
-    const { id } = current();
+    const picture = current();
+    picture.leaving = true;
     attempt(async () => {
-      await api.remove(id);
-      drop(id);
+      await api.remove(picture.id);
+      drop(picture.id);
     });
   });
   $("forget").addEventListener("click", () => attempt(async () => {
+    for (const picture of state.pictures.values()) picture.leaving = true;
     await api.forget();
     state.pictures.clear();
     state.current = null;

@@ -65,7 +65,7 @@ export function render() {
     link.textContent = `Download ${result.file}`;
   } else {
     link.removeAttribute("href");
-    link.textContent = result.file && picture.stage !== "keeping" ? "Adding detail …" : "Writing the file …";
+    link.textContent = ["writing", "keeping"].includes(picture.stage) ? "Writing the file …" : `Download ${result.file}`;
   }
   $("promise").textContent = promise(result, asked.detail ? variantOf(picture).consistency : 0);
   $("command").textContent = result.command + (asked.detail ? ` --detail ${asked.detail} --seed ${asked.seed}` : "");

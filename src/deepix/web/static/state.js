@@ -53,6 +53,7 @@ export function add(id, name) {
     percent: 0, seed: 0, // of detail, and the variant that is shown
     wanted: null,        // the seed of a variant that is to be shown once it is there
     refine: false,       // it is to be given its first variants
+    leaving: false,      // the visitor has it removed
     download: null,      // the detail and seed of the file that is to be fetched once it is written
   };
   state.pictures.set(id, picture);
@@ -81,7 +82,7 @@ export async function follow(picture) {
     } while (state.pictures.has(picture.id) && busy(picture));
   } catch (error) {
     if (error.status === 404) drop(picture.id);
-    fail(error);
+    if (!picture.leaving) fail(error);
   } finally {
     picture.followed = false;
   }
