@@ -242,10 +242,10 @@ class Server:
         asked = await _asked(request)
         session, picture = self._idle(request)
         task = picture.keep(asked.get("detail"), asked.get("seed", 0))
-        if task is not None:
-            former = picture.outcome.kept if picture.outcome else None
+        if task is not None and picture.outcome is not None:
             task.output.parent.mkdir()
             self._do(session, picture, task, "keeping")
+            former, picture.outcome.kept = picture.outcome.kept, None
             if former is not None:
                 await asyncio.to_thread(_remove_folder, former[2].parent)
         return _json({}, HTTPStatus.ACCEPTED)
