@@ -5,7 +5,9 @@
 Runs `deepix web` and real HTTP clients on this machine. Every visitor sends pictures of their own, restores what is
 found, and compares each pixel with what `deepix.restore` gives: a wrong picture, or anybody else's, ends the benchmark.
 Printed are the times, and the most memory that the server and its worker took. Then, with one visitor, how much later
-areas and restoration can be shown than `deepix.find` and `deepix.restore` of the same file take in one process.
+areas and restoration can be shown than `deepix.find` and `deepix.restore` of the same file, its mosaics known, take in
+one process by turns. And, with --slider, in Chromium (Playwright), how long after the slider of detail moves the
+picture is on the screen; that needs a refiner in the package.
 """
 
 from __future__ import annotations
@@ -171,23 +173,66 @@ def alone(folder: Path, megapixels: float, repeats: int) -> None:
     """Compare what one visitor waits with what the work takes, by turns."""
     file = folder / "alone.jpg"
     Image.fromarray(photo(1, megapixels)).save(file, quality=92)
-    later: dict[str, list[float]] = {"areas": [], "shown": []}
-    deepix.restore(file)  # what is done once, is
-    with served() as (address, _, _):
+    work: dict[str, list[float]] = {"areas": [], "shown": []}
+    mosaics = deepix.restore(file).mosaics  # and what is done once, is
+    with served() as (address, _, seconds):
+        print(f"start to page: {seconds:.1f} s")
         one = Visit(address)
         one.go(file)
+        for values in one.seconds.values():
+            values.clear()
         for _ in range(repeats):
-            for step, call in (("areas", deepix.find), ("shown", deepix.restore)):
+            for step, call in (("areas", deepix.find), ("shown", lambda file: deepix.restore(file, mosaics))):
                 start = time.perf_counter()
                 call(file)
-                later[step].append(-(time.perf_counter() - start))
+                work[step].append(time.perf_counter() - start)
             one.go(file)
-            for step, values in later.items():
-                values[-1] += one.seconds[step][-1]
-    print(
-        f"one visitor, {megapixels:g} megapixels: areas {statistics.median(later['areas']):+.2f} s later than", end=" "
-    )
-    print(f"deepix.find, restoration {statistics.median(later['shown']):+.2f} s later than deepix.restore takes")
+    print(f"one visitor, {megapixels:g} megapixels, medians of {repeats} turns:")
+    for step, words, name in (("areas", "areas", "deepix.find"), ("shown", "restoration", "deepix.restore")):
+        seen, taken = one.seconds[step], work[step]
+        later = statistics.median(a - b for a, b in zip(seen, taken, strict=True))
+        print(f"  {words} shown after {statistics.median(seen):.2f} s, {later:+.2f} s later than {name} takes", end=" ")
+        print(f"({statistics.median(taken):.2f} s)")
+
+
+SLIDE = """async (values) => {
+    const slider = document.getElementById("amount"), times = [];
+    for (const value of values) {
+        const start = performance.now();
+        slider.value = value;
+        slider.dispatchEvent(new Event("input"));
+        // of two frames the second begins when the first has been painted
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        times.push(performance.now() - start);
+    }
+    return times;
+}"""
+
+
+def slide(folder: Path, megapixels: float) -> None:
+    """Move the slider of detail in a browser."""
+    import shutil
+
+    from playwright.sync_api import sync_playwright
+
+    file = folder / "slide.jpg"
+    Image.fromarray(photo(2, megapixels)).save(file, quality=92)
+    with served() as (address, _, _), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(600_000)
+        page.goto(address)
+        page.set_input_files("#files", str(file))
+        page.click("#restore:enabled")
+        page.wait_for_selector("#variants label:nth-of-type(4)")
+        page.wait_for_selector("#busy", state="hidden")
+        for zoom in ("fit", "1"):
+            page.select_option("#zoom", zoom)
+            page.wait_for_timeout(2000)
+            times = sorted(page.evaluate(SLIDE, [37 * k % 101 for k in range(1, 41)]))
+            print(f"slider, {megapixels:g} megapixels, zoom {zoom}: {statistics.median(times):.0f} ms", end=" ")
+            print(f"(median), {times[-1]:.0f} ms (slowest of {len(times)})")
+        browser.close()
 
 
 def main() -> None:
@@ -196,12 +241,15 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=2, help="of each")
     parser.add_argument("--megapixels", type=float, default=2)
     parser.add_argument("--repeats", type=int, default=3, help="of the comparison with the work itself; 0: none")
+    parser.add_argument("--slider", action="store_true", help="look at the slider of detail, in a browser")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if asked.visitors:
             crowd(Path(name), asked.visitors, asked.pictures, asked.megapixels)
         if asked.repeats:
             alone(Path(name), 12, asked.repeats)
+        if asked.slider:
+            slide(Path(name), 12)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""A small network of our own kind with random weights, and its ONNX file: for tests of what is around networks."""
+"""Small networks of our own kinds with random weights, and their ONNX files: for tests of what is around networks."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from functools import cache
+from pathlib import Path
 
 import onnx
 import torch
 
+import deepix
 from deepix.training import networks
 from deepix.training.engine import export
 
@@ -36,3 +39,18 @@ def write_model(path, **changes):
     onnx.helper.set_model_props(model, {"deepix": json.dumps(about)})
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def write_refiner(folder):
+    """Write the ONNX files of a refiner and an adversary, which know the shipped photo model; return them by name."""
+    torch.manual_seed(1)
+    network = networks.create("refiner", widths=(8, 16), blocks=(1, 1), adversary=(8, 16)).eval()
+    torch.nn.init.normal_(network.generator.head.weight, std=0.1)
+    photo = Path(deepix.__file__).parent / "weights" / "photo.onnx"
+    known = {"photo": hashlib.sha256(photo.read_bytes()).hexdigest()}
+    about = {**network.about(), "name": "refiner", "cells": [3, 16], "growth": 1.2, "restorers": known}
+    result = {}
+    for name, part, said in (("refiner", network, about), ("adversary", network.adversary, network.adversary.about())):
+        result[name] = folder / f"{name}.onnx"
+        result[name].write_bytes(export.to_onnx(part, said))
+    return result

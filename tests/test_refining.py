@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import models
 import numpy as np
 import pytest
 import torch
@@ -26,8 +26,6 @@ from deepix.mosaic import Grid, Mosaic, consistency, pixelate, unknown
 from deepix.options import Options
 from deepix.restorer import refine, refine_model
 from deepix.restorer.refine_noise import BLOCK, white_noise
-from deepix.training import networks
-from deepix.training.engine import export
 
 CHELSEA = data.chelsea()[:160, 60:300]
 
@@ -35,30 +33,19 @@ CHELSEA = data.chelsea()[:160, 60:300]
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A refiner and an adversary of random weights, exported."""
-    folder = tmp_path_factory.mktemp("refiner")
-    torch.manual_seed(1)
-    network: Any = networks.create("refiner", widths=(8, 16), blocks=(1, 1), adversary=(8, 16)).eval()
-    torch.nn.init.normal_(network.generator.head.weight, std=0.1)
-    photo = Path(deepix.__file__).parent / "weights" / "photo.onnx"
-    known = {"photo": hashlib.sha256(photo.read_bytes()).hexdigest()}
-    about = {**network.about(), "name": "refiner", "cells": [3, 16], "growth": 1.2, "restorers": known}
-    result = {}
-    for name, part, said in (("refiner", network, about), ("adversary", network.adversary, network.adversary.about())):
-        result[name] = folder / f"{name}.onnx"
-        result[name].write_bytes(export.to_onnx(part, said))
-    return result
+    return models.write_refiner(tmp_path_factory.mktemp("refiner"))
 
 
 @pytest.fixture
 def shipped(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """These networks in the place of those that come with the package."""
-    models = Models()
+    opener = Models()
     for name in ("Refiner", "Adversary"):
         kind = getattr(refine_model, name)
-        opened = kind(models.open(files[name.lower()]))
+        opened = kind(opener.open(files[name.lower()]))
         monkeypatch.setattr(refine_model, f"load_{name.lower()}", lambda models=None, opened=opened: opened)
     yield
-    models.close()
+    opener.close()
 
 
 def mosaics() -> list[Mosaic]:
@@ -145,8 +132,8 @@ def test_noise_is_a_function_of_the_place() -> None:
 
 
 def test_tiles_leave_no_seam(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    with Models(threads=1) as models:
-        refiner = refine_model.Refiner(models.open(files["refiner"]))
+    with Models(threads=1) as opener:
+        refiner = refine_model.Refiner(opener.open(files["refiner"]))
         there = [Mosaic.rectangle(16, 16, 208, 128, 8)]
         pixelated = pixelate(CHELSEA, there)
         restored = deepix.restore(pixelated, there)

@@ -12,6 +12,7 @@ import warnings
 from io import BytesIO
 from pathlib import Path
 
+import models
 import numpy as np
 import pytest
 from axe_core_python.sync_playwright import Axe
@@ -19,9 +20,11 @@ from image_cases import exif_block
 from PIL import Image
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from skimage import data
-from web_cases import photo, saved, server
+from web_cases import SPOON, by_command, package, photo, saved, server
 
 import deepix
+from deepix.inference.models import Models
+from deepix.restorer import refine_model
 
 LARGE = deepix.Mosaic.rectangle(800, 600, 640, 480, 32), deepix.Mosaic.rectangle(2400, 1500, 500, 400, 20)
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
@@ -376,3 +379,175 @@ def test_work_can_be_cancelled_and_begun_again(visit, large):
     page.locator("#areas input[type=checkbox]").first.uncheck()
     visit.restore()
     expect(page.locator("#command")).to_contain_text("--area 2400,1500,500,400,20")
+
+
+# ── detail, with a small refiner in a copy of the package ────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def refiner(tmp_path_factory):
+    return models.write_refiner(tmp_path_factory.mktemp("refiner"))["refiner"]
+
+
+@pytest.fixture(scope="module")
+def refined(tmp_path_factory, refiner):
+    imported = package(tmp_path_factory.mktemp("with"), refiner)
+    with server(tmp_path_factory.mktemp("refined"), imported=imported) as (address, _):
+        yield address
+
+
+@pytest.fixture
+def guest(browser, refined):
+    with Visit(browser, refined) as visit:
+        yield visit
+
+
+def variants(visit: Visit, count: int) -> None:
+    expect(visit.page.locator("#variants input")).to_have_count(count, timeout=PATIENCE)
+    expect(visit.page.locator("#busy")).to_be_hidden(timeout=PATIENCE)
+
+
+def slide(visit: Visit, percent: int) -> None:
+    visit.page.locator("#amount").fill(str(percent))
+
+
+def fetched(visit: Visit, view: str) -> np.ndarray:
+    address = f"{visit.address}/api/pictures/1/views/{view}?box=0,0,600,400"
+    return np.asarray(Image.open(BytesIO(visit.page.request.get(address).body()))).astype(int)
+
+
+def test_detail_is_a_blend_and_the_file_is_what_the_command_line_writes(guest, refiner, tmp_path, monkeypatch):
+    page = guest.page
+    source = saved(tmp_path / "photo.png")
+    guest.send(source)
+    guest.found(2)
+    guest.restore()
+    plain = guest.downloaded()[1]
+    variants(guest, 4)
+    expect(page.locator("#amount")).to_have_value("0")
+    expect(page.locator("#command")).to_have_text("deepix restore photo.png")
+    page.locator("#variants input").nth(2).check(force=True)
+    expect(page.locator("#amount")).to_have_value("100")  # a variant that is chosen is seen
+    expect(page.locator("#command")).to_have_text("deepix restore photo.png --detail 1 --seed 2")
+    page.select_option("#zoom", "1")
+    page.locator("#split").focus()
+    page.keyboard.press("Home")
+    for layer in ("after", "refined"):
+        expect(page.locator(f'.layer[data-view="{layer}"] .part')).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    # sliding asks the server for nothing
+    asked = len(guest.asked)
+    expected = {0: fetched(guest, "after"), 100: fetched(guest, "variant-2")}
+    assert np.abs(expected[100] - expected[0])[SPOON.box].mean() > 1
+    expected[37] = 0.63 * expected[0] + 0.37 * expected[100]
+    for percent, pixels in expected.items():
+        slide(guest, percent)
+        x, y = guest.on_screen(SPOON.x, SPOON.y, 600)
+        clip = {"x": x, "y": y, "width": SPOON.width, "height": SPOON.height}
+        seen = np.asarray(Image.open(BytesIO(page.screenshot(clip=clip))).convert("RGB")).astype(int)
+        assert np.abs(seen - pixels[SPOON.box]).max() <= 2, percent
+    assert len(guest.asked) == asked
+    with Models() as opener:
+        opened = refine_model.Refiner(opener.open(refiner))
+        monkeypatch.setattr(refine_model, "load_refiner", lambda models=None: opened)
+        for percent, contents in ((0, plain), (37, None), (100, None)):
+            slide(guest, percent)
+            name, content = guest.downloaded()
+            said = page.locator("#command").text_content()
+            assert f"--detail {percent / 100:g} --seed 2" in said or percent == 0
+            assert (name, content) == by_command(said, source, None)
+            assert contents in (None, content)
+
+
+def test_variants_are_added_by_their_seeds_and_a_reload_keeps_them(guest, tmp_path):
+    page = guest.page
+    guest.send(saved(tmp_path / "photo.png"))
+    guest.found(2)
+    guest.restore()
+    variants(guest, 4)
+    page.locator("#seed").focus()
+    page.keyboard.type("77")
+    page.keyboard.press("Enter")
+    variants(guest, 5)
+    expect(page.locator("#variants label").last).to_have_text("seed 77")
+    expect(page.locator("#variants input").last).to_be_checked()
+    page.get_by_role("button", name="Add a variant").click()
+    expect(page.locator("#variants label").last).to_have_text("seed 78", timeout=PATIENCE)
+    variants(guest, 6)
+    for nonsense in ("-1", "1.5", "99999999999999999999"):
+        page.locator("#seed").fill(nonsense)
+        page.get_by_role("button", name="Add a variant").click()
+    variants(guest, 6)
+    # by keyboard from one to the next
+    page.locator("#variants input").nth(4).focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#variants input").nth(5)).to_be_checked()
+    page.locator("#amount").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#amount")).to_have_attribute("aria-valuetext", "99 % of the detail")
+    expect(page.locator("#guess")).to_contain_text("a guess")
+    # what is expected to be off grows with the detail
+    guest.view("doubt")
+    slide(guest, 0)
+    most = int(page.locator("#most").text_content())
+    slide(guest, 100)
+    assert int(page.locator("#most").text_content()) == pytest.approx(1.2 * most, abs=1.2)
+    page.reload()
+    guest.found(2)
+    guest.view("compare")
+    variants(guest, 6)
+    expect(page.locator("#amount")).to_have_value("0")
+
+
+def test_variants_can_be_cancelled_and_asked_for_again(guest, large):
+    page = guest.page
+    guest.send(large)
+    guest.found(2)
+    page.locator("#areas input[type=checkbox]").first.uncheck()
+    guest.restore()
+    expect(page.locator("#busy-text")).to_contain_text("Adding detail: variant 1 of 4", timeout=PATIENCE)
+    page.click("#cancel")
+    expect(page.locator("#busy")).to_be_hidden(timeout=PATIENCE)
+    count = page.locator("#variants input").count()
+    assert count < 4
+    assert guest.downloaded()[0] == "large_restored.png"
+    if count == 0:
+        page.click("#add-detail")
+        variants(guest, 4)
+    else:
+        page.get_by_role("button", name="Add a variant").click()
+        variants(guest, count + 1)
+    slide(guest, 50)
+    # writing can be cancelled as well: nothing is fetched then
+    page.click("#download")
+    expect(page.locator("#busy-text")).to_contain_text("Writing the file", timeout=PATIENCE)
+    page.click("#cancel")
+    expect(page.locator("#busy")).to_be_hidden(timeout=PATIENCE)
+    expect(page.locator("#download")).to_have_text("Download large_restored.png")
+    assert page.locator("#error").is_hidden()
+
+
+def test_a_picture_that_is_removed_while_detail_is_added_is_no_error(guest, tmp_path):
+    page = guest.page
+    guest.send(saved(tmp_path / "photo.png"))
+    guest.found(2)
+    guest.restore()
+    expect(page.locator("#busy-text")).to_contain_text("Adding detail", timeout=PATIENCE)
+    page.click("#remove")
+    expect(page.locator("#work")).to_be_hidden(timeout=PATIENCE)
+    page.wait_for_timeout(500)  # what was asked about the picture is answered by then
+    expect(page.locator("#error")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_detail_has_no_barriers(browser, refined, tmp_path, scheme, width):
+    with Visit(browser, refined, color_scheme=scheme, viewport={"width": width, "height": 844}) as visit:
+        visit.send(saved(tmp_path / "photo.png"))
+        visit.found(2)
+        visit.restore()
+        variants(visit, 4)
+        slide(visit, 50)
+        visit.page.wait_for_timeout(200)
+        assert visit.violations() == []
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -16,6 +18,16 @@ from deepix.mosaic import Grid, Mosaic
 from deepix.web import commands, strokes, uploads, views
 from deepix.web.guard import HEADERS, Guard
 from deepix.web.outlines import outline
+
+# ── the start ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nothing_heavy_is_imported_before_the_page_is_served():
+    heavy = ("scipy", "onnxruntime", "torch", "deepix.finder", "deepix.pipeline", "deepix.restorer.network")
+    code = f"import sys, deepix.web.serving; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
 
 # ── names ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -164,14 +176,14 @@ FOUND = (SURE, ODD, UNSURE, FAINT)
     ],
 )
 def test_the_command_restores_what_was_chosen(chosen, expected):
-    said = commands.command("p.png", FOUND, chosen)
+    said = commands.command("p.png", FOUND, chosen, sure=0.5)
     assert said.text == expected
     assert (said.areas is not None) == ("--mosaics" in expected)
 
 
 @pytest.mark.parametrize("name", ["a b.png", "-o.png", "$(rm -rf ~).png", "it's.png", "`x`;ls.jpg"])
 def test_names_are_quoted_for_the_shell(name):
-    words = shlex.split(commands.command(name, FOUND, (SURE, ODD)).text)
+    words = shlex.split(commands.command(name, FOUND, (SURE, ODD), sure=0.5).text)
     assert words[:2] == ["deepix", "restore"]
     assert words[2].removeprefix("./") == name
     assert not words[2].startswith("-")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -13,11 +12,23 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from image_cases import exif_block
 from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
-from web_cases import CUP, SPOON, Visitor, photo, saved, server, until
+from web_cases import (
+    CUP,
+    Visitor,
+    by_command,
+    check_against_command,
+    deep,
+    photo,
+    saved,
+    server,
+    slow,
+    transparent,
+    turned,
+    until,
+)
 
 import deepix
 from deepix.cli import app
@@ -36,36 +47,6 @@ def served(tmp_path_factory):
 def visitor(served):
     with Visitor(served[0]) as visitor:
         yield visitor
-
-
-def by_command(command: str, source: Path, areas: str | None) -> tuple[str, bytes]:
-    """Run a command line as it was shown, beside a file; return the name and the content of what it writes."""
-    words = shlex.split(command)
-    assert words[:2] == ["deepix", "restore"]
-    if areas is not None:
-        (source.parent / words[-1]).write_text(areas)
-    before = set(source.parent.iterdir())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(source.parent)
-        result = CliRunner().invoke(app, words[1:])
-    assert result.exit_code == 0, result.output
-    (written,) = set(source.parent.iterdir()) - before
-    content = written.read_bytes()
-    written.unlink()
-    return written.name, content
-
-
-def check_against_command(visitor: Visitor, number: int, known: dict, source: Path) -> None:
-    """The downloaded file is what the command line that is shown writes, name and bytes."""
-    result = known["result"]
-    areas = None
-    if result["areasFile"]:
-        areas = visitor.client.get(f"/api/pictures/{number}/areas.json").text
-    name, content = by_command(result["command"], source, areas)
-    assert name == result["file"]
-    answer = visitor.client.get(f"/api/pictures/{number}/result")
-    assert f'filename="{name}"' in answer.headers["content-disposition"]
-    assert answer.content == content
 
 
 # ── the way of a picture ─────────────────────────────────────────────────────────────────────────
@@ -95,23 +76,6 @@ def test_a_picture_is_found_and_restored_as_the_library_does_it(visitor, tmp_pat
         )
     part = visitor.client.get(f"/api/pictures/{number}/views/after", params={"box": "130,100,64,32"})
     assert np.array_equal(np.asarray(Image.open(BytesIO(part.content))), restored[100:132, 130:194])
-
-
-def turned(path: Path) -> Path:
-    lying = np.rot90(photo())  # a camera that was held upright, and says so
-    return saved(path, np.ascontiguousarray(lying), quality=93, exif=exif_block(6))
-
-
-def transparent(path: Path) -> Path:
-    alpha = np.linspace(0, 255, 600).astype(np.uint8)[None, :].repeat(400, 0)
-    return saved(path, np.dstack([photo(), alpha]))
-
-
-def deep(path: Path) -> Path:
-    pixels = data.coffee().astype(np.uint16) * 257
-    picture = deepix.images.from_array(deepix.pixelate(pixels, [CUP, SPOON]))
-    deepix.images.write(picture, path)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -162,6 +126,24 @@ def test_areas_that_were_drawn_can_be_taken_away_and_found_ones_stay(visitor, tm
     assert [area["drawn"] for area in known["areas"]] == [False, False]
     answer = visitor.client.delete(f"/api/pictures/{number}/areas/{known['areas'][0]['id']}")
     assert answer.status_code == 422
+
+
+def test_cells_that_are_typed_change_neither_the_area_nor_what_is_foreign(visitor, tmp_path):
+    pixels = photo()
+    pixels[140:146] = 255  # a line across the whole picture, drawn after the cup was pixelated
+    number = visitor.send(saved(tmp_path / "crossed.png", pixels))
+    first = next(a for a in visitor.told(number)["areas"] if a["box"][0] < 300)
+    known = visitor.ask(number, "restore", areas=[first["id"]])
+    address = f"/api/pictures/{number}/areas.json"
+    (before,) = visitor.client.get(address).json()["mosaics"]
+    assert before["foreign"]
+    known = visitor.ask(number, f"areas/{first['id']}", cell=6)
+    assert known["error"] is None
+    again = next(a for a in known["areas"] if a["id"] == first["id"])
+    assert (again["box"], again["grid"][2:], again["inside"]) == (first["box"], [6, 6], first["inside"])
+    visitor.ask(number, "restore", areas=[first["id"]])
+    (after,) = visitor.client.get(address).json()["mosaics"]
+    assert (after["foreign"], after.get("mask")) == (before["foreign"], before.get("mask"))
 
 
 # ── what goes wrong ──────────────────────────────────────────────────────────────────────────────
@@ -340,13 +322,6 @@ def test_bounds_of_bytes_and_pixels_are_kept(tmp_path):
         answer = visitor.client.post(f"/api/pictures/{number}/areas", content=bytes(2 << 20))
         assert answer.status_code == 413
         assert len(kept(tmp_path / "kept")) == 3 + 1, "the picture's, and the large one's file"
-
-
-def slow(path: Path) -> Path:
-    """A picture that takes a worker a while."""
-    big = np.asarray(Image.fromarray(data.coffee()).resize((3000, 2000), Image.Resampling.BICUBIC))
-    areas = [deepix.Mosaic.rectangle(600, 480, 640, 480, 32), deepix.Mosaic.rectangle(1650, 1150, 600, 500, 20)]
-    return saved(path, deepix.pixelate(big, areas), quality=92)
 
 
 def test_the_queue_has_an_end_and_tasks_can_be_cancelled(tmp_path):

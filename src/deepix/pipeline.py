@@ -7,8 +7,9 @@ through its steps: a picture that was located once can be restored many times, w
     sure, unsure = decide(located, options)
     restoration = restore(picture, sure, options)
 
-Where detail is asked for, `restore` refines the estimate before it is rounded: what that changes is projected and
-checked as the estimate is.
+What `restore` begins with, the `estimate`, can be had by itself: restorations of any detail can be made of it. Where
+detail is asked for, the estimate is refined before it is rounded: what that changes is projected and checked as the
+estimate is.
 """
 
 from __future__ import annotations
@@ -38,6 +39,24 @@ Array = NDArray[Any]
 
 LOOKED_AT = 9
 """Cells (of 16 pixels at least) around mosaics in which pixels can matter: windows, and what is blurred for them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """The most probable picture of some mosaics, before detail is added and whole numbers are made of it.
+
+    Attributes
+    ----------
+    box : the part of the picture (rows, columns) that the mosaics, and all that matters to them, lie in
+    values : float32, the shape of this part, in levels
+    spread : float32 (H, W), the standard deviation of its error, in levels; None without a network
+    noise : as of a `deepix.Restoration`
+    """
+
+    box: Box
+    values: NDArray[np.float32]
+    spread: NDArray[np.float32] | None
+    noise: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +162,12 @@ def threshold(options: Options) -> float:
 
 
 def restore(
-    picture: images.Picture, mosaics: Sequence[Mosaic], options: Options, models: Models | None = None
+    picture: images.Picture,
+    mosaics: Sequence[Mosaic],
+    options: Options,
+    models: Models | None = None,
+    *,
+    estimated: Estimate | None = None,
 ) -> Restoration:
     """Restore the given mosaics of a picture.
 
@@ -153,6 +177,7 @@ def restore(
     mosaics : areas with their grids; must not overlap
     options : `rounding`, `method`, `model`, `detail`, `variants`, `seed`, `restored_map` and `threads` count
     models : that open the network and keep it; None: the process's own
+    estimated : what `estimate` gave for these mosaics and options, whose detail does not matter; None: it is made
 
     Raises
     ------
@@ -164,31 +189,58 @@ def restore(
     check(mosaics, pixels.shape)
     if not mosaics:
         return Restoration(picture, [], 0.0, 0.0, variants=(picture,))
-    # what is far from all mosaics changes nothing, and a photo is large
-    box = _around(mosaics, pixels.shape)
-    seen, inside = pixels[box], [m.moved(-box[1].start, -box[0].start) for m in mosaics]
-    with threads.limit(options.threads), threads.pool(1) as pool:
-        noise = pool.submit(maths.noise, seen, inside)
-        estimate, spread = _estimate(seen, inside, options, models)
+    known = estimated or estimate(picture, mosaics, options, models)
+    box = known.box
+    seen, inside = _cut(pixels, mosaics, box)
+    with threads.limit(options.threads):
         pictures, consistencies = [], []
-        for refined in _refined(estimate, spread, seen, inside, box, options, models):
+        for refined in _refined(known, seen, inside, options, models):
             restored = pixels.copy()
             restored[box] = quantized(refined, seen, inside, options.rounding)
             consistencies.append(maths.consistency(restored[box], seen, inside, options.rounding))
-            _check_promise(consistencies[-1], noise.result(), seen, inside, options.rounding)
+            _check_promise(consistencies[-1], known.noise, seen, inside, options.rounding)
             pictures.append(picture.with_pixels(restored))
         doubtful = _map(pictures[0].pixels[box], inside, pixels.shape, box, models) if options.restored_map else None
+        spread = None if known.spread is None else _grown(known.spread, options, models)
     return Restoration(
         pictures[0],
         list(mosaics),
         max(consistencies),
-        noise.result(),
-        uncertainty=None if spread is None else _whole_picture(_grown(spread, options, models), pixels.shape, box),
+        known.noise,
+        uncertainty=None if spread is None else _whole_picture(spread, pixels.shape, box),
         detail=options.detail,
         variants=tuple(pictures),
         seed=options.seed,
         restored_map=doubtful,
     )
+
+
+def estimate(
+    picture: images.Picture, mosaics: Sequence[Mosaic], options: Options, models: Models | None = None
+) -> Estimate:
+    """Return the most probable picture of the given mosaics, of which `restore` makes pictures of any detail.
+
+    Parameters
+    ----------
+    picture, mosaics, options, models : as of `restore`; there is at least one mosaic
+
+    Raises
+    ------
+    DeepixError : as `restore`
+    """
+    check(mosaics, picture.pixels.shape)
+    # what is far from all mosaics changes nothing, and a photo is large
+    box = _around(mosaics, picture.pixels.shape)
+    seen, inside = _cut(picture.pixels, mosaics, box)
+    with threads.limit(options.threads), threads.pool(1) as pool:
+        noise = pool.submit(maths.noise, seen, inside)
+        values, spread = _estimate(seen, inside, options, models)
+        return Estimate(box, values, spread, noise.result())
+
+
+def _cut(pixels: Array, mosaics: Sequence[Mosaic], box: Box) -> tuple[Array, list[Mosaic]]:
+    """Return a part of a picture, and the mosaics as they lie in it."""
+    return pixels[box], [m.moved(-box[1].start, -box[0].start) for m in mosaics]
 
 
 def _whole_picture(spread: NDArray[np.float32], shape: tuple[int, ...], box: Box) -> NDArray[np.float32]:
@@ -198,17 +250,12 @@ def _whole_picture(spread: NDArray[np.float32], shape: tuple[int, ...], box: Box
 
 
 def _refined(
-    estimate: NDArray[np.float32],
-    spread: NDArray[np.float32] | None,
-    seen: Array,
-    mosaics: Sequence[Mosaic],
-    box: Box,
-    options: Options,
-    models: Models | None,
+    known: Estimate, seen: Array, mosaics: Sequence[Mosaic], options: Options, models: Models | None
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the estimate with the detail of each variant; the estimate itself where no detail is asked for."""
+    values, spread, box = known.values, known.spread, known.box
     if not options.detail or spread is None:
-        yield estimate
+        yield values
         return
     from deepix.restorer import refine
     from deepix.restorer.refine_model import load_refiner
@@ -217,10 +264,10 @@ def _refined(
     refine.check_restorer(refiner, None if options.model is None else str(options.model))
     for seed in range(options.seed, options.seed + options.variants):
         added = refine.detail(
-            estimate, spread, seen, mosaics, refiner, seed=seed, origin=(box[1].start, box[0].start)
+            values, spread, seen, mosaics, refiner, seed=seed, origin=(box[1].start, box[0].start)
         )  # fmt: skip
         added *= np.float32(options.detail)
-        yield estimate + (added[..., None] if estimate.ndim == 3 else added)
+        yield values + (added[..., None] if values.ndim == 3 else added)
 
 
 def _grown(spread: NDArray[np.float32], options: Options, models: Models | None) -> NDArray[np.float32]:

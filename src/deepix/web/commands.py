@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from math import floor
 from pathlib import Path
 
-from deepix.finder import SURE
 from deepix.images import MARKER
 from deepix.mosaic import Mosaic
 
@@ -27,17 +26,18 @@ class Command:
     areas: str | None = None
 
 
-def command(name: str, found: Sequence[Mosaic], chosen: Sequence[Mosaic]) -> Command:
-    """Return what restores the chosen areas of a file.
+def command(name: str, found: Sequence[Mosaic], chosen: Sequence[Mosaic], *, sure: float) -> Command:
+    """Return what restores the chosen areas of a file, without detail.
 
     Parameters
     ----------
     name : the file's
     found : what `deepix.find` finds in it
     chosen : what was restored: of these, or others, in this order
+    sure : the least confidence with which the command line restores what it finds
     """
     file = f"./{name}" if name.startswith("-") else name
-    rest = _by_confidence(found, chosen)
+    rest = _by_confidence(found, chosen, sure)
     areas = None
     if rest is None:
         rest = _by_areas(chosen)
@@ -53,13 +53,13 @@ def restored_name(name: str) -> Path:
     return path.with_name(f"{path.stem}{MARKER}{path.suffix}")
 
 
-def _by_confidence(found: Sequence[Mosaic], chosen: Sequence[Mosaic]) -> list[str] | None:
+def _by_confidence(found: Sequence[Mosaic], chosen: Sequence[Mosaic], sure: float) -> list[str] | None:
     """Return the options that choose these of all that was found; None if none do."""
     least = min((m.confidence for m in chosen), default=1.0)
     if not chosen or list(chosen) != [m for m in found if m.confidence >= least]:
         return None
     left = max((m.confidence for m in found if m.confidence < least), default=-1.0)
-    if left < SURE <= least:
+    if left < sure <= least:
         return []
     if left < 0:
         return ["--force"]

@@ -31,5 +31,7 @@ class Limits:
 
 MAX_REQUEST = 1 << 20
 """Bytes of a request that is not a picture: areas, strokes."""
+MOST_VARIANTS = 12
+"""Of one restoration, that are kept at a time."""
 MAX_CROP = 4_000_000
 """Pixels of a part of a picture that is shown at its full size."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from deepix.errors import DeepixError
-from deepix.finder import SURE
 from deepix.mosaic import Mosaic
 from deepix.web import commands, views
-from deepix.web.outlines import outline
+from deepix.web.areas import Area
+from deepix.web.limits import MOST_VARIANTS
 from deepix.web.tasks import (
     Doubted,
     End,
@@ -23,7 +23,10 @@ from deepix.web.tasks import (
     Fit,
     Fitted,
     Found,
+    Keep,
     Look,
+    Refine,
+    Refined,
     Restore,
     Restored,
     Seen,
@@ -34,51 +37,8 @@ from deepix.web.workshop import Ticket
 
 MOST_AREAS = 500
 """Of a picture; more are no use to anyone who looks."""
-
-
-@dataclass
-class Area:
-    """An area of a picture as the page shows it.
-
-    Attributes
-    ----------
-    number : that stands for it
-    mosaic : where it is, with its grid
-    origin : as it was before a cell size was typed
-    drawn : by the visitor; otherwise it was found
-    """
-
-    number: int
-    mosaic: Mosaic
-    origin: Mosaic
-    drawn: bool
-
-    def to_dict(self, others: Sequence[Area]) -> dict[str, Any]:
-        """Return what the page needs to know, as plain values."""
-        m, g = self.mosaic, self.mosaic.grid
-        inside, edges = outline(m)
-        return {
-            "id": self.number,
-            "drawn": self.drawn,
-            "box": [m.x, m.y, m.width, m.height],
-            "grid": [g.x, g.y, g.width, g.height],
-            "changed": self.mosaic is not self.origin,
-            "confidence": m.confidence,
-            "sure": self.drawn or m.confidence >= SURE,
-            "inside": inside,
-            "edges": edges,
-            "overlaps": [o.number for o in others if o is not self and overlap(m, o.mosaic)],
-        }
-
-
-def overlap(a: Mosaic, b: Mosaic) -> bool:
-    """Say whether two areas share pixels."""
-    x0, x1 = max(a.x, b.x), min(a.x + a.width, b.x + b.width)
-    y0, y1 = max(a.y, b.y), min(a.y + a.height, b.y + b.height)
-    if x0 >= x1 or y0 >= y1:
-        return False
-    ours = a.area[y0 - a.y : y1 - a.y, x0 - a.x : x1 - a.x]
-    return bool((ours & b.area[y0 - b.y : y1 - b.y, x0 - b.x : x1 - b.x]).any())
+MOST_SEED = (1 << 53) - 1
+"""The largest whole number that a page's scripts tell from the next one."""
 
 
 @dataclass
@@ -92,6 +52,9 @@ class Outcome:
     areas : the numbers of those that were restored
     mosaics : theirs
     restored, doubted, written : what is known of it
+    variants : what is known of each, by its seed
+    refining : seeds of those that are made
+    kept : the last file with detail, with the detail and the seed that it has
     """
 
     number: int
@@ -101,6 +64,15 @@ class Outcome:
     restored: Restored | None = None
     doubted: Doubted | None = None
     written: Written | None = None
+    variants: dict[int, Refined] = field(default_factory=dict)
+    refining: tuple[int, ...] = ()
+    kept: tuple[float, int, Path] | None = None
+
+    def file(self, detail: float, seed: int) -> Path | None:
+        """Return the file that has this detail; None where it was not written, or is not there any more."""
+        if detail == 0:
+            return self.written.path if self.written else None
+        return self.kept[2] if self.kept and self.kept[:2] == (detail, seed) else None
 
 
 @dataclass
@@ -113,8 +85,10 @@ class Picture:
     folder : all that is kept of it
     source : its file
     uploaded : the file's bytes
-    stage : what is done with it: "reading", "finding", "ready", "fitting", "restoring", "writing" or "failed"
+    stage : what is done with it: "reading", "finding", "ready", "fitting", "restoring", "writing", "refining",
+        "keeping" or "failed"
     error : what went wrong last, one line
+    sure : see `Area.to_dict`
     version : counts the changes
     """
 
@@ -128,6 +102,7 @@ class Picture:
     size: tuple[int, int] | None = None
     areas: list[Area] = field(default_factory=list)
     found: tuple[Mosaic, ...] = ()
+    sure: float = 1.0
     outcome: Outcome | None = None
     ticket: Ticket | None = None
     version: int = 0
@@ -137,6 +112,8 @@ class Picture:
         self._numbers = itertools.count(1)
         self._refitted: int | None = None
         self._outcomes = itertools.count(1)
+        self._files = itertools.count(1)
+        self._keeping: tuple[float, int] | None = None
         self._calls: set[asyncio.Task[None]] = set()
 
     # ── what it is to become ─────────────────────────────────────────────────────────────────────
@@ -206,6 +183,57 @@ class Picture:
         self.outcome = Outcome(number, folder, tuple(area.number for area in chosen), mosaics)
         return Restore(source=self.source, mosaics=mosaics, folder=folder)
 
+    def refine(self, seeds: object) -> Refine | None:
+        """Return the task that gives the restoration the detail of these seeds; None where it has that.
+
+        Raises
+        ------
+        DeepixError : nothing is restored, the seeds are none, or there are too many variants
+        """
+        outcome = self._outcome()
+        if not isinstance(seeds, list) or not seeds or len(seeds) > MOST_VARIANTS:
+            raise DeepixError(f"name 1 to {MOST_VARIANTS} seeds")
+        new = tuple(dict.fromkeys(seed for seed in map(_seed, seeds) if seed not in outcome.variants))
+        if len(outcome.variants) + len(new) > MOST_VARIANTS:
+            raise DeepixError(f"there are {len(outcome.variants)} variants; more than {MOST_VARIANTS} are not kept")
+        if not new:
+            return None
+        outcome.refining = new
+        return Refine(source=self.source, mosaics=outcome.mosaics, folder=outcome.folder, seeds=new)
+
+    def keep(self, detail: object, seed: object) -> Keep | None:
+        """Return the task that writes the restoration's file with some detail of a seed; None where it is there.
+
+        Raises
+        ------
+        DeepixError : nothing is restored, or that is no detail, or no seed
+        """
+        outcome = self._outcome()
+        number = _seed(seed)
+        if isinstance(detail, bool) or not isinstance(detail, int | float) or not 0 <= detail <= 1:
+            raise DeepixError("the detail is a number from 0 to 1")
+        if outcome.file(detail, number) is not None:
+            return None
+        self._keeping = float(detail), number
+        return Keep(
+            source=self.source,
+            mosaics=outcome.mosaics,
+            folder=outcome.folder,
+            output=outcome.folder / f"kept-{next(self._files)}" / "restored",
+            detail=float(detail),
+            seed=number,
+        )
+
+    def refines(self, seeds: object) -> bool:
+        """Say whether the detail of these seeds is being made."""
+        making = self.outcome.refining if self.outcome else ()
+        return isinstance(seeds, list) and len(seeds) > 0 and all(seed in making for seed in seeds)
+
+    def _outcome(self) -> Outcome:
+        if self.outcome is None or self.outcome.written is None:
+            raise DeepixError("nothing is restored yet")
+        return self.outcome
+
     def area(self, number: int) -> Area:
         """Return an area.
 
@@ -243,7 +271,7 @@ class Picture:
         if isinstance(event, Seen):
             self.size, self.notes, self.stage = event.size, event.notes, "finding"
         elif isinstance(event, Found):
-            self.found = event.mosaics
+            self.found, self.sure = event.mosaics, event.sure
             self._add(event.mosaics[:MOST_AREAS], drawn=False)
         elif isinstance(event, Fitted):
             self._fitted(event)
@@ -260,8 +288,11 @@ class Picture:
         """Take note that nothing is done with it any more."""
         self.ticket = None
         self.stage = "ready" if self.size is not None else "failed"
-        if self.outcome is not None and self.outcome.written is None:
-            self.outcome = None
+        self._keeping = None
+        if self.outcome is not None:
+            self.outcome.refining = ()
+            if self.outcome.written is None:
+                self.outcome = None
         self.touch()
 
     def _fitted(self, event: Fitted) -> None:
@@ -278,6 +309,10 @@ class Picture:
             outcome.restored, self.stage = event, "writing"
         elif isinstance(event, Doubted):
             outcome.doubted = event
+        elif isinstance(event, Refined):
+            outcome.variants[event.seed] = event
+        elif isinstance(event, Written) and self._keeping:
+            outcome.kept = (*self._keeping, event.path)
         elif isinstance(event, Written):
             outcome.written = event
 
@@ -313,7 +348,7 @@ class Picture:
             "error": self.error,
             "notes": list(self.notes),
             "size": self.size,
-            "areas": [area.to_dict(self.areas) for area in self.areas],
+            "areas": [area.to_dict(self.areas, self.sure) for area in self.areas],
             "result": self._result(),
         }
 
@@ -321,7 +356,7 @@ class Picture:
         outcome = self.outcome
         if outcome is None or outcome.restored is None:
             return None
-        said = commands.command(self.source.name, self.found, outcome.mosaics)
+        said = commands.command(self.source.name, self.found, outcome.mosaics, sure=self.sure)
         return {
             "number": outcome.number,
             "areas": list(outcome.areas),
@@ -333,6 +368,11 @@ class Picture:
             "file": self.restored_name() if outcome.written else None,
             "command": said.text,
             "areasFile": said.areas,
+            "variants": [{"seed": v.seed, "consistency": v.consistency} for v in outcome.variants.values()],
+            "refining": list(outcome.refining),
+            "mostVariants": MOST_VARIANTS,
+            "growth": max((v.growth for v in outcome.variants.values()), default=1.0),
+            "kept": outcome.kept[:2] if outcome.kept else None,
         }
 
     def restored_name(self) -> str:
@@ -355,7 +395,15 @@ class Picture:
         if self.outcome and self.outcome.doubted:
             there["doubt"] = self.outcome.folder
         assert there.keys() <= set(views.VIEWS)
+        if self.outcome:
+            there |= {views.variant(seed): self.outcome.folder for seed in self.outcome.variants}
         return there
+
+
+def _seed(given: object) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= MOST_SEED:
+        raise DeepixError(f"a seed is a whole number from 0 to {MOST_SEED}")
+    return given
 
 
 def _cell(given: object) -> int | None:

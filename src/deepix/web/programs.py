@@ -7,6 +7,8 @@ A form (multipart/form-data) with
     mask       a picture of the same size, white where pixelated
     cell       the cells' size
     threshold  the least confidence with which what is found is restored
+    detail     how much plausible detail is added, 0 … 1
+    seed       of the detail
 
 as the options of the same names. Answered by 200 and the file; 422 and {"error": …} where nothing is restored; 413
 where it is too large; 503 with Retry-After where too many wait.
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FIELDS = ("picture", "area", "mask", "cell", "threshold")
+FIELDS = ("picture", "area", "mask", "cell", "threshold", "detail", "seed")
 MOST_FIELDS = 1000
 _OVERHEAD = 1 << 20
 """Bytes of a form besides its files."""
@@ -126,11 +128,20 @@ def _mask(form: FormData, folder: Path, limits: Limits) -> NDArray[np.bool_] | N
 
 def _options(form: FormData, mask: NDArray[np.bool_] | None, limits: Limits) -> Options:
     cell, threshold = form.get("cell"), form.get("threshold")
+    detail, seed = form.get("detail", "0"), form.get("seed", "0")
     try:
         areas = tuple(_area(str(text)) for text in form.getlist("area"))
         size = None if cell is None else int(str(cell))
         least = None if threshold is None else float(str(threshold))
-        return Options(areas=areas, mask=mask, cell=size, threshold=least, max_pixels=limits.max_pixels)
+        return Options(
+            areas=areas,
+            mask=mask,
+            cell=size,
+            threshold=least,
+            detail=float(str(detail)),
+            seed=int(str(seed)),
+            max_pixels=limits.max_pixels,
+        )
     except ValueError as error:
         raise DeepixError(f"not possible: {error}") from error
 

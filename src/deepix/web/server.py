@@ -10,9 +10,12 @@
     POST   /api/pictures/N/areas/A                  {cell}: gives it cells of another size
     DELETE /api/pictures/N/areas/A
     POST   /api/pictures/N/restore                  {areas}: restores these
+    POST   /api/pictures/N/variants                 {seeds}: gives the restoration all detail of each of these seeds
+    POST   /api/pictures/N/file                     {detail, seed}: writes the restored file with so much detail
     POST   /api/pictures/N/cancel                   gives up what is being done
     GET    /api/pictures/N/views/VIEW?box=x,y,w,h   the small picture, or a part at its full size
-    GET    /api/pictures/N/result, …/areas.json     the restored file, and its areas for the command line
+    GET    /api/pictures/N/result?detail=D&seed=S   the restored file; with detail, once that was written
+    GET    /api/pictures/N/areas.json               its areas for the command line
     DELETE /api/session                             forgets all of it
     POST   /api/restore                             for programs, see `deepix.web.programs`
 
@@ -38,10 +41,12 @@ from starlette.staticfiles import StaticFiles
 
 from deepix import __version__
 from deepix.errors import DeepixError
+from deepix.inference.models import shipped
+from deepix.restorer.refine_model import REFINER
 from deepix.web import programs, uploads, views
 from deepix.web.limits import MAX_CROP, MAX_REQUEST, Limits
 from deepix.web.pictures import Picture
-from deepix.web.sessions import Session, Sessions, sweep
+from deepix.web.sessions import PER_PIXEL_REFINED, Session, Sessions, sweep
 from deepix.web.tasks import Source, Task
 from deepix.web.workshop import Full, Workshop
 
@@ -87,6 +92,8 @@ class Server:
             Route(area, self._refit, methods=["POST"]),
             Route(area, self._unmark, methods=["DELETE"]),
             Route(f"{one}/restore", self._restore, methods=["POST"]),
+            Route(f"{one}/variants", self._refine, methods=["POST"]),
+            Route(f"{one}/file", self._keep, methods=["POST"]),
             Route(f"{one}/cancel", self._cancel, methods=["POST"]),
             Route(f"{one}/views/{{view}}", self._view),
             Route(f"{one}/result", self._result),
@@ -120,7 +127,8 @@ class Server:
 
     async def _about(self, request: Request) -> Response:
         limits = {"maxBytes": self.limits.max_bytes, "maxPixels": self.limits.max_pixels}
-        return _json({"version": __version__, **limits, "pictures": self.limits.pictures})
+        detail = await asyncio.to_thread(lambda: REFINER in shipped())
+        return _json({"version": __version__, **limits, "pictures": self.limits.pictures, "detail": detail})
 
     # ── pictures ─────────────────────────────────────────────────────────────────────────────────
 
@@ -204,12 +212,42 @@ class Server:
 
     async def _restore(self, request: Request) -> Response:
         session, picture = self._idle(request)
+        asked = await _asked(request)
         former = picture.outcome
-        task = picture.restore((await _asked(request)).get("areas"))
+        task = picture.restore(asked.get("areas"))
         task.folder.mkdir()
-        self._do(session, picture, task, "restoring")
+        try:
+            self._do(session, picture, task, "restoring")
+        except DeepixError:
+            picture.outcome = former
+            raise
         if former is not None:
             await asyncio.to_thread(_remove_folder, former.folder)
+        return _json({}, HTTPStatus.ACCEPTED)
+
+    async def _refine(self, request: Request) -> Response:
+        seeds = (await _asked(request)).get("seeds")
+        session, picture = self._found(request)
+        if picture.refines(seeds):  # asked for by another window
+            return _json({}, HTTPStatus.ACCEPTED)
+        self._idle(request)
+        task = picture.refine(seeds)
+        if task is not None:
+            width, height = picture.size or (0, 0)
+            self.sessions.check_space(PER_PIXEL_REFINED * width * height * len(task.seeds))
+            self._do(session, picture, task, "refining")
+        return _json({}, HTTPStatus.ACCEPTED)
+
+    async def _keep(self, request: Request) -> Response:
+        asked = await _asked(request)
+        session, picture = self._idle(request)
+        task = picture.keep(asked.get("detail"), asked.get("seed", 0))
+        if task is not None and picture.outcome is not None:
+            task.output.parent.mkdir()
+            self._do(session, picture, task, "keeping")
+            former, picture.outcome.kept = picture.outcome.kept, None
+            if former is not None:
+                await asyncio.to_thread(_remove_folder, former[2].parent)
         return _json({}, HTTPStatus.ACCEPTED)
 
     async def _cancel(self, request: Request) -> Response:
@@ -249,9 +287,15 @@ class Server:
 
     async def _result(self, request: Request) -> Response:
         _, picture = self._found(request)
-        if picture.outcome is None or picture.outcome.written is None:
-            raise NotThere("nothing is restored yet")
-        return FileResponse(picture.outcome.written.path, filename=picture.restored_name(), headers=_FRESH)
+        asked = request.query_params
+        try:
+            detail, seed = float(asked.get("detail", "0")), int(asked.get("seed", "0"))
+        except ValueError as error:
+            raise DeepixError("the detail is a number from 0 to 1, and the seed a whole number") from error
+        path = picture.outcome.file(detail, seed) if picture.outcome else None
+        if path is None:
+            raise NotThere("nothing is restored yet, or not with this detail")
+        return FileResponse(path, filename=picture.restored_name(), headers=_FRESH)
 
     async def _areas(self, request: Request) -> Response:
         _, picture = self._found(request)

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from deepix.web.workshop import Workshop
 PREFIX = "deepix-web-"
 PER_PIXEL = 16
 """Bytes of the files that are kept of a picture, for each of its pixels: three views, the restored file."""
+PER_PIXEL_REFINED = 8
+"""The same of each variant, and of a file with detail."""
 
 
 @dataclass
@@ -102,16 +105,25 @@ class Sessions:
         """
         if session is not None and len(session.pictures) >= self._limits.pictures:
             raise DeepixError(f"there are {self._limits.pictures} pictures already: remove one first")
-        if self.stored() + self._limits.max_bytes > self._limits.stored:
+        self.check_space(self._limits.max_bytes)
+
+    def check_space(self, wanted: int) -> None:
+        """Check that so many more bytes may be kept.
+
+        Raises
+        ------
+        DeepixError : they may not
+        """
+        if self.stored() + wanted > self._limits.stored:
             raise DeepixError("the server holds as many pictures as it may: try again later")
 
     def stored(self) -> int:
-        """Return about how many bytes are kept of all visitors."""
+        """Return about how many bytes are kept of all visitors, or soon will be."""
         total = 0
         for session in self._sessions.values():
             for picture in session.pictures.values():
                 width, height = picture.size or (0, 0)
-                total += picture.uploaded + PER_PIXEL * width * height
+                total += max(picture.uploaded + PER_PIXEL * width * height, _size(picture.folder))
         return total
 
     def add(self, session: Session, number: int, folder: Path, source: Source) -> Picture:
@@ -150,6 +162,15 @@ class Sessions:
         """Remove all that is kept."""
         self._sessions.clear()
         shutil.rmtree(self._root, ignore_errors=True)
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of the files in a folder and those below; a worker may change them meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 def sweep() -> None:

@@ -10,13 +10,16 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepix.errors import DeepixError
 from deepix.jobs.job import JobResult, RestoreJob
 from deepix.options import Area, Options
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepix.images import Picture
     from deepix.mosaic import Mosaic
     from deepix.web.strokes import Stroke
 
@@ -73,6 +76,34 @@ class Restore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Refine:
+    """Give mosaics that were restored all detail of these seeds, and keep the views in the restoration's folder."""
+
+    source: Source
+    mosaics: tuple[Mosaic, ...]
+    folder: Path
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """Write the file of mosaics that were restored, with some detail of a seed.
+
+    Attributes
+    ----------
+    folder : the restoration's
+    output : the file, whose name gets its suffix; its folder is there
+    """
+
+    source: Source
+    mosaics: tuple[Mosaic, ...]
+    folder: Path
+    output: Path
+    detail: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """Do a job as the command line does it."""
 
@@ -85,7 +116,7 @@ class Continue:
     """The task before is to be gone on with."""
 
 
-Task = Warm | Look | Fit | Restore | Run
+Task = Warm | Look | Fit | Restore | Refine | Keep | Run
 CONTINUE = Continue()
 
 
@@ -99,9 +130,10 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """These mosaics were found."""
+    """These mosaics were found; those of at least a confidence of `sure` are to be restored, unless asked otherwise."""
 
     mosaics: tuple[Mosaic, ...]
+    sure: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +158,22 @@ class Doubted:
     """The view of doubt can be shown; its brightest colour stands for so many levels."""
 
     most: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refined:
+    """A variant can be shown.
+
+    Attributes
+    ----------
+    seed : its detail's
+    consistency : of its `deepix.Restoration`
+    growth : by what the expected deviations grow with all detail
+    """
+
+    seed: int
+    consistency: float
+    growth: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +202,7 @@ class End:
     """All is done."""
 
 
-Event = Seen | Found | Fitted | Restored | Doubted | Written | Done | Failed | End
+Event = Seen | Found | Fitted | Restored | Doubted | Refined | Written | Done | Failed | End
 
 
 class Bench:
@@ -197,6 +245,10 @@ def _steps(task: Task) -> Iterator[Event]:
         return _fit(task)
     if isinstance(task, Restore):
         return _restore(task)
+    if isinstance(task, Refine):
+        return _refine(task)
+    if isinstance(task, Keep):
+        return _keep(task)
     return _run(task)
 
 
@@ -219,32 +271,42 @@ def _look(task: Look) -> Iterator[Event]:
     views.store(views.on_screen(picture), task.folder, "before")
     height, width = picture.pixels.shape[:2]
     yield Seen(size=(width, height), notes=tuple(_told(note, task) for note in picture.notes))
-    yield Found(mosaics=_plain(pipeline.locate(picture, Options()).mosaics))
+    found = pipeline.locate(picture, Options()).mosaics
+    yield Found(mosaics=_plain(found), sure=pipeline.threshold(Options()))
 
 
 def _fit(task: Fit) -> Iterator[Event]:
-    import numpy as np
-
     from deepix import images, pipeline
     from deepix.web import strokes
 
     picture = images.read(task.source.path, max_pixels=task.source.max_pixels)
+    if task.within is not None and task.cell is not None:
+        yield Fitted(mosaics=(_refitted(picture.pixels, task.within, task.cell),), notes=())
+        return
     mask = strokes.mask(task.strokes, picture.pixels.shape) if task.strokes else None
-    if task.within is not None:
-        mask = np.zeros(picture.pixels.shape[:2], bool)
-        mask[task.within.box] = task.within.area
     located = pipeline.locate(picture, Options(areas=task.areas, mask=mask, cell=task.cell))
     mosaics = _plain(pipeline.blended(picture.pixels, m) for m in located.mosaics)
     yield Fitted(mosaics=mosaics, notes=located.notes)
 
 
+def _refitted(pixels: NDArray[Any], m: Mosaic, cell: int) -> Mosaic:
+    """Return the mosaic with cells of another size, its area and its foreign pixels as they are."""
+    from deepix import finder
+
+    Options(cell=cell).check_cells(pixels.shape)
+    grid, confidence = finder.fit_grid(pixels[m.box], m.area, (cell, cell))
+    return replace(m, grid=grid.moved(m.x, m.y), confidence=confidence)
+
+
 def _restore(task: Restore) -> Iterator[Event]:
     from deepix import images, pipeline
-    from deepix.web import views
+    from deepix.inference.models import shipped
+    from deepix.restorer.refine_model import REFINER
+    from deepix.web import estimates, views
 
-    source = task.source.path
-    picture = images.read(source, max_pixels=task.source.max_pixels)
-    result = pipeline.restore(picture, task.mosaics, Options())
+    picture = images.read(task.source.path, max_pixels=task.source.max_pixels)
+    estimated = pipeline.estimate(picture, task.mosaics, Options())
+    result = pipeline.restore(picture, task.mosaics, Options(), estimated=estimated)
     shown = views.on_screen(result.picture)
     views.store(shown, task.folder, "after")
     yield Restored(consistency=result.consistency, noise=result.noise, uncertainties=tuple(result.mean_uncertainties))
@@ -253,9 +315,45 @@ def _restore(task: Restore) -> Iterator[Event]:
         seen, most = views.doubt(shown, deviation if deviation.ndim == 2 else deviation[..., 0], result.mosaics)
         views.store(seen, task.folder, "doubt")
         yield Doubted(most=most)
-    path = images.default_output(source, task.folder / f"restored{source.suffix}", max_pixels=task.source.max_pixels)
-    images.write(result.picture, path, source=source)
-    yield Written(path=path)
+    yield _written(result.picture, task.source, task.folder / "restored")
+    if REFINER in shipped():
+        estimates.keep(estimated, task.folder)
+
+
+def _refine(task: Refine) -> Iterator[Event]:
+    from deepix import images, pipeline
+    from deepix.restorer.refine_model import load_refiner
+    from deepix.web import estimates, views
+
+    growth = load_refiner().growth
+    picture = images.read(task.source.path, max_pixels=task.source.max_pixels)
+    estimated = estimates.kept(task.folder)
+    for seed in task.seeds:
+        result = pipeline.restore(picture, task.mosaics, Options(detail=1.0, seed=seed), estimated=estimated)
+        views.store(views.on_screen(result.picture), task.folder, views.variant(seed), estimated.box)
+        yield Refined(seed=seed, consistency=result.consistency, growth=growth)
+
+
+def _keep(task: Keep) -> Iterator[Event]:
+    from deepix import images, pipeline
+    from deepix.restorer.refine_model import load_refiner
+    from deepix.web import estimates
+
+    load_refiner()  # where there is none, there is no estimate either
+    picture = images.read(task.source.path, max_pixels=task.source.max_pixels)
+    options = Options(detail=task.detail, seed=task.seed)
+    result = pipeline.restore(picture, task.mosaics, options, estimated=estimates.kept(task.folder))
+    yield _written(result.picture, task.source, task.output)
+
+
+def _written(picture: Picture, source: Source, target: Path) -> Written:
+    """Write a picture as the command line does, to a file whose name gets its suffix."""
+    from deepix import images
+
+    named = target.with_name(f"{target.name}{source.path.suffix}")
+    path = images.default_output(source.path, named, max_pixels=source.max_pixels)
+    images.write(picture, path, source=source.path)
+    return Written(path=path)
 
 
 def _run(task: Run) -> Iterator[Event]:

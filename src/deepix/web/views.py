@@ -1,6 +1,7 @@
 """Pictures as a screen shows them: a small one of the whole, and any part at its full size.
 
-Each view of a picture is kept as an array, of which parts are read without reading the whole, and as a small JPEG.
+Each view of a picture is kept as an array, of which parts are read without reading the whole, and as a small JPEG. A
+variant, restored with all detail, differs from the plain restoration around the areas only: there alone it is kept.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from deepix import images
 from deepix.draw.heat import heat_colours
 from deepix.draw.screen import displayable
 from deepix.mosaic import Mosaic
+from deepix.mosaic.boxes import Box
 from deepix.mosaic.types import unknown
 
 VIEWS = ("before", "after", "doubt")
-"""The picture as it came, restored, and where the restoration may be off."""
+"""The picture as it came, restored, and where the restoration may be off; see also `variant`."""
 PREVIEW = 1800
 """Pixels of the longer side of the small picture."""
 PREVIEW_QUALITY = 90
@@ -33,19 +35,30 @@ def on_screen(picture: images.Picture) -> Image.Image:
     return displayable(images.preview(picture))
 
 
-def store(image: Image.Image, folder: Path, view: str) -> None:
+def variant(seed: int) -> str:
+    """Return what the view of a variant is called."""
+    return f"variant-{seed}"
+
+
+def store(image: Image.Image, folder: Path, view: str, box: Box | None = None) -> None:
     """Keep a view in a folder, which has none of it yet: what is there may be mapped into memory.
 
     Parameters
     ----------
     image : RGB
-    view : one of `VIEWS`
+    view : one of `VIEWS`, or that of a `variant`
+    box : of a variant: where it may differ from the view "after", which is in the folder
     """
     shrink = PREVIEW / max(image.size)
     size = max(1, round(image.width * shrink)), max(1, round(image.height * shrink))
     small = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0) if shrink < 1 else image
     small.save(preview(folder, view), "JPEG", quality=PREVIEW_QUALITY, subsampling=0)
-    np.save(_whole(folder, view), np.asarray(image))
+    pixels = np.asarray(image)
+    if box is None:
+        np.save(_whole(folder, view), pixels)
+    else:
+        np.save(_whole(folder, view), pixels[box])
+        np.save(_place(folder, view), [box[0].start, box[1].start])
 
 
 def preview(folder: Path, view: str) -> Path:
@@ -55,6 +68,10 @@ def preview(folder: Path, view: str) -> Path:
 
 def _whole(folder: Path, view: str) -> Path:
     return folder / f"{view}.npy"
+
+
+def _place(folder: Path, view: str) -> Path:
+    return folder / f"{view}-place.npy"
 
 
 def part(folder: Path, view: str, box: tuple[int, int, int, int]) -> bytes:
@@ -70,13 +87,27 @@ def part(folder: Path, view: str, box: tuple[int, int, int, int]) -> bytes:
     OSError : there is no such view
     """
     x, y, width, height = box
-    whole = np.load(_whole(folder, view), mmap_mode="r")
-    pixels = np.ascontiguousarray(whole[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)])
+    left, top, right, bottom = (max(0, v) for v in (x, y, x + width, y + height))
+    plain = _place(folder, view).exists()
+    whole = np.load(_whole(folder, "after" if plain else view), mmap_mode="r")
+    pixels = np.array(whole[top:bottom, left:right])
     if not pixels.size:
         raise ValueError(f"{box} lies outside the picture")
+    if plain:
+        _lay_over(pixels, (left, top), np.load(_whole(folder, view), mmap_mode="r"), np.load(_place(folder, view)))
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
+
+
+def _lay_over(pixels: NDArray[Any], corner: tuple[int, int], other: NDArray[Any], place: NDArray[np.int64]) -> None:
+    """Write into a part of a picture, whose corner is at (x, y), what of another part, at (row, column), lies there."""
+    down, across = int(place[0]) - corner[1], int(place[1]) - corner[0]
+    rows = slice(max(0, down), max(0, down + other.shape[0]))
+    columns = slice(max(0, across), max(0, across + other.shape[1]))
+    there = pixels[rows, columns]
+    top, left = max(0, -down), max(0, -across)
+    there[...] = other[top : top + there.shape[0], left : left + there.shape[1]]
 
 
 def doubt(restored: Image.Image, deviation: NDArray[np.float32], mosaics: list[Mosaic]) -> tuple[Image.Image, float]:

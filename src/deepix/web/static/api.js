@@ -26,10 +26,12 @@ export const mark = (id, what) => ask("POST", `${place(id)}/areas`, what);
 export const refit = (id, area, cell) => ask("POST", `${place(id)}/areas/${area}`, { cell });
 export const unmark = (id, area) => ask("DELETE", `${place(id)}/areas/${area}`);
 export const restore = (id, areas) => ask("POST", `${place(id)}/restore`, { areas });
+export const refine = (id, seeds) => ask("POST", `${place(id)}/variants`, { seeds });
+export const keep = (id, chosen) => ask("POST", `${place(id)}/file`, chosen);
 export const cancel = (id) => ask("POST", `${place(id)}/cancel`, {});
 export const remove = (id) => ask("DELETE", place(id));
 export const forget = () => ask("DELETE", "/api/session");
-export const result = (id) => `${place(id)}/result`;
+export const result = (id, { detail, seed }) => `${place(id)}/result?detail=${detail}&seed=${seed}`;
 export const areasFile = (id) => `${place(id)}/areas.json`;
 
 export function view(id, name, number, box) {

@@ -1,4 +1,4 @@
-// The slider between before and after: the layer above is cut where its thumb stands.
+// The slider between before and after: the layers above are cut where its thumb stands.
 
 import { $, show } from "./dom.js";
 import { onMove } from "./stage.js";
@@ -12,9 +12,9 @@ export function start() {
 }
 
 function cut() {
-  const layer = document.querySelector('.layer[data-view="after"]');
+  const above = document.querySelectorAll('.layer[data-view="after"], .layer[data-view="refined"]');
   if (current()?.view !== "compare") {
-    layer.style.clipPath = "";
+    for (const layer of above) layer.style.clipPath = "";
     return;
   }
   const scroller = $("scroller");
@@ -24,7 +24,7 @@ function cut() {
   $("split").style.left = `${left}px`;
   $("split").style.width = `${width}px`;
   $("split").style.height = `${scroller.clientHeight}px`;
-  layer.style.clipPath = `inset(0 0 0 ${scroller.scrollLeft + at}px)`;
+  for (const layer of above) layer.style.clipPath = `inset(0 0 0 ${scroller.scrollLeft + at}px)`;
   const share = $("split").value / 10;
   $("split").setAttribute("aria-valuetext", `${share.toFixed(0)} % as it was`);
 }

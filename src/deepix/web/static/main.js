@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import * as areas from "./areas.js";
 import * as compare from "./compare.js";
+import * as detail from "./detail.js";
 import { $, choose, make, show } from "./dom.js";
 import * as result from "./result.js";
 import * as stage from "./stage.js";
@@ -15,7 +16,7 @@ const HEARTBEAT = 4 * 60_000; // milliseconds; the server forgets who has been g
 
 const STAGES = {
   reading: "Reading the picture", finding: "Looking for pixelated areas", fitting: "Fitting the cells",
-  restoring: "Restoring", writing: "Writing the file",
+  restoring: "Restoring", writing: "Writing the file", refining: "Adding detail", keeping: "Writing the file",
 };
 
 function render() {
@@ -32,6 +33,7 @@ function render() {
   areas.render();
   tools.render();
   compare.render();
+  detail.render();
   result.render();
 }
 
@@ -48,7 +50,7 @@ function head(picture) {
   if (picture.size !== null) $("areas-title").parentElement.hidden = false;
   $("zoom").value = picture.zoom;
   show($("legend"), picture.view === "doubt");
-  $("most").textContent = picture.result?.most != null ? picture.result.most.toFixed(0) : "";
+  $("most").textContent = picture.result?.most != null ? (picture.result.most * detail.growth(picture)).toFixed(0) : "";
   show($("notes"), picture.notes.length > 0);
   $("notes").querySelector("ul").replaceChildren(...picture.notes.map((note) => make("li", {}, note)));
   show($("stage"), picture.stage !== "failed");
@@ -59,12 +61,19 @@ function busy(picture) {
   const at = isBusy(picture) && picture.stage !== "writing";
   show($("busy"), at);
   $("stage").setAttribute("aria-busy", String(at));
-  const doing = STAGES[picture.stage] ?? "";
+  const doing = `${STAGES[picture.stage] ?? ""}${variants(picture)}`;
   const words = picture.ahead ? `Waiting: ${picture.ahead} before you` : doing;
   const seconds = Math.floor((performance.now() - picture.since) / 1000);
   $("busy-text").textContent = at ? `${words} … ${seconds ? `${seconds} s` : ""}` : "";
   const said = at ? `${words} …` : told(picture);
   if ($("status").textContent !== said) $("status").textContent = said;
+}
+
+function variants({ stage, result }) {
+  const making = stage === "refining" ? result.refining : [];
+  if (making.length < 2) return "";
+  const made = result.variants.filter(({ seed }) => making.includes(seed)).length;
+  return `: variant ${Math.min(made + 1, making.length)} of ${making.length}`;
 }
 
 // What a screen reader says when something is done.
@@ -76,7 +85,7 @@ function told(picture) {
 }
 
 function start() {
-  for (const part of [uploads, stage, areas, tools, compare, result]) part.start();
+  for (const part of [uploads, stage, areas, tools, compare, detail, result]) part.start();
   onChange(render);
   for (const input of document.querySelectorAll('input[name="view"]')) {
     input.addEventListener("change", () => { current().view = input.value; changed(); });
@@ -90,13 +99,15 @@ function start() {
     });
   });
   $("remove").addEventListener("click", () => {
-    const { id } = current();
+    const picture = current();
+    picture.leaving = true;
     attempt(async () => {
-      await api.remove(id);
-      drop(id);
+      await api.remove(picture.id);
+      drop(picture.id);
     });
   });
   $("forget").addEventListener("click", () => attempt(async () => {
+    for (const picture of state.pictures.values()) picture.leaving = true;
     await api.forget();
     state.pictures.clear();
     state.current = null;

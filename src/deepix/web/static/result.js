@@ -1,9 +1,10 @@
 // What came of it: the file to keep, what is promised of it, the command line that does the same.
 
 import * as api from "./api.js";
+import { chosen } from "./detail.js";
 import { $, make, show } from "./dom.js";
 import { lookAt } from "./stage.js";
-import { changed, current } from "./state.js";
+import { changed, current, isBusy, onChange, state, variantOf, work } from "./state.js";
 
 let shown = "";
 
@@ -18,6 +19,28 @@ export function start() {
     }
     setTimeout(() => { $("copy").textContent = "Copy"; }, 2000);
   });
+  $("download").addEventListener("click", (event) => {
+    const picture = current();
+    if (isWritten(picture.result, chosen(picture))) return;
+    event.preventDefault(); // first it has to be written
+    if (isBusy(picture)) return;
+    picture.download = chosen(picture);
+    work(picture, () => api.keep(picture.id, picture.download));
+  });
+  onChange(fetchWritten);
+}
+
+const isWritten = ({ file, kept }, { detail, seed }) => (detail === 0 ? Boolean(file) : String(kept) === String([detail, seed]));
+
+// Files that were asked for are fetched once they are there.
+function fetchWritten() {
+  for (const picture of state.pictures.values()) {
+    if (!picture.download || isBusy(picture)) continue;
+    const { download, result } = picture;
+    picture.download = null;
+    if (!result || !isWritten(result, download)) continue; // it was cancelled, or failed
+    make("a", { href: api.result(picture.id, download), download: result.file }).click();
+  }
 }
 
 export function render() {
@@ -28,21 +51,24 @@ export function render() {
     shown = "";
     return;
   }
-  const key = JSON.stringify([picture.id, result]);
+  const asked = chosen(picture);
+  const key = JSON.stringify([picture.id, picture.stage, result, asked]);
   if (key === shown) return;
   shown = key;
   const link = $("download");
-  link.toggleAttribute("aria-disabled", !result.file);
-  if (result.file) {
-    link.href = api.result(picture.id);
+  const soon = result.file && (!isBusy(picture) || isWritten(result, asked));
+  if (soon) link.removeAttribute("aria-disabled");
+  else link.setAttribute("aria-disabled", "true");
+  if (soon) {
+    link.href = api.result(picture.id, asked);
     link.download = result.file;
     link.textContent = `Download ${result.file}`;
   } else {
     link.removeAttribute("href");
-    link.textContent = "Writing the file …";
+    link.textContent = ["writing", "keeping"].includes(picture.stage) ? "Writing the file …" : `Download ${result.file}`;
   }
-  $("promise").textContent = promise(result);
-  $("command").textContent = result.command;
+  $("promise").textContent = promise(result, asked.detail ? variantOf(picture).consistency : 0);
+  $("command").textContent = result.command + (asked.detail ? ` --detail ${asked.detail} --seed ${asked.seed}` : "");
   show($("areas-file"), Boolean(result.areasFile));
   if (result.areasFile) {
     $("areas-file").href = api.areasFile(picture.id);
@@ -62,7 +88,8 @@ function look(picture, id) {
   return button;
 }
 
-function promise({ consistency, noise, blended }) {
+function promise({ consistency: plain, noise, blended }, refined) {
+  const consistency = Math.max(plain, refined);
   const rest = "Everything outside the areas is unchanged, to the last bit.";
   if (!noise && !blended && consistency === 0) return `${rest} Pixelated again, the result gives your picture exactly.`;
   const off = Math.max(consistency, blended ? 1 : 0);

@@ -3,7 +3,7 @@
 
 import * as api from "./api.js";
 import { $, show } from "./dom.js";
-import { current } from "./state.js";
+import { current, variantOf } from "./state.js";
 
 const LARGEST_FIT = 3; // small pictures are enlarged so much at most
 const MARGIN = 128;    // pixels around what is seen that come with it
@@ -74,13 +74,12 @@ export function render() {
   const zoomed = fresh || $("sheet").dataset.zoom !== picture.zoom;
   shown = picture;
   $("sheet").dataset.zoom = picture.zoom;
-  const there = { before: 0, after: picture.result?.number, doubt: picture.result?.most != null ? picture.result.number : undefined };
   for (const layer of layers()) {
-    const number = there[layer.dataset.view];
+    const seen = source(picture, layer.dataset.view);
     const [whole, part] = layer.children;
-    show(layer, number !== undefined && wanted(picture).includes(layer.dataset.view));
-    if (number === undefined) continue;
-    const address = api.view(picture.id, layer.dataset.view, number);
+    show(layer, seen !== null && wanted(picture).includes(layer.dataset.view));
+    if (seen === null) continue;
+    const address = api.view(picture.id, ...seen);
     if (whole.dataset.address !== address) {
       whole.dataset.address = address;
       whole.src = address;
@@ -93,7 +92,17 @@ export function render() {
 }
 
 function wanted(picture) {
-  return { areas: ["before"], compare: ["before", "after"], doubt: ["doubt"] }[picture.view];
+  return { areas: ["before"], compare: ["before", "after", "refined"], doubt: ["doubt"] }[picture.view];
+}
+
+// What a layer shows: the view's name, and the number of the restoration that it is of; null where it is not there.
+function source(picture, layer) {
+  const { result } = picture;
+  if (layer === "before") return ["before", 0];
+  if (!result || (layer === "doubt" && result.most == null)) return null;
+  if (layer !== "refined") return [layer, result.number];
+  const variant = variantOf(picture);
+  return variant ? [`variant-${variant.seed}`, result.number] : null;
 }
 
 // What is seen has changed: tell, and once it rests, ask for it at its full size.
@@ -120,8 +129,7 @@ function sharpen() {
       show(part, false);
       continue;
     }
-    const number = layer.dataset.view === "before" ? 0 : shown.result.number;
-    load(part, api.view(shown.id, layer.dataset.view, number, [x, y, w, h]), [x, y, w, h]);
+    load(part, api.view(shown.id, ...source(shown, layer.dataset.view), [x, y, w, h]), [x, y, w, h]);
   }
 }
 

@@ -31,9 +31,9 @@ export function fail(error) {
   changed();
 }
 
-// Do what may fail, and show how.
-export async function attempt(action) {
-  state.error = null;
+// Do what may fail, and show how; what the visitor did not ask for leaves an error that is shown.
+export async function attempt(action, { asked: byVisitor = true } = {}) {
+  if (byVisitor) state.error = null;
   try {
     return await action();
   } catch (error) {
@@ -50,6 +50,11 @@ export function add(id, name) {
     chosen: new Set(),   // areas to be restored
     known: new Set(),    // areas that were looked at when they came
     view: "areas", zoom: "fit", since: performance.now(),
+    percent: 0, seed: 0, // of detail, and the variant that is shown
+    wanted: null,        // the seed of a variant that is to be shown once it is there
+    refine: false,       // it is to be given its first variants
+    leaving: false,      // the visitor has it removed
+    download: null,      // the detail and seed of the file that is to be fetched once it is written
   };
   state.pictures.set(id, picture);
   changed();
@@ -77,7 +82,7 @@ export async function follow(picture) {
     } while (state.pictures.has(picture.id) && busy(picture));
   } catch (error) {
     if (error.status === 404) drop(picture.id);
-    fail(error);
+    if (!picture.leaving) fail(error);
   } finally {
     picture.followed = false;
   }
@@ -85,6 +90,7 @@ export async function follow(picture) {
 
 function take(picture, answer) {
   if (answer.stage !== picture.stage) picture.since = performance.now();
+  const first = picture.version < 0; // the page was opened again
   const restored = answer.result && answer.result.number !== picture.result?.number;
   Object.assign(picture, answer);
   for (const area of picture.areas) {
@@ -93,10 +99,14 @@ function take(picture, answer) {
     if (area.sure) choose(picture, area.id, true);
   }
   for (const id of picture.chosen) if (!picture.areas.some((a) => a.id === id)) picture.chosen.delete(id);
-  if (restored) picture.view = "compare";
+  if (restored) Object.assign(picture, { view: "compare", percent: 0, wanted: null, download: null, refine: !first });
+  if (picture.result?.variants.length && !variantOf(picture)) picture.seed = picture.result.variants[0].seed;
   if (!picture.result && picture.view !== "areas") picture.view = "areas";
   changed();
 }
+
+// The variant that is shown; undefined where it is not there.
+export const variantOf = (picture) => picture.result?.variants.find((variant) => variant.seed === picture.seed);
 
 // Take an area in, or leave it out; those that share pixels with it cannot be restored beside it.
 export function choose(picture, id, wanted) {
@@ -108,11 +118,11 @@ export function choose(picture, id, wanted) {
 }
 
 // Ask the server for something that takes time, and follow what becomes of it.
-export async function work(picture, ask) {
+export async function work(picture, ask, options) {
   await attempt(async () => {
     await ask();
     const answer = await api.tell(picture.id);
     take(picture, answer);
-  });
+  }, options);
   follow(picture);
 }
