@@ -1,0 +1,193 @@
+"""Many machines: clusters of two nodes on this one, which lose processes and nodes; folders, buckets and archives."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import time
+import zipfile
+from pathlib import Path
+
+import many_cases as cases
+import pytest
+
+if importlib.util.find_spec("ray") is None or importlib.util.find_spec("s3fs") is None:
+    pytest.skip("NOT TESTED: many machines; pip install 'deepix[ray]' moto[server]", allow_module_level=True)
+
+import cluster_cases
+
+from deepix.cluster import actor, engine, plan, record, storage
+from deepix.jobs import RestoreJob
+from deepix.options import Options
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+SMOOTH = Options(method="smooth", fast=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Photos, some of them broken; only to be read."""
+    root = cases.photos(tmp_path_factory.mktemp("cluster") / "photos", 24)
+    for way in range(cases.BROKEN):
+        cases.broken(root / "00" / f"{2 * way + 1:05}.png", way)
+    return root
+
+
+@pytest.fixture(scope="module")
+def expected(folder):
+    """What one machine makes of the folder."""
+    out = folder.parent / "expected"
+    cases.call("restore", folder, "-o", out, "--workers", 1, *cases.FAST, code=1)
+    return cases.content(out)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with cluster_cases.cluster(2) as made:
+        yield made
+
+
+def entries(out: Path) -> list[dict]:
+    parts = sorted((out / ".deepix-restore").glob("*.jsonl"))
+    return [line for part in parts for line in map(json.loads, part.read_text().splitlines()) if "input" in line]
+
+
+def results(root: Path, out: Path, **limits):
+    made = plan.Plan(
+        storage.Folder(str(root)), storage.Folder(str(out)), RestoreJob(source=Path(), output=Path(), options=SMOOTH)
+    )
+    kept = record.Record(storage.Folder(str(out / ".deepix-restore")), made, resume=True, overwrite=False)
+    return engine.results(made, kept, engine.Limits(**limits))
+
+
+def names(root: Path) -> list[str]:
+    met = (path for path in root.rglob("*") if path.is_file() or path.is_symlink())
+    return sorted(path.relative_to(root).as_posix() for path in met)
+
+
+def test_a_cluster_gives_the_same_bytes_and_accounts_for_every_file(folder, expected, cluster, tmp_path):
+    command = ("restore", folder, "-o", tmp_path, "--engine", "ray", "--address", cluster.address, *cases.FAST)
+    done = cases.call(*command, "--summary", code=1)
+    assert cases.content(tmp_path) == expected
+    assert sorted(entry["input"] for entry in entries(tmp_path)) == names(folder)
+    summary = json.loads(done.stdout)["summary"]
+    assert summary["done"] == len(expected)
+    assert sum(summary[what] for what in ("done", "nothing", "unsure", "failed", "passed_over")) == len(names(folder))
+    again = cases.call(*command, "--summary", "--resume", code=1)
+    assert json.loads(again.stdout)["summary"]["done"] == len(expected)
+    assert " -> " not in again.stderr  # nothing is done twice
+    assert len(entries(tmp_path)) == len(names(folder))
+    assert "there is a manifest; go on with --resume" in cases.call(*command, code=1).stderr
+
+
+def test_a_node_that_is_killed_loses_nothing(folder, expected, tmp_path):
+    """One entry and one output of each input, and what was at work there is done by the other."""
+    with cluster_cases.cluster(2) as own, engine.connected(own.address):
+        stream = results(folder, tmp_path)
+        first = [next(stream) for _ in range(5)]
+        own.remove_node(own.workers[0], allow_graceful=False)
+        rest = list(stream)
+    assert sorted(one.name for one in (*first, *rest)) == names(folder)
+    assert sorted(entry["input"] for entry in entries(tmp_path)) == names(folder)
+    assert cases.content(tmp_path) == expected
+
+
+def poisoned(given, task, place):
+    """Do as a process of the cluster does; but of some pictures it dies, or never ends."""
+    if task.entry.name.endswith("poison.png"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if task.entry.name.endswith("endless.png"):
+        while True:
+            time.sleep(1)
+    return actor.do(given, task, place)
+
+
+class Poisoned(actor.Actor):
+    def do(self, task):
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory() as name:
+            return poisoned(self._plan, task, Path(name))
+
+
+def test_pictures_that_kill_or_never_end_are_set_apart(cluster, tmp_path, monkeypatch):
+    import ray.cloudpickle
+
+    monkeypatch.setattr(engine, "Actor", Poisoned)
+    import sys
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    root = cases.photos(tmp_path / "in", 6)
+    for number, name in ((2, "poison"), (4, "endless")):
+        (root / "00" / f"{number:05}.png").rename(root / "00" / f"{name}.png")
+    with engine.connected(cluster.address):
+        done = {one.name: one for one in results(root, tmp_path / "out", seconds=5)}
+    failed = {Path(name).stem: one.error for name, one in done.items() if one.error}
+    assert sorted(failed) == ["endless", "poison"]
+    assert failed["endless"].endswith("endless.png: it took longer than 5 s, 3 times")
+    assert failed["poison"].endswith("3 times")
+    assert len(done) == 6
+    assert {entry["input"] for entry in entries(tmp_path / "out")} == set(done)
+
+
+def test_a_bucket_an_archive_and_find(folder, expected, tmp_path, monkeypatch):
+    """The cluster is of this machine alone; it learns of the server from the environment."""
+    with cluster_cases.bucket(monkeypatch, "pictures") as store:
+        for name in names(folder):
+            if (folder / name).exists():
+                store.pipe_file(f"pictures/in/{name}", (folder / name).read_bytes())
+        options = ("--engine", "ray", "--workers", 2)
+        cases.call("restore", "s3://pictures/in", "-o", "s3://pictures/out", *options, *cases.FAST, code=1)
+        made = {key.split("/", 2)[2]: store.cat_file(key) for key in store.find("pictures/out")}
+    assert {name: data for name, data in made.items() if not name.startswith(".deepix")} == expected
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("00/00004.png", "00/00006.png"):
+            archive.write(folder / name, name)
+    done = cases.call("find", f"zip://::{tmp_path / 'a.zip'}", *options, "--fast", "--json")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    here = {
+        Path(one["input"]).name: one
+        for one in map(
+            json.loads,
+            cases.call(
+                "find", folder / "00" / "00004.png", folder / "00" / "00006.png", "--fast", "--json"
+            ).stdout.splitlines(),
+        )
+    }
+    assert {Path(one["input"].partition("::")[0]).name: one["mosaics"] for one in found} == {
+        name: one["mosaics"] for name, one in here.items()
+    }
+
+
+def test_a_page_of_an_object_store_does_not_part_a_stem(monkeypatch):
+    """Names that differ in the suffix come together, whatever the pages' ends."""
+    keys = ["in/a.jpg", "in/a.png", "in/b.png", "in/c/a.png", "in/c/b.jpg", "in/c/b.png"]
+
+    class Store:
+        def call_s3(self, method, Bucket, Prefix, MaxKeys, ContinuationToken="0"):
+            start = int(ContinuationToken)
+            page = [{"Key": key, "Size": 1, "ETag": '"x"'} for key in keys[start : start + MaxKeys]]
+            more = start + MaxKeys < len(keys)
+            return {"Contents": page, "IsTruncated": more, "NextContinuationToken": str(start + MaxKeys)}
+
+    for size in range(1, 8):
+        monkeypatch.setattr(storage, "PAGE", size)
+        chunks = list(storage._pages(Store(), "bucket/in"))
+        assert [f"in/{entry.name}" for chunk in chunks for entry in chunk] == keys
+        for pair in (("a.jpg", "a.png"), ("c/b.jpg", "c/b.png")):
+            assert any({*pair} <= {entry.name for entry in chunk} for chunk in chunks), size
+
+
+def test_options_that_do_not_go_together(tmp_path):
+    (tmp_path / "x").mkdir()
+    for arguments in (
+        ("restore", "s3://bucket/x"),
+        ("restore", tmp_path, "--address", "auto"),
+        ("restore", tmp_path, "--engine", "ray"),
+        ("restore", tmp_path, tmp_path, "-o", tmp_path / "y", "--engine", "ray"),
+    ):
+        cases.call(*arguments, code=2)
+    inside = cases.call("restore", tmp_path, "-o", tmp_path / "y", "--engine", "ray", code=1)
+    assert "a folder apart from the pictures" in inside.stderr
