@@ -3,6 +3,8 @@
 # make fuzz   reads, searches and restores COUNT=2000 damaged files of every format; what it finds is shrunk and printed
 # make mutants   changes the finder and the pipeline at MUTANTS=60 random places; prints the changes that no test notices
 # make torture  restores FILES_TORTURED=2000 files, 3 % of them broken, killed at ten random moments and gone on with
+# make cluster-demo    starts two nodes of a Ray cluster on this machine, and restores sample pictures into cluster-demo/
+# make cluster-bucket  restores 10,000 tiny pictures of an S3 server on this machine; draws the memory it takes
 # make bench  prints the benchmarks
 # make train-challenge, train-photo, train-locator   trains a released model for MINUTES=60 more, on DATA=../shared/data;
 #               with STEPS=… up to that many steps in all
@@ -23,7 +25,7 @@ MUTATED := src/deepix/finder src/deepix/pipeline.py src/deepix/api.py src/deepix
 MUTANT_TESTS := $(addprefix tests/test_,$(addsuffix .py,finder decision grid_lines region_mosaics locating fast_filters \
 	finder_parts neighbours pipeline restoration jobs job_results))
 
-.PHONY: demo test fuzz torture mutants bench train-challenge train-photo train-locator release ship clean
+.PHONY: demo test fuzz torture cluster-demo cluster-bucket mutants bench train-challenge train-photo train-locator release ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +53,12 @@ fuzz: $(VENV)/.dev
 torture: $(VENV)/.dev
 	TORTURE=$(FILES_TORTURED) $(BIN)/python -m pytest tests/test_torture.py -s
 
+cluster-demo: $(VENV)/.dev
+	$(BIN)/python benchmarks/cluster.py demo --output cluster-demo
+
+cluster-bucket: $(VENV)/.dev
+	$(BIN)/python benchmarks/cluster.py bucket --plot docs/cluster-memory.png
+
 mutants: $(VENV)/.dev
 	rm -f mutants.json
 	$(BIN)/python benchmarks/mutants.py $(MUTATED) --tests $(MUTANT_TESTS) --count $(MUTANTS) --seed $(or $(SEED),0)
@@ -74,4 +82,4 @@ release: $(VENV)/.dev
 ship: release
 
 clean:
-	rm -rf $(VENV) demo dist build
+	rm -rf $(VENV) demo cluster-demo dist build

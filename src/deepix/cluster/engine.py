@@ -7,6 +7,7 @@ pictures of its block, one picture has no time limit of its own, and a resumed r
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Generator, Iterator
@@ -71,7 +72,7 @@ def connected(address: str | None) -> Iterator[None]:
     """
     here: dict[str, Any] = {} if address else {"include_dashboard": False, "object_store_memory": STORE}
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **here)
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         raise DeepixError(
             f"Ray: no cluster {f'at {address}' if address else 'can be started'} ({reason(error)})"
