@@ -4,6 +4,7 @@
 # make mutants   changes the finder and the pipeline at MUTANTS=60 random places; prints the changes that no test notices
 # make torture  restores FILES_TORTURED=2000 files, 3 % of them broken, killed at ten random moments and gone on with
 # make cluster-demo    starts two nodes of a Ray cluster on this machine, and restores sample pictures into cluster-demo/
+# make cluster-test    kills a node, processes and pictures that never end, besides what make test does with two nodes
 # make cluster-bucket  restores 10,000 tiny pictures of an S3 server on this machine; draws the memory it takes
 # make bench  prints the benchmarks
 # make train-challenge, train-photo, train-locator   trains a released model for MINUTES=60 more, on DATA=../shared/data;
@@ -25,7 +26,7 @@ MUTATED := src/deepix/finder src/deepix/pipeline.py src/deepix/api.py src/deepix
 MUTANT_TESTS := $(addprefix tests/test_,$(addsuffix .py,finder decision grid_lines region_mosaics locating fast_filters \
 	finder_parts neighbours pipeline restoration jobs job_results))
 
-.PHONY: demo test fuzz torture cluster-demo cluster-bucket mutants bench train-challenge train-photo train-locator release ship clean
+.PHONY: demo test fuzz torture cluster-demo cluster-test cluster-bucket mutants bench train-challenge train-photo train-locator release ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +56,9 @@ torture: $(VENV)/.dev
 
 cluster-demo: $(VENV)/.dev
 	$(BIN)/python benchmarks/cluster.py demo --output cluster-demo
+
+cluster-test: $(VENV)/.dev
+	CLUSTER=1 $(BIN)/python -m pytest tests/test_cluster.py
 
 cluster-bucket: $(VENV)/.dev
 	$(BIN)/python benchmarks/cluster.py bucket --plot docs/cluster-memory.png

@@ -4,9 +4,9 @@
     python benchmarks/cluster.py bucket [--count 10000] [--plot docs/cluster-memory.png]
     python benchmarks/cluster.py nodes [--count 60]
 
-`demo` starts two nodes and restores scikit-image's photos, pixelated. `bucket` restores tiny pictures from one folder of
-moto's S3 server to another, without networks, and samples the resident set of the program and of the cluster's actors
-once a second. `nodes` restores photos of 640 x 480 by one node and by two, start-up apart. All over loopback.
+`demo` starts two nodes and restores scikit-image's photos, pixelated. `bucket` restores tiny pictures from one folder
+of moto's S3 server to another, without networks, and samples the resident set of the program and of the cluster's
+actors once a second. `nodes` restores photos of 640 x 480 by one node and by two, start-up apart. All over loopback.
 """
 
 from __future__ import annotations

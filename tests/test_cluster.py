@@ -23,6 +23,7 @@ from deepix.jobs import RestoreJob
 from deepix.options import Options
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+slow = pytest.mark.skipif(not os.environ.get("CLUSTER"), reason="make cluster-test runs it")
 SMOOTH = Options(method="smooth", fast=True)
 
 
@@ -82,6 +83,7 @@ def test_a_cluster_gives_the_same_bytes_and_accounts_for_every_file(folder, expe
     assert "there is a manifest; go on with --resume" in cases.call(*command, code=1).stderr
 
 
+@slow
 def test_a_node_that_is_killed_loses_nothing(folder, expected, tmp_path):
     """One entry and one output of each input, and what was at work there is done by the other."""
     with cluster_cases.cluster(2) as own, engine.connected(own.address):
@@ -92,6 +94,39 @@ def test_a_node_that_is_killed_loses_nothing(folder, expected, tmp_path):
     assert sorted(one.name for one in (*first, *rest)) == names(folder)
     assert sorted(entry["input"] for entry in entries(tmp_path)) == names(folder)
     assert cases.content(tmp_path) == expected
+
+
+def test_a_program_that_is_killed_is_gone_on_with(folder, expected, cluster, tmp_path):
+    """The last entries may be lost with it, their pictures are done again; nothing half-written stays."""
+    command = ("restore", folder, "-o", tmp_path, "--engine", "ray", "--address", cluster.address, "--resume")
+    with cases.started(*command, *cases.FAST) as process:
+        while process.poll() is None and len(list(tmp_path.rglob("*.png"))) < 3:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    left = tmp_path / "00" / f".deepix-{storage.MARK}0123.tmp"
+    left.touch()
+    cases.call(*command, *cases.FAST, code=1)
+    assert cases.content(tmp_path) == expected
+    assert sorted(entry["input"] for entry in entries(tmp_path)) == names(folder)
+
+
+@slow
+def test_what_changed_is_done_anew(cluster, tmp_path):
+    root, out = cases.photos(tmp_path / "in", 5), tmp_path / "out"
+    command = ("restore", root, "-o", out, "--engine", "ray", "--address", cluster.address, "--resume", *cases.FAST)
+    cases.call(*command)
+    (root / "00" / "00001.png").write_bytes((root / "00" / "00002.png").read_bytes())
+    done = cases.call(*command)
+    assert [line.partition(" -> ")[0] for line in done.stderr.splitlines() if " -> " in line] == [
+        str(root / "00" / "00001.png")
+    ]
+    assert (out / "00" / "00001.png").read_bytes() == (out / "00" / "00002.png").read_bytes()
+    (out / "00" / "00003.png").write_bytes(b"mine")
+    again = cases.call(*command[:-2], "--manifest", tmp_path / "another", *cases.FAST, code=1)
+    assert f"error: {out / '00' / '00003.png'}: exists already" in again.stderr
+    assert (out / "00" / "00003.png").read_bytes() == b"mine"
 
 
 def poisoned(given, task, place):
@@ -112,6 +147,7 @@ class Poisoned(actor.Actor):
             return poisoned(self._plan, task, Path(name))
 
 
+@slow
 def test_pictures_that_kill_or_never_end_are_set_apart(cluster, tmp_path, monkeypatch):
     import ray.cloudpickle
 

@@ -91,6 +91,7 @@ def results(plan: Plan, record: Record, limits: Limits) -> Generator[Outcome | M
     DeepixError : processes end again and again
     """
     crew = _Crew(plan, limits)
+    tidied = ""
     try:
         for one in tasks(plan):
             if isinstance(one, Met):
@@ -101,11 +102,15 @@ def results(plan: Plan, record: Record, limits: Limits) -> Generator[Outcome | M
             if status := record.earlier(one):
                 yield Earlier(one.entry.name, status)
                 continue
+            if record.resumed and one.folder != tidied:
+                _tidy(plan, tidied := one.folder)
             crew.put(replace(one, overwrite=one.overwrite or record.ours(one)))
             while crew.full():
                 yield from _noted(crew.collect(), record)
         while crew.busy():
             yield from _noted(crew.collect(), record)
+        for folder in crew.disturbed:
+            _tidy(plan, folder)
     finally:
         crew.end()
         record.save()
@@ -115,6 +120,12 @@ def _noted(ended: list[tuple[Task, Outcome]], record: Record) -> Iterator[Outcom
     for task, outcome in ended:
         record.done(task, outcome)
         yield outcome
+
+
+def _tidy(plan: Plan, folder: str) -> None:
+    """Remove what processes that were killed left half-written."""
+    if plan.target is not None:
+        plan.target.tidy(folder)
 
 
 @dataclass(eq=False)
@@ -147,6 +158,8 @@ class _Crew:
         self._waiting: list[_Try] = []
         self._deaths, self._looked = 0, -TICK
         self._most = 1
+        self.disturbed: set[str] = set()
+        """Folders in which processes may have left something half-written."""
 
     def put(self, task: Task) -> None:
         """Take a task; it begins as soon as an actor is idle."""
@@ -220,6 +233,7 @@ class _Crew:
             )
         if work is None:
             return []
+        self.disturbed.add(work.task.folder)
         work.avoid.add(node)
         work.count += node in _nodes()
         if work.count < TRIES:

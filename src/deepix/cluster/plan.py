@@ -64,6 +64,11 @@ class Task:
     outputs: dict[str, str] = field(default_factory=dict)
     overwrite: bool = False
 
+    @property
+    def folder(self) -> str:
+        """The folder below the target that results go to."""
+        return self.entry.name.rpartition("/")[0]
+
 
 @dataclass(frozen=True)
 class Met:

@@ -41,6 +41,10 @@ class Record:
     ------
     OutputError : there is a manifest, and neither was asked for
     InputError : a part of it is none
+
+    Attributes
+    ----------
+    resumed : an earlier run may have left something half-written
     """
 
     def __init__(self, folder: Folder | None, plan: Plan, *, resume: bool, overwrite: bool) -> None:
@@ -54,7 +58,9 @@ class Record:
                 f"{folder and folder.url}: there is a manifest; go on with --resume, or begin anew with --overwrite"
             )
         self._run = max((int(name.partition("-")[0]) for name in parts if name[:1].isdigit()), default=0) + 1
+        self.resumed = resume
         if resume and folder:
+            folder.tidy("")
             self._known = self._read(folder, parts)
 
     # ── what was done ────────────────────────────────────────────────────────────────────────────
