@@ -66,8 +66,10 @@ def bucket(count: int, plot: Path | None) -> None:
         made = sum(key.endswith(".png") for key in store.find("tiny/out"))
         parts = store.find("tiny/out/.deepix-restore")
         entries = sum(store.cat_file(key).count(b'"input"') for key in parts)
+    if process.returncode:
+        raise RuntimeError(f"exit code {process.returncode}")
     seconds = samples[-1][0]
-    print(f"{count} pictures in {seconds:.0f} s ({count / seconds:.1f} a second): exit code {process.returncode}, ")
+    print(f"{count} pictures in {seconds:.0f} s ({count / seconds:.1f} a second), ")
     print(f"{made} outputs, {entries} entries of the manifest in {len(parts)} parts")
     for at in (0.1, 0.25, 0.5, 0.75, 0.95):
         second, program, actor = samples[int(at * len(samples))]
