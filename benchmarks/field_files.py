@@ -219,8 +219,8 @@ x264, mpeg = video(_x264), video(_mpeg)
 def clean_mpeg(photo: Array, rng: Rng) -> Case:
     """Save a frame of an MPEG-2 or MPEG-4 video without mosaics as PNG, now and then resized as players do."""
     number = int(rng.integers(FRAMES))
-    # every other one at the bit rate that ffmpeg has without being told, 200 kbit/s, at which blocks are plain to see
-    quality = ["-q:v", str(int(rng.integers(3, 16)))] if rng.random() < 0.5 else []
+    # most as coarse as at low bit rates, where blocks are plain to see; the others at the rate that ffmpeg chooses
+    quality = ["-q:v", str(int(rng.integers(6, 32)))] if rng.random() < 0.7 else []
     codec = ["-c:v", pick(("mpeg2video", "mpeg4"), rng), *quality, "-g", "12"]
     pixels, how = frame_of(_panned(fitted(photo, rng), rng), codec, number)
     return Case(encoded(pixels, "PNG"), ".png", [], [how], {"ffmpeg"})

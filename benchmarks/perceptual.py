@@ -33,7 +33,9 @@ from PIL import Image
 
 import deepix
 from deepix import sources
+from deepix.inference.models import shipped
 from deepix.mosaic import Mosaic, pixelate, project, quantize
+from deepix.restorer.refine_model import REFINER
 
 Array = NDArray[Any]
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -135,6 +137,8 @@ def rows(case: Case, number: int, pixelated: Array, peer: peers.RealESRGAN | Non
     restoration = deepix.restore(pixelated, [m])
     restored = np.asarray(restoration.image)
     yield BASE, restored
+    if REFINER in shipped():
+        yield f"{BASE}, refined", np.asarray(deepix.restore(pixelated, [m], detail=1, seed=number).image)
     noise = np.random.default_rng([1, number]).standard_normal(pixelated.shape[:2], np.float32)[..., None]
     deviation = np.nan_to_num(np.asarray(restoration.uncertainty, np.float32))
     yield f"{BASE} + ½ deviation of white noise", _agreeing(restored + noise * deviation / 2, pixelated, m)

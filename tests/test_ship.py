@@ -301,7 +301,7 @@ def test_what_is_no_recipe_is_said(recipe: Recipe, change: tuple[str, str], faul
 def test_the_project_s_recipes_can_be_read() -> None:
     folder = Path(__file__).parents[1] / "recipes"
     found = [recipes.read(path) for path in sorted(folder.glob("*.toml"))]
-    assert [recipe.name for recipe in found] == ["challenge", "locator", "photo"]
+    assert [recipe.name for recipe in found] == ["challenge", "locator", "photo", "refiner"]
     for recipe in found:
         settings = recipes.suited(recipe)
         recipe.stage.settings(**settings, data="data", run="run", minutes=1)

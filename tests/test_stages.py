@@ -74,10 +74,10 @@ def given(kind: type[Settings], run: str, **changes: object) -> Settings:
 
 
 def test_it_is_found_with_its_network(toy: type[Settings]) -> None:
-    assert stages.names() == ["locator", "restorer", "toy"]
+    assert stages.names() == ["locator", "refiner", "restorer", "toy"]
     assert networks.create("sharpener:6").config == {"name": "sharpener", "width": 6}
     assert stages.of_network("sharpener:6").name == "toy"
-    with pytest.raises(DeepixError, match=r"no stage of training is called 'no'; there are locator, restorer, toy"):
+    with pytest.raises(DeepixError, match=r"no stage of training is called 'no'; .* locator, refiner, restorer, toy"):
         stages.get("no")
     with pytest.raises(DeepixError, match="adversary must be at least 0"):
         given(toy, "run", adversary=-1.0)

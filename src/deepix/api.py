@@ -41,6 +41,10 @@ def restore(
     fast: bool = False,
     force: bool = False,
     threshold: float | None = None,
+    detail: float = 0.0,
+    variants: int = 1,
+    seed: int = 0,
+    restored_map: bool = False,
     first_frame: bool = False,
     max_pixels: int | None = None,
 ) -> Restoration:
@@ -66,6 +70,11 @@ def restore(
     force : restore also what was found with a confidence below the threshold
     threshold : the least confidence, 0 … 1, with which a mosaic that was found is restored; None: 0.5
         (`deepix.finder.SURE`). What is below it is left as it is, and named in `Restoration.unsure`
+    detail : 0 … 1: how much plausible detail is added; 0 is the most probable picture. It never contradicts the
+        mosaic, and it is invented: a guess, not evidence
+    variants : how many pictures of different detail are made, see `Restoration.variants`
+    seed : of the detail: the same input and seed give the same result
+    restored_map : also say where the result looks restored, see `Restoration.restored_map`
     first_frame : of a file that is an animation, use the first frame; otherwise it is refused
     max_pixels : refuse files with more pixels, for the memory they take; None: `deepix.images.MAX_PIXELS`
 
@@ -74,7 +83,8 @@ def restore(
     InputError : the picture's or the model's file cannot be read
     DeepixError : an area lies outside the picture, areas overlap, no grid could be fitted to one, a shipped model is
         missing, or the restoration would not agree with the input
-    ValueError : no such method or rounding, a threshold that is no confidence, no possible number of threads or pixels
+    ValueError : no such method, rounding, detail, number of variants or seed, a threshold that is no confidence, no
+        possible number of threads or pixels
     """
     options = Options(
         areas=tuple(areas),
@@ -88,6 +98,10 @@ def restore(
         fast=fast,
         force=force,
         threshold=threshold,
+        detail=detail,
+        variants=variants,
+        seed=seed,
+        restored_map=restored_map,
         first_frame=first_frame,
         max_pixels=max_pixels,
     )

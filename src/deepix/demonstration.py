@@ -13,8 +13,10 @@ import numpy as np
 from deepix import api, draw, files, images, pipeline
 from deepix import mosaic as maths
 from deepix.errors import DeepixError
+from deepix.inference.models import shipped
 from deepix.mosaic import Grid, Mosaic
 from deepix.options import Options
+from deepix.restorer.refine_model import REFINER
 
 log = logging.getLogger(__name__)
 
@@ -105,9 +107,15 @@ def _sample(folder: Path, name: str, truth: api.Array, mosaics: Sequence[Mosaic]
     images.write(made, pixelated, overwrite=True, quality=QUALITY)
     result = api.restore(pixelated)
     result.save(restored, overwrite=True)
-    before, after = images.read(pixelated).pixels, images.read(restored).pixels
-    captions = {"pixelated": before, "restored": after, "original": truth}
-    comparison = _compare(folder / f"{name}_compare.png", {k: images.from_array(v) for k, v in captions.items()})
+    given = images.read(pixelated)
+    before, after = given.pixels, images.read(restored).pixels
+    captions = {
+        "pixelated": images.from_array(before),
+        "restored": images.from_array(after),
+        **_with_detail(given),
+        "original": images.from_array(truth),
+    }
+    comparison = _compare(folder / f"{name}_compare.png", captions)
     unknown = maths.unknown(mosaics, truth.shape)
     error, left = rmse(before, truth, unknown), rmse(after, truth, unknown)
     return Row(name, len(mosaics), len(result.mosaics), error, left, comparison)
@@ -119,8 +127,17 @@ def _own(folder: Path, path: Path) -> Row:
     if not result.mosaics:
         return Row(str(path), None, 0, None, None, None)
     result.save(images.default_output(path, folder / f"{path.stem}_restored{path.suffix}"), overwrite=True)
-    comparison = _compare(folder / f"{path.stem}_compare.png", {"input": picture, "restored": result.picture})
+    comparison = _compare(
+        folder / f"{path.stem}_compare.png", {"input": picture, "restored": result.picture, **_with_detail(picture)}
+    )
     return Row(str(path), None, len(result.mosaics), None, None, comparison)
+
+
+def _with_detail(picture: images.Picture) -> dict[str, images.Picture]:
+    """Return the picture restored with all detail under its caption; nothing without a trained refiner."""
+    if REFINER not in shipped():
+        return {}
+    return {"with detail: a guess": pipeline.run(picture, Options(detail=1.0)).picture}
 
 
 def rmse(estimate: api.Array, truth: api.Array, unknown: api.Array) -> float:

@@ -34,6 +34,10 @@ TRAINED = (".safetensors", ".ckpt", ".pt", ".pth")
 """Suffixes of what training leaves, which is no model to restore with yet."""
 MASKS = ("mask", "foreign")
 """Options that are masks of a picture, written down as run lengths."""
+LATER = ("foreign", "detail", "variants", "seed", "restored_map")
+"""Options that came later: left at their defaults, they are not in the digest, which stays what it was."""
+MOST_VARIANTS, MOST_SEED = 1000, (1 << 63) - 1
+"""Of variants, and of their seeds."""
 NOT_IN_DIGEST = ("threads", "max_pixels")
 """Options that do not change what comes out (sums in another order may change a level here and there)."""
 
@@ -56,6 +60,10 @@ class Options:
     fast : find without the network
     threshold : the least confidence, 0 … 1, with which a mosaic that was found is restored; None: `deepix.finder.SURE`
     force : restore all that was found: a threshold of 0
+    detail : 0 … 1: how much plausible detail is added to the most probable picture; all of it is a guess
+    variants : how many different plausible restorations are made, of different detail
+    seed : of the detail; that of the k-th variant, counted from 0, is k larger
+    restored_map : also say where the result still looks restored
     first_frame : use the first picture of an animation, which is refused otherwise
     max_pixels : of a file that is read: larger ones are refused; None: `deepix.images.MAX_PIXELS`
 
@@ -76,6 +84,10 @@ class Options:
     fast: bool = False
     threshold: float | None = None
     force: bool = False
+    detail: float = 0.0
+    variants: int = 1
+    seed: int = 0
+    restored_map: bool = False
     first_frame: bool = False
     max_pixels: int | None = None
 
@@ -96,6 +108,7 @@ class Options:
                 raise ValueError(f"cells must be at least 1 pixel wide and high, not {cell}")
         if self.threshold is not None and not (math.isfinite(self.threshold) and 0 <= self.threshold <= 1):
             raise ValueError(f"the threshold is a confidence between 0 and 1, not {self.threshold}")
+        _check_detail(self.detail, self.variants, self.seed, self.method)
         if self.max_pixels is not None and self.max_pixels < 1:
             raise ValueError(f"a picture has at least 1 pixel; a limit of {self.max_pixels} would refuse all")
         pools.check(self.threads)
@@ -149,10 +162,26 @@ class Options:
         Stable over processes, machines and versions as long as the options themselves are. A model's name or path
         counts, not its content.
         """
-        asked = {key: value for key, value in self.to_dict().items() if key not in NOT_IN_DIGEST}
-        if asked["foreign"] is None:  # the same digits as before there were such
-            del asked["foreign"]
+        usual = Options().to_dict()
+        asked = {
+            key: value
+            for key, value in self.to_dict().items()
+            if key not in NOT_IN_DIGEST and not (key in LATER and value == usual.get(key))
+        }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _check_detail(detail: float, variants: int, seed: int, method: str) -> None:
+    if not (math.isfinite(detail) and 0 <= detail <= 1):
+        raise ValueError(f"the detail is a share between 0 and 1, not {detail}")
+    if not 1 <= variants <= MOST_VARIANTS:
+        raise ValueError(f"there are 1 to {MOST_VARIANTS} variants, not {variants}")
+    if not 0 <= seed <= MOST_SEED - MOST_VARIANTS:
+        raise ValueError(f"a seed is a whole number from 0 to 2^63, not {seed}")
+    if variants > 1 and not detail:
+        raise ValueError("variants differ in their detail only: give a detail above 0")
+    if detail and method != "network":
+        raise ValueError(f"detail is added to what the network restores, not to method {method!r}")
 
 
 def check_model(model: str | PathLike[str] | None) -> None:

@@ -7,14 +7,14 @@ through its steps: a picture that was located once can be restored many times, w
     sure, unsure = decide(located, options)
     restoration = restore(picture, sure, options)
 
-A step that refines a restoration, once there is one, belongs into `restore`, between the estimate and the rounding:
-what it changes is projected and checked as the estimate is.
+Where detail is asked for, `restore` refines the estimate before it is rounded: what that changes is projected and
+checked as the estimate is.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -151,35 +151,103 @@ def restore(
     ----------
     picture : as `deepix.images` has read it
     mosaics : areas with their grids; must not overlap
-    options : `rounding`, `method`, `model` and `threads` count
+    options : `rounding`, `method`, `model`, `detail`, `variants`, `seed`, `restored_map` and `threads` count
     models : that open the network and keep it; None: the process's own
 
     Raises
     ------
     InputError : the model's file cannot be read
-    DeepixError : a mosaic lies outside the picture, two overlap, or the result does not agree with the input
+    DeepixError : a mosaic lies outside the picture, two overlap, there is no refiner, or the result does not agree with
+        the input
     """
     pixels = picture.pixels
     check(mosaics, pixels.shape)
     if not mosaics:
-        return Restoration(picture, [], 0.0, 0.0)
+        return Restoration(picture, [], 0.0, 0.0, variants=(picture,))
     # what is far from all mosaics changes nothing, and a photo is large
     box = _around(mosaics, pixels.shape)
     seen, inside = pixels[box], [m.moved(-box[1].start, -box[0].start) for m in mosaics]
     with threads.limit(options.threads), threads.pool(1) as pool:
         noise = pool.submit(maths.noise, seen, inside)
         estimate, spread = _estimate(seen, inside, options, models)
-        restored = pixels.copy()
-        restored[box] = quantized(estimate, seen, inside, options.rounding)
-        consistency = maths.consistency(restored[box], seen, inside, options.rounding)
-        _check_promise(consistency, noise.result(), seen, inside, options.rounding)
-    deviation = None
-    if spread is not None:
-        deviation = np.zeros(pixels.shape[:2], np.float32)
-        deviation[box] = spread
-        if pixels.ndim == 3:
-            deviation = np.broadcast_to(deviation[..., None], pixels.shape)
-    return Restoration(picture.with_pixels(restored), list(mosaics), consistency, noise.result(), uncertainty=deviation)
+        pictures, consistencies = [], []
+        for refined in _refined(estimate, spread, seen, inside, box, options, models):
+            restored = pixels.copy()
+            restored[box] = quantized(refined, seen, inside, options.rounding)
+            consistencies.append(maths.consistency(restored[box], seen, inside, options.rounding))
+            _check_promise(consistencies[-1], noise.result(), seen, inside, options.rounding)
+            pictures.append(picture.with_pixels(restored))
+        doubtful = _map(pictures[0].pixels[box], inside, pixels.shape, box, models) if options.restored_map else None
+    return Restoration(
+        pictures[0],
+        list(mosaics),
+        max(consistencies),
+        noise.result(),
+        uncertainty=None if spread is None else _whole_picture(_grown(spread, options, models), pixels.shape, box),
+        detail=options.detail,
+        variants=tuple(pictures),
+        seed=options.seed,
+        restored_map=doubtful,
+    )
+
+
+def _whole_picture(spread: NDArray[np.float32], shape: tuple[int, ...], box: Box) -> NDArray[np.float32]:
+    deviation = np.zeros(shape[:2], np.float32)
+    deviation[box] = spread
+    return np.broadcast_to(deviation[..., None], shape) if len(shape) == 3 else deviation
+
+
+def _refined(
+    estimate: NDArray[np.float32],
+    spread: NDArray[np.float32] | None,
+    seen: Array,
+    mosaics: Sequence[Mosaic],
+    box: Box,
+    options: Options,
+    models: Models | None,
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the estimate with the detail of each variant; the estimate itself where no detail is asked for."""
+    if not options.detail or spread is None:
+        yield estimate
+        return
+    from deepix.restorer import refine
+    from deepix.restorer.refine_model import load_refiner
+
+    refiner = load_refiner(models)
+    refine.check_restorer(refiner, None if options.model is None else str(options.model))
+    for seed in range(options.seed, options.seed + options.variants):
+        added = refine.detail(
+            estimate, spread, seen, mosaics, refiner, seed=seed, origin=(box[1].start, box[0].start)
+        )  # fmt: skip
+        added *= np.float32(options.detail)
+        yield estimate + (added[..., None] if estimate.ndim == 3 else added)
+
+
+def _grown(spread: NDArray[np.float32], options: Options, models: Models | None) -> NDArray[np.float32]:
+    """Return the standard deviation of the error with the detail asked for: variances add up."""
+    if not options.detail:
+        return spread
+    from deepix.restorer.refine_model import load_refiner
+
+    growth = load_refiner(models).growth
+    return spread * np.float32(math.sqrt(1 + options.detail**2 * (growth**2 - 1)))
+
+
+def _map(
+    restored: Array, mosaics: Sequence[Mosaic], shape: tuple[int, ...], box: Box, models: Models | None
+) -> NDArray[np.float32]:
+    """Return where the picture of this shape, of which a part was restored, looks restored."""
+    from deepix.restorer import refine
+    from deepix.restorer.refine_model import load_adversary
+
+    result = np.zeros(shape[:2], np.float32)
+    result[box] = refine.restored_map(restored, mosaics, load_adversary(models))
+    return result
+
+
+def without_detail(options: Options) -> Options:
+    """Return the options for the most probable picture alone."""
+    return replace(options, detail=0.0, variants=1, restored_map=False)
 
 
 def check(mosaics: Sequence[Mosaic], shape: tuple[int, ...]) -> None:

@@ -32,6 +32,11 @@ class Restoration:
     uncertainty : float32, the shape of the picture's pixels: standard deviation of the restoration's error as the
         network expects it, in levels of the picture's type; the same in all channels, 0 on known pixels, not a number
         where cells are too small for the network. None without a network
+    detail : how much plausible detail was added, 0 … 1; with it, `uncertainty` is that of the picture with detail
+    variants : the pictures of different detail, the first one being `picture`; one, where no more were asked for
+    seed : of the first one's detail; each further one's is 1 larger
+    restored_map : float32 (H, W): the probability with which a network that is to tell takes each pixel of `picture`
+        for a restored one, around the mosaics; 0 elsewhere. None where it was not asked for
     unsure : mosaics that were found, but left as they are, because it is not sure where their cells lie
     other_sizes : mosaics that were found, but left as they are, because their cells are not of the size asked for
     notes : one line for each thing that was left out or not done as it was asked for
@@ -43,6 +48,10 @@ class Restoration:
     noise: float
     as_array: bool = False
     uncertainty: NDArray[np.float32] | None = None
+    detail: float = 0.0
+    variants: tuple[images.Picture, ...] = ()
+    seed: int = 0
+    restored_map: NDArray[np.float32] | None = None
     unsure: Sequence[Mosaic] = ()
     other_sizes: Sequence[Mosaic] = ()
     notes: tuple[str, ...] = ()

@@ -33,6 +33,8 @@ MOST = 1024
 
 _limit: ContextVar[int | None] = ContextVar("deepix.threads", default=None)
 
+HOLDER = "deepix-blas"
+"""Name of the thread that holds NumPy's BLAS to one thread; it only waits."""
 _ARRAYS = ("numpy", "scipy.linalg")
 """Modules that bring a BLAS of their own."""
 
@@ -84,7 +86,7 @@ class _OneThread:
             self._inside += 1
             if self._inside == 1:
                 self._left, held = Event(), Event()
-                self._holder = Thread(target=_hold, args=(held, self._left), name="deepix-blas", daemon=True)
+                self._holder = Thread(target=_hold, args=(held, self._left), name=HOLDER, daemon=True)
                 self._holder.start()
                 held.wait()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from deepix.options import MASKS, Area, Options
+from deepix.options import MASKS, MOST_VARIANTS, Area, Options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,6 +174,36 @@ FLAGS = {
                 metavar="N", min=1, help=r"Threads of the processor to use. \[default: all cores]", show_default=False
             ),
         ],
+    ),
+    "detail": _Flag(
+        "detail",
+        Annotated[
+            float,
+            typer.Option(
+                metavar="T",
+                min=0,
+                max=1,
+                help="Add plausible detail, none (0) to all (1). It is a guess, and never contradicts the mosaic.",
+            ),
+        ],
+        0.0,
+    ),
+    "variants": _Flag(
+        "variants",
+        Annotated[
+            int,
+            typer.Option(
+                metavar="N", min=1, max=MOST_VARIANTS, help="Restorations of different detail: NAME, NAME_2 to NAME_N."
+            ),
+        ],
+        1,
+    ),
+    "seed": _Flag(
+        "seed",
+        Annotated[
+            int, typer.Option(metavar="S", min=0, help="Of the detail; that of each further variant is 1 larger.")
+        ],
+        0,
     ),
     "first_frame": _Flag("first_frame", FirstFrame, False),
     "max_pixels": _Flag("max_pixels", MaxPixels),

@@ -79,8 +79,19 @@ Raw = Annotated[
         "--raw", help="The uncertainty as a 16-bit PNG in units of 1/65536 of the range: 1/256 level of 8 bits."
     ),
 ]
+RestoredMap = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write where the result still looks restored, as a network sees it; a folder for several inputs.",
+        show_default=False,
+    ),
+]
 Compare = Annotated[
-    bool, typer.Option("--compare", help="Also write NAME_compare.png: input | restored | uncertainty.")
+    bool,
+    typer.Option(
+        "--compare", help="Also write NAME_compare.png: input | restored | refined, with detail | uncertainty."
+    ),
 ]
 Quality = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and other lossy output, if OUT asks for it.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist, but never an input.")]
@@ -128,7 +139,7 @@ def register(app: typer.Typer) -> None:
 
 @takes_options(
     *("areas", "mask", "mosaics", "foreign", "cell", "fast", "threshold", "force"),
-    *("method", "model", "threads", "first_frame", "max_pixels"),
+    *("method", "model", "detail", "variants", "seed", "threads", "first_frame", "max_pixels"),
 )
 def restore(
     inputs: Inputs,
@@ -137,6 +148,7 @@ def restore(
     options: Options,
     uncertainty: UncertaintyFile = None,
     raw: Raw = False,
+    restored_map: RestoredMap = None,
     compare: Compare = False,
     quality: Quality = 95,
     workers: Workers = None,
@@ -197,7 +209,13 @@ def restore(
     if as_json and target and str(target.path) == "-":
         raise typer.BadParameter("--json and the picture cannot both go to standard output: name a file with -o")
     doubt = _destination(uncertainty, listing)
-    settled = names.for_restoring(listing.inputs, target, compare=compare, uncertainty=doubt)
+    if options.variants > 1 and target and str(target.path) == "-":
+        raise typer.BadParameter("standard output takes one picture: name a file or a folder for --variants with -o")
+    seen = _destination(restored_map, listing)
+    options = replace(options, restored_map=seen is not None)
+    settled = names.for_restoring(
+        listing.inputs, target, compare=compare, uncertainty=doubt, restored_map=seen, variants=options.variants
+    )
     job = RestoreJob(source=Path(), output=Path(), options=options, raw=raw, quality=quality, overwrite=overwrite)
     jobs = [replace(job, source=one.path, **vars(name)) for one, name in zip(listing.inputs, settled, strict=True)]
     shown = Shown("restored", lambda r: _restored(r, quality), as_json, quiet, verbose, summary)

@@ -61,9 +61,11 @@ class Candidate:
         return cls(mosaic, log_ratio, INTACT * log_ratio, intact=True, foreign=foreign)
 
     @classmethod
-    def of_noisy_tiles(cls, log_ratio: float, mosaic: Mosaic, outlined: bool = False) -> Candidate:
+    def of_noisy_tiles(
+        cls, log_ratio: float, mosaic: Mosaic, outlined: bool = False, foreign: NDArray[np.bool_] | None = None
+    ) -> Candidate:
         """Return the candidate of tiles of nearly one colour, in a region that the map outlines or anywhere."""
-        return cls(mosaic, log_ratio, log_ratio * mosaic.confidence, outlined=outlined)
+        return cls(mosaic, log_ratio, log_ratio * mosaic.confidence, outlined=outlined, foreign=foreign)
 
     def with_mosaic(self, m: Mosaic) -> Candidate:
         """Return the same candidate with a part of its mosaic."""

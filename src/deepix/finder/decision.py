@@ -40,6 +40,10 @@ BESIDE = ((0, 0), (-4, 0), (4, 0), (0, -4), (0, 4))
 SAME_CELL = 1.0
 """Pixels by which the cells of intact tiles differ, less than that, from those of a resized area of which they are
 pieces."""
+ALL = 0.95
+"""The least share of an area that rectangles of intact tiles cover which are no pieces of it."""
+SHIFTED = 2.0
+"""The largest shift, in pixels, of pieces of one area on cells of the same size."""
 OTHER_GRIDS = 0.2
 """The largest share of an area in which intact tiles lie on another grid than the largest of them."""
 LARGER = 1.3
@@ -82,17 +86,19 @@ def with_overlays(found: Sequence[Candidate], plane: NDArray[np.float32]) -> lis
     found : what is reported
     plane : the picture's luminance, (H, W)
     """
+    frames = [framed(plane, c.mosaic) for c in found]
+    mosaics = [c.mosaic if frame is None else frame[0] for c, frame in zip(found, frames, strict=True)]
+    if not any(frame is not None or c.foreign is not None for c, frame in zip(found, frames, strict=True)):
+        return mosaics
     foreign, own = np.zeros(plane.shape, bool), np.zeros(plane.shape, bool)
-    mosaics = []
-    for c in found:
-        hidden = np.zeros(plane.shape, bool)
+    for c, frame, m in zip(found, frames, mosaics, strict=True):
+        covers = unknown([m], plane.shape)
         if c.foreign is not None:
-            hidden[c.mosaic.box] = c.foreign
-        inside = framed(plane, c.mosaic)
-        m, frame = (c.mosaic, hidden) if inside is None else inside
-        foreign |= frame | hidden
-        own |= unknown([m], plane.shape) & ~hidden
-        mosaics.append(m)
+            foreign[c.mosaic.box] |= c.foreign
+            covers[c.mosaic.box] &= ~c.foreign
+        if frame is not None:
+            foreign |= frame[1]
+        own |= covers
     foreign &= ~own
     return [m.with_foreign(foreign) for m in mosaics] if foreign.any() else mosaics
 
@@ -179,14 +185,33 @@ def _instead_of_tiles(area: Candidate, inner: Sequence[Candidate], shape: Candid
     """
     largest = max(inner, key=lambda c: size(c.mosaic)).mosaic
     others = [c.mosaic for c in inner if not same_grid(c.mosaic, largest)]
-    if others and not whole_pixels(area.mosaic) and all(_about_same_cell(c.mosaic, area.mosaic) for c in inner):
+    pieces = others and not whole_pixels(area.mosaic) and all(_about_same_cell(c.mosaic, area.mosaic) for c in inner)
+    if pieces and not _of_their_own([c.mosaic for c in inner], area.mosaic):
         return area
     if sum(size(m) for m in others) > OTHER_GRIDS * size(area.mosaic):
         return None
     alike = sum(size(c.mosaic) for c in inner if same_grid(c.mosaic, largest))
-    if shape is None or size(shape.mosaic) <= LARGER * alike:
+    # an area of any shape that was found without the map need only be smaller
+    if shape is None or size(shape.mosaic) <= (LARGER if largest.mask is None else 1.0) * alike:
         return None
     return shape if shape.beyond >= STEPPED else None
+
+
+def _of_their_own(tiles: Sequence[Mosaic], area: Mosaic) -> bool:
+    """Whether rectangles of intact tiles are mosaics of their own, not pieces of an area of uneven cells.
+
+    They cover all of it, or some lie on the same cells farther shifted than a piece is that begins after a cell of
+    another size.
+    """
+    if sum(size(m) for m in tiles) >= ALL * size(area):
+        return True
+    for k, m in enumerate(tiles):
+        for other in tiles[k + 1 :]:
+            g, h = m.grid, other.grid
+            shifts = [((a - b + s / 2) % s) - s / 2 for a, b, s in ((g.x, h.x, g.width), (g.y, h.y, g.height))]
+            if (g.width, g.height) == (h.width, h.height) and max(abs(shift) for shift in shifts) > SHIFTED:
+                return True
+    return False
 
 
 def _about_same_cell(a: Mosaic, b: Mosaic) -> bool:

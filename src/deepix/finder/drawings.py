@@ -49,10 +49,10 @@ def is_drawn(plane: NDArray[np.float32], m: Mosaic) -> bool:
     means, there = m.cells.mean(plane[m.box]), m.cells.counts > 0
     if min(means.shape) < 2:
         return False
+    if _is_chequerboard(means, there):
+        return True
     corners = there[1:, 1:] & there[1:, :-1] & there[:-1, 1:] & there[:-1, :-1]
     saddle = np.where(corners, np.diff(np.diff(means, axis=0), axis=1), 0)
-    if is_chequerboard(plane, m):
-        return True
     return (
         (np.count_nonzero(corners) >= SIGNS and _alternates(saddle, corners))
         or _repeats(saddle, corners)
@@ -68,7 +68,10 @@ def is_chequerboard(plane: NDArray[np.float32], m: Mosaic) -> bool:
     plane : luminance of the picture, (H, W)
     m : a mosaic in it
     """
-    means, there = m.cells.mean(plane[m.box]), m.cells.counts > 0
+    return _is_chequerboard(m.cells.mean(plane[m.box]), m.cells.counts > 0)
+
+
+def _is_chequerboard(means: Array, there: Array) -> bool:
     low, high = np.quantile(means[there], (0.1, 0.9))
     if low == high:
         return False

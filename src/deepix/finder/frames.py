@@ -74,7 +74,7 @@ def _lines(plane: NDArray[np.float32], m: Mosaic, side: tuple[int, int]) -> list
     here = here[:, margin : here.shape[1] - margin]
     start, stop = (m.y, m.y + m.height) if axis == 0 else (m.x, m.x + m.width)
     result = []
-    for by in range(1 - WIDEST, WIDEST + NEAR + 1):
+    for by in range(-WIDEST, WIDEST + NEAR + 1):
         at = stop - 1 + by if last else start - by
         if 0 <= at < len(here):
             colour = float(np.median(here[at]))
@@ -109,7 +109,7 @@ def _run(lines: Sequence[_Line], colour: float) -> tuple[int, int] | None:
     """Return how far outside lie a frame's innermost line and the one after its outermost; None: there is none."""
     its = [_is(line, colour) for line in lines]
     first = next((k for k, one in enumerate(its) if one and lines[k].by <= NEAR), None)
-    if first is None:
+    if not first:  # none, or it goes on inwards: flat cells are no frame
         return None
     last = first
     while last + 1 < len(its) and its[last + 1]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from deepix.finder import areas
-from deepix.finder.fast_filters import filled
+from deepix.finder.fast_filters import dilated, filled, opened
 from deepix.finder.geometry import covered
 from deepix.finder.grid import SMALLEST, comb
 from deepix.finder.grid_lines import FLOOR, profile
@@ -36,6 +36,10 @@ BETTER = 0.2
 """How much better, in nats for each pixel, a mosaic explains what it lies over than the one beneath."""
 ENOUGH = 150.0
 """The same of all its pixels."""
+FAR = 4.0
+"""How far a pixel is from its cell's colour that is not the cell's, in standard deviations of the noise."""
+SPREAD = 4
+"""Pixels around cells that are not explained in which others may be drawn over."""
 MOST = 96
 """The largest cells, in pixels, that are looked for by their steps."""
 LARGEST = 0.9
@@ -119,9 +123,29 @@ def _box(m: Mosaic, shape: tuple[int, ...]) -> areas.Box:
     return x0, y0, min(m.x + m.width, shape[1]) - x0, min(m.y + m.height, shape[0]) - y0
 
 
-def evidence(likelihood: LikelihoodMaps, m: Mosaic) -> float:
-    """Return the evidence for a mosaic of any shape in a window, in nats: without its outline's."""
+def drawn_over(likelihood: LikelihoodMaps, m: Mosaic, part: Mask) -> Mask:
+    """Return the pixels of a part of a mosaic that are not of their cells' colour: bool (H, W) of a window.
+
+    A cell's colour is the median of its pixels: what hides less than half of it does not change that.
+    """
+    area = covered([m], part.shape)
+    labels = m.cells.row_index[:, None] * m.cells.counts.shape[1] + m.cells.column_index
+    cell = labels[m.area]
+    values = likelihood.luminance[area]
+    order = np.lexsort((values, cell))
+    first = np.flatnonzero(np.diff(cell[order], prepend=-1))
+    number = np.diff(first, append=len(cell))
+    median = values[order][first + number // 2]
+    off = np.zeros(part.shape, bool)
+    off[area] = np.abs(values - np.repeat(median, number)[np.argsort(order)]) > FAR * np.sqrt(likelihood.variance[area])
+    return dilated(opened(off & dilated(part, SPREAD), 2), 1) & area
+
+
+def evidence(likelihood: LikelihoodMaps, m: Mosaic, without: Mask | None = None) -> float:
+    """Return the evidence for a mosaic of any shape in a window, in nats: without its outline's, and some pixels."""
     area = covered([m], likelihood.gain.shape)
+    if without is not None:
+        area &= ~without
     share = float(areas.counting(m.grid, area.shape)[area].mean())
     values = areas.pixel_evidence(likelihood, m.grid, area)[0][area]
     return float(values.sum(dtype=np.float64)) / max(share, 0.05)

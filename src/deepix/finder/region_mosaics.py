@@ -28,6 +28,7 @@ from deepix.finder.grid_lines import GridFit, fit
 from deepix.finder.jpeg_noise import SIDE, saved_quality
 from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.map_regions import Region, covers, cut, enlarged, parts_of, regions, without_mosaics
+from deepix.finder.square_cells import coarser
 from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
@@ -72,6 +73,8 @@ CUTS = 2
 CERTAIN = 400.0
 """Evidence, in nats, of an area that is certainly a mosaic: in training photos false areas like their regions had 40 at
 most."""
+DRAWN = 0.4
+"""The largest share of an area that may have been drawn over."""
 SEEN = 100.0
 """Evidence, in nats, of what may lie over a mosaic: whether it does, its pixels tell."""
 LIKELY = 0.25
@@ -94,7 +97,8 @@ class Rest(NamedTuple):
 class Located(NamedTuple):
     """A mosaic with what speaks for it: evidence in nats, without the map's, and what the confidence was made of.
 
-    `resembles` tells whether its area covers most of its region, `rest` what its grid does not explain of its area.
+    `resembles` tells whether its area covers most of its region, `rest` what its grid does not explain of its area,
+    `foreign` what of its box was drawn over it.
     """
 
     log_ratio: float
@@ -102,6 +106,7 @@ class Located(NamedTuple):
     measured: NDArray[np.float64]
     resembles: bool
     rest: Rest | None = None
+    foreign: Mask | None = None
 
 
 def located(
@@ -182,11 +187,12 @@ class _Search:
         rest, later = one.rest, []
         for part in parts_of(self.maps, self.stride, region, rest.part, rest.left, rest.top):
             ways = [replace(part, cell=cell) for cell in layers.cells(self.luminance, part)]
-            later.append(
-                max((self.one(way, self.lines(way), others) for way in ways), key=lambda found: found.log_ratio)
-            )
+            best = max((self.one(way, self.lines(way), others) for way in ways), key=lambda found: found.log_ratio)
+            later.append(best._replace(mosaic=coarser(self.luminance, best.mosaic)))
         over = _over(one, later)
-        left = without_mosaics(region, [other.mosaic for other in over]) if over else None
+        if not over:
+            return [_drawn_over(one)]
+        left = without_mosaics(region, [other.mosaic for other in over])
         if left is None:
             return [one, *over]
         left = replace(left, cell=(one.mosaic.grid.width, one.mosaic.grid.height))
@@ -218,10 +224,21 @@ def _over(one: Located, later: Sequence[Located]) -> list[Located]:
         grid = other.mosaic.grid.moved(-rest.left, -rest.top)
         found = layers.over(rest.likelihood, m, grid, other.mosaic.moved(-rest.left, -rest.top))
         if found is not None:
-            result.append(
-                _outlined_as(None, other._replace(mosaic=replace(found, grid=grid).moved(rest.left, rest.top)))
-            )
+            better = _outlined_as(None, other._replace(mosaic=found.moved(rest.left, rest.top)))
+            result += [better] if better.mosaic.confidence >= LIKELY else []
     return result
+
+
+def _drawn_over(one: Located) -> Located:
+    """Return a mosaic with what its cells do not explain as foreign, which then counts little against it."""
+    if one.rest is None:
+        return one
+    rest, m = one.rest, one.mosaic.moved(-one.rest.left, -one.rest.top)
+    foreign = layers.drawn_over(rest.likelihood, m, rest.part)
+    value = layers.evidence(rest.likelihood, m, foreign)
+    if not 0 < np.count_nonzero(foreign) <= DRAWN * np.count_nonzero(m.area) or value <= one.log_ratio:
+        return one
+    return one._replace(log_ratio=value, foreign=foreign[m.box])
 
 
 def _beneath(one: Located, over: Sequence[Located]) -> Located:
@@ -289,9 +306,11 @@ def _mosaic(
     # pixels near lines of fractional grids, which do not count, would speak like the others
     share = float(areas.counting(best.grid, inside.shape)[_covered(best.area, inside.shape)].mean())
     sure = confidence.probability(measured)
-    covered = _covered(best.area, inside.shape)
-    likelihood = areas.with_noise(window.likelihood, best.grid, covered)
-    rest = Rest(layers.unexplained(likelihood, best.grid, covered), likelihood, int(left), int(top))
+    rest = None
+    if sure >= LIKELY:
+        covered = _covered(best.area, inside.shape)
+        likelihood = areas.with_noise(window.likelihood, best.grid, covered)
+        rest = Rest(layers.unexplained(likelihood, best.grid, covered), likelihood, int(left), int(top))
     return Located(best.own / max(share, 0.05), replace(m, confidence=sure), measured, best.resembles, rest)
 
 

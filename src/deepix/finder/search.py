@@ -172,7 +172,9 @@ def _compared(
     # in lossless files of these nothing can be made out better
     known = [c.mosaic for c in intact if lossy is False and c.log_ratio >= CERTAIN_INTACT]
     located = region_mosaics.located(plane, maps, stride, quality, known)
-    regions = [Candidate.of_noisy_tiles(one.log_ratio, one.mosaic, outlined=True) for one in located]
+    regions = [
+        Candidate.of_noisy_tiles(one.log_ratio, one.mosaic, outlined=True, foreign=one.foreign) for one in located
+    ]
     candidates = _on_map([*intact, *regions], maps.pixelated, stride)
     outlined = [c for c in candidates if c.outlined and decision.is_credible(c)]
     shapes = intact_shapes.grown(pixels, outlined, decision.standing_tiles(candidates))

@@ -20,6 +20,8 @@ Array = NDArray[Any]
 
 MOST_PARTS = 12
 """The largest number of parts of a square cell that are told from cells."""
+MOST_COARSER = 4
+"""The same of a cell that is square already."""
 OFF = 0.04
 """How far, relatively, a cell's longer side may be from a multiple of its shorter one."""
 FLOOR = 0.4
@@ -44,15 +46,33 @@ def squared(plane: NDArray[np.float32], m: Mosaic) -> Mosaic:
     if not 2 <= parts <= MOST_PARTS or abs(max(width, height) / min(width, height) / parts - 1) > OFF:
         return m
     axis = 1 if width < height else 0
-    found = _borders(m, plane, axis, parts)
+    found = _borders(m.cells.mean(plane[m.box]), m.cells.counts > 0, axis, parts)
     if found is None:
         return m
-    first, start, size, origin = found, (m.x, m.y)[1 - axis], (width, height)[1 - axis], (m.grid.x, m.grid.y)[1 - axis]
-    # lines are counted from the first inside the area, which is the end of the first, maybe cut, cell
-    line = origin + (np.floor((start + 0.5 - origin) / size) + 1 + first) * size
     if axis == 1:
-        return replace(m, grid=Grid(float(line), m.grid.y, _multiple(width, parts, height), height, m.grid.blended))
-    return replace(m, grid=Grid(m.grid.x, float(line), width, _multiple(height, parts, width), m.grid.blended))
+        line = _line(m.x, m.grid.x, width, found)
+        return replace(m, grid=Grid(line, m.grid.y, _multiple(width, parts, height), height, m.grid.blended))
+    line = _line(m.y, m.grid.y, height, found)
+    return replace(m, grid=Grid(m.grid.x, line, width, _multiple(height, parts, width), m.grid.blended))
+
+
+def coarser(plane: NDArray[np.float32], m: Mosaic) -> Mosaic:
+    """Return a mosaic with cells twice, three times … as large if only every so many lines are borders; else itself.
+
+    As `squared`; in both directions, and by the same number.
+    """
+    g, means, there = m.grid, m.cells.mean(plane[m.box]), m.cells.counts > 0
+    for parts in range(MOST_COARSER, 1, -1):
+        column, row = (_borders(means, there, axis, parts) for axis in (1, 0))
+        if column is not None and row is not None:
+            x, y = _line(m.x, g.x, g.width, column), _line(m.y, g.y, g.height, row)
+            return replace(m, grid=replace(g, x=x, y=y, width=parts * g.width, height=parts * g.height))
+    return m
+
+
+def _line(start: int, origin: float, size: float, number: int) -> float:
+    """Return where a line lies, counted from the first inside an area: the end of the first, maybe cut, cell."""
+    return float(origin + (np.floor((start + 0.5 - origin) / size) + 1 + number) * size)
 
 
 def _multiple(size: float, parts: int, other: float) -> float:
@@ -60,10 +80,11 @@ def _multiple(size: float, parts: int, other: float) -> float:
     return other if parts * size != other and abs(parts * size - other) < 0.02 * other else parts * size
 
 
-def _borders(m: Mosaic, plane: NDArray[np.float32], axis: int, parts: int) -> int | None:
-    """Return the first of the lines across an axis that are borders, every so many; None if all are alike."""
-    means, counts = m.cells.mean(plane[m.box]), m.cells.counts
-    there = counts > 0
+def _borders(means: Array, there: Array, axis: int, parts: int) -> int | None:
+    """Return the first of the lines across an axis that are borders, every so many; None if all are alike.
+
+    `means` are the cells', `there` says which of them have pixels.
+    """
     steps = np.abs(np.diff(means, axis=axis))
     index = np.arange(steps.shape[axis])
     pairs = there[1:] & there[:-1] if axis == 0 else there[:, 1:] & there[:, :-1]

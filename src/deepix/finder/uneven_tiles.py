@@ -102,8 +102,9 @@ def fitted(lines: NDArray[np.int64]) -> tuple[float, float, bool] | None:
     size = float(np.median(gaps))
     single = np.where(gaps < 1.5 * size, gaps, 0)  # where no line is missing
     inner = single[1:-1][single[1:-1] > 0]
-    # the first and the last cell may be cut; they cannot be larger than the others, but for pixels like them beyond
-    if not len(inner) or (np.ptp(inner) == 0 and (len(gaps) > 3 or max(single[0], single[-1]) <= inner[0])):
+    ends = min(single[0], single[-1]) if len(gaps) > 3 else max(single[0], single[-1])
+    # the first and the last cell may be cut; they cannot be larger than the others, but one for pixels like it beyond
+    if not len(inner) or (np.ptp(inner) == 0 and ends <= inner[0]):
         on = lines[1] if len(lines) > 2 else lines[0]
         return float(on), float(single.max()), False
     for some in (lines, lines[1:], lines[:-1], lines[1:-1]):
@@ -119,9 +120,11 @@ def natural(area: GridBox) -> GridBox:
         start, side = area.box[axis], area.box[axis + 2]
         size = side / max(round(side / area.cell[axis]), 1)
         lines = area.lines(axis, start + 1, start + side)
-        for off in CUTS:
+        ways = [(start + off, size) for off in CUTS]
+        found = _through(np.array([start, *lines, start + side]), size)
+        for line, size in [*ways, *([] if found is None else [found])]:
             cell = (size, area.cell[1]) if axis == 0 else (area.cell[0], size)
-            origin = (start + off, area.origin[1]) if axis == 0 else (area.origin[0], start + off)
+            origin = (line, area.origin[1]) if axis == 0 else (area.origin[0], line)
             other = replace(area, cell=cell, origin=origin)  # type: ignore[arg-type]
             if np.array_equal(lines, other.lines(axis, start + 1, start + side)):
                 area = other
@@ -143,7 +146,9 @@ def _through(lines: NDArray[np.int64], about: float) -> tuple[float, float] | No
     with np.errstate(divide="ignore", invalid="ignore"):
         low = np.where(apart > 0, (distance - 1) / apart, -np.inf).max()
         high = np.where(apart > 0, (distance + 1) / apart, np.inf).min()
-    for size in np.linspace(low, high, 9)[1:-1]:
+    # halves may be rounded either way (to the even number): then only sizes beside the natural one do
+    near = natural * (1 + np.array([-1e-4, 1e-4, -1e-3, 1e-3]))
+    for size in (*near[(near > low) & (near < high)], *np.linspace(low, high, 9)[1:-1]):
         least = float((lines - 0.5 - number * size).max())
         most = float((lines + 0.5 - number * size).min())
         if most - least > 2 * SHORT and _has(lines, number, (least + most) / 2, float(size)):

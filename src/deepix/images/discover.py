@@ -17,7 +17,7 @@ from deepix.images.opening import UNREADABLE
 MARKER = "_restored"
 """What the name of a restored file gets by default, before the suffix."""
 
-RESULT_SUFFIXES = (MARKER, "_compare", "_uncertainty", "_found")
+RESULT_SUFFIXES = (MARKER, "_compare", "_uncertainty", "_found", "_restored_map")
 """What the names of files that are made of a picture get, one or several, before the suffix."""
 
 
@@ -91,8 +91,9 @@ def search(inputs: Iterable[str | os.PathLike[str]]) -> Search:
 def made_of(stem: str) -> set[str]:
     """Return the stems of the pictures that a file of this stem may have been made of; empty if its name says nothing.
 
-    NAME_restored, NAME_compare, NAME_restored_compare, NAME_uncertainty and NAME_found are made of NAME, each perhaps
-    with NAME's suffix or a number: NAME_restored_jpg, NAME_2_found. `deepix.jobs.names` chooses them.
+    NAME_restored, NAME_compare, NAME_restored_compare, NAME_uncertainty, NAME_restored_map and NAME_found are made of
+    NAME, each perhaps with NAME's suffix or a number: NAME_restored_jpg, NAME_2_found. `deepix.jobs.names` chooses
+    them.
     """
     side = re.fullmatch(f"(.+)(?:{'|'.join(RESULT_SUFFIXES[1:])})", stem)
     result = set()

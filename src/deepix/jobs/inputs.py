@@ -16,7 +16,7 @@ from deepix.errors import reason
 from deepix.images import Skipped
 from deepix.jobs.job import STANDARD
 
-RESTORED, COMPARE, UNCERTAINTY, FOUND = images.RESULT_SUFFIXES
+RESTORED, COMPARE, UNCERTAINTY, FOUND, MAP = images.RESULT_SUFFIXES
 """What is added to a picture's name, before the suffix, for what is made of it."""
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 STANDARD = Path("-")
 """Standard input, or standard output."""
 
+VARIANT = "variant "
+"""What outputs after the first of several variants are called, before their number."""
+
 Status = Literal["done", "nothing", "unsure", "failed"]
 """Done: restored, or found; nothing: nothing pixelated (of the size asked for); unsure: found, but left as it is."""
 
@@ -36,7 +39,8 @@ class Job:
 
     @property
     def named(self) -> dict[str, Path]:
-        """The outputs as they are named, by what they are: "output", "compare", "uncertainty", "overlay"."""
+        """The outputs as they are named, by what they are: "output", "compare", "uncertainty", "restored_map",
+        "overlay"."""
         return {}
 
 
@@ -65,9 +69,10 @@ class RestoreJob(Job):
     ----------
     output : where the restored picture goes, or `STANDARD`
     as_named : in the format of its suffix; otherwise the suffix is exchanged for one that keeps the picture as it is
-    compare : where input, restored picture and uncertainty go side by side; None: nowhere
+    compare : where input, restored picture (with detail also without it) and uncertainty go side by side; None: nowhere
     uncertainty : where the expected deviations go; None: nowhere
-    raw : these as a 16-bit PNG instead of a heat map
+    restored_map : where a map of what looks restored goes; None: nowhere
+    raw : the deviations as a 16-bit PNG instead of a heat map
     quality : of lossy output, 1 … 100
     """
 
@@ -75,13 +80,16 @@ class RestoreJob(Job):
     as_named: bool = False
     compare: Path | None = None
     uncertainty: Path | None = None
+    restored_map: Path | None = None
     raw: bool = False
     quality: int = 95
 
     @property
     def named(self) -> dict[str, Path]:
         """The outputs; unless `as_named`, the first one's suffix is still to be exchanged."""
-        return _there(output=self.output, compare=self.compare, uncertainty=self.uncertainty)
+        return _there(
+            output=self.output, compare=self.compare, uncertainty=self.uncertainty, restored_map=self.restored_map
+        )  # fmt: skip
 
 
 def _there(**paths: Path | None) -> dict[str, Path]:
@@ -104,7 +112,8 @@ class JobResult:
     threshold : the least confidence with which a mosaic that was found is restored
     method : the restorer; None where nothing was to be restored
     consistency, noise : as of a `deepix.Restoration`
-    written : the files that were written, by what they are: "output", "compare", "uncertainty", "overlay"
+    written : the files that were written, by what they are: "output", "compare", "uncertainty", "restored_map",
+        "overlay", and "variant 2", "variant 3" …
     skipped : outputs of the job that were not written, because there was nothing to write
     notes : one line for each thing that was not taken over or done as it was asked for
     error : one line that names the file, of a job that failed
@@ -161,7 +170,10 @@ class JobResult:
             "noise": round(self.noise, 3),
             "notes": list(self.notes),
         }
-        result |= {key: str(self.written[key]) for key in ("uncertainty", "compare") if key in self.written}
+        beside = ("uncertainty", "compare", "restored_map")
+        result |= {key: str(self.written[key]) for key in beside if key in self.written}
+        if variants := [str(path) for what, path in self.written.items() if what.startswith(VARIANT)]:
+            result["variants"] = [result["output"], *variants]
         return result | {"seconds": round(self.seconds, 3)}
 
     def to_record(self) -> dict[str, Any]:

@@ -7,7 +7,8 @@
 3. No OUT: NAME_restored beside the input; and so in OUT, where OUT lies in a folder that was searched, or the name
    would be an input's: a result never looks like an input to the next run (`deepix.images.made_of`).
 4. What else is made of a picture is called NAME_compare.png (beside the restored picture, after its name),
-   NAME_uncertainty.png and NAME_found.png.
+   NAME_uncertainty.png, NAME_restored_map.png and NAME_found.png; the variants of a restored picture after the first
+   one have its name with _2, _3, ….
 5. No two results, and no result and an input, in one folder have the same name before the suffix, upper and lower case
    taken for the same. Where they would, the first one in order keeps the name, and a later one adds its input's
    suffix (NAME_restored_jpg), or, where that is taken or is the same, 2, 3, ….
@@ -24,7 +25,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from deepix.errors import OutputError
-from deepix.jobs.inputs import COMPARE, FOUND, RESTORED, UNCERTAINTY, Input
+from deepix.jobs.inputs import COMPARE, FOUND, MAP, RESTORED, UNCERTAINTY, Input
 from deepix.jobs.job import STANDARD
 
 _Key = tuple[str, str]
@@ -52,13 +53,19 @@ class Names:
     ----------
     output : of the restored picture
     as_named : its suffix is meant; otherwise it will be chosen by what the picture holds
-    compare, uncertainty : of what is made beside it
+    compare, uncertainty, restored_map : of what is made beside it
     """
 
     output: Path
     as_named: bool = False
     compare: Path | None = None
     uncertainty: Path | None = None
+    restored_map: Path | None = None
+
+
+def variant(output: Path, number: int) -> Path:
+    """Return the name of a variant of a restored picture: its own of the first one, NAME_2, NAME_3 … of the others."""
+    return output if number == 1 else output.with_name(f"{output.stem}_{number}{output.suffix}")
 
 
 def destination(text: str, *, single: bool) -> Destination:
@@ -92,8 +99,10 @@ def for_restoring(
     *,
     compare: bool = False,
     uncertainty: Destination | None = None,
+    restored_map: Destination | None = None,
+    variants: int = 1,
 ) -> list[Names]:
-    """Return the names of restored pictures and what goes with them.
+    """Return the names of restored pictures and what goes with them; names of further variants are kept free.
 
     Raises
     ------
@@ -105,11 +114,13 @@ def for_restoring(
         if output and not output.folder:
             target, as_named = _named(output.path, one), bool(output.path.suffix) or output.path == STANDARD
         else:
-            target, as_named = _settled(one, output, taken, [COMPARE] if compare else []), False
+            sides = [COMPARE] * compare + [f"_{number}" for number in range(2, variants + 1)]
+            target, as_named = _settled(one, output, taken, sides), False
         side = target.with_name(f"{target.stem}{COMPARE}.png") if compare else None
         doubt = _beside(one, uncertainty, UNCERTAINTY, taken)
-        _differ(target, side, doubt)
-        result.append(Names(target, as_named, side, doubt))
+        seen = _beside(one, restored_map, MAP, taken)
+        _differ(*(variant(target, number) for number in range(1, variants + 1)), side, doubt, seen)
+        result.append(Names(target, as_named, side, doubt, seen))
     return result
 
 

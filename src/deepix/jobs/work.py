@@ -14,7 +14,8 @@ from deepix import files, images, threads
 from deepix.errors import DeepixError, InputError, OutputError, reason
 from deepix.images.opening import size_of
 from deepix.inference import session
-from deepix.jobs.job import STANDARD, FindJob, Job, JobResult, RestoreJob
+from deepix.jobs.job import STANDARD, VARIANT, FindJob, Job, JobResult, RestoreJob
+from deepix.jobs.names import variant
 from deepix.options import check_model
 
 if TYPE_CHECKING:
@@ -194,8 +195,13 @@ def _written(
     for what, path in targets.items():
         if what == "output":
             _write(result.picture, path, job, job.quality)
+        elif what.startswith(VARIANT):
+            _write(result.variants[int(what.removeprefix(VARIANT)) - 1], path, job, job.quality)
         elif what == "compare":
-            _write(_side_by_side(picture, result.picture, spread), path, job)
+            _write(_side_by_side(picture, result, spread, job), path, job)
+        elif what == "restored_map":
+            assert result.restored_map is not None  # the options asked for it
+            _write(_drawn_map(result.restored_map), path, job)
         elif spread is not None:
             _write(_drawn(spread, picture.pixels, job.raw), path, job)
         else:
@@ -205,14 +211,27 @@ def _written(
 
 
 def _side_by_side(
-    picture: images.Picture, restored: images.Picture, spread: NDArray[np.float32] | None
+    picture: images.Picture, result: Restoration, spread: NDArray[np.float32] | None, job: RestoreJob
 ) -> images.Picture:
-    from deepix import draw
+    from deepix import draw, pipeline
 
-    pictures = [("input", images.preview(picture)), ("restored", images.preview(restored))]
+    pictures = [("input", images.preview(picture))]
+    if result.detail:
+        plain = pipeline.restore(picture, result.mosaics, pipeline.without_detail(job.options))
+        pictures.append(("restored", images.preview(plain.picture)))
+        pictures.append((f"refined (detail {result.detail:g}, seed {result.seed})", images.preview(result.picture)))
+    else:
+        pictures.append(("restored", images.preview(result.picture)))
     if spread is not None:
         pictures.append(("uncertainty", draw.heat_map(spread)))
     return images.from_pil(draw.side_by_side(pictures))
+
+
+def _drawn_map(probabilities: NDArray[np.float32]) -> images.Picture:
+    """Return probabilities as a gray picture: white where it looks restored."""
+    import numpy as np
+
+    return images.from_array(np.rint(255 * probabilities).astype(np.uint8))
 
 
 def _drawn(spread: NDArray[np.float32], pixels: NDArray[Any], raw: bool) -> images.Picture:
@@ -240,6 +259,11 @@ def _notes(result: Restoration, job: RestoreJob) -> list[str]:
         f"not {job.options.cell} as --cell says"
         for m in result.other_sizes
     ]
+    if result.detail and result.mosaics:
+        seeds = f"seed {result.seed}"
+        if len(result.variants) > 1:
+            seeds = f"{len(result.variants)} variants, seeds {result.seed} to {result.seed + len(result.variants) - 1}"
+        notes.append(f"detail {result.detail:g}, {seeds}: the detail is invented, a guess that fits the mosaic")
     if resized := sum(m.grid.blended for m in result.mosaics):
         mosaics = "1 mosaic was" if resized == 1 else f"{resized} mosaics were"
         notes.append(f"{mosaics} resized: pixelated again, the cells agree to 1 level, not exactly")
@@ -269,6 +293,9 @@ def targets_of(job: Job) -> dict[str, Path]:
     targets = job.named
     if isinstance(job, RestoreJob) and not job.as_named:
         targets["output"] = images.default_output(job.source, job.output, max_pixels=_most(job))
+    if isinstance(job, RestoreJob):
+        further = range(2, job.options.variants + 1)
+        targets |= {f"{VARIANT}{number}": variant(targets["output"], number) for number in further}
     return targets
 
 

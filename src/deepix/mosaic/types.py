@@ -15,8 +15,8 @@ from deepix.mosaic.boxes import grown, within
 from deepix.mosaic.cells import Array, Cells
 from deepix.mosaic.grid import Grid
 
-FOREIGN_REACH = 16
-"""Pixels beyond a mosaic's box up to which foreign ones are told to it: as far as restorers see."""
+FOREIGN_REACH = 32
+"""Pixels beyond a mosaic's box up to which foreign ones are told to it: restorers hardly see farther."""
 
 
 @dataclass(frozen=True, eq=False)

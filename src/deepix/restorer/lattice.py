@@ -6,13 +6,14 @@ Each of its pixels holds the mean of what it covers of the picture; cells are wh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepix.mosaic import Array, Grid, Mosaic
+from deepix.mosaic.windows import windows
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -26,6 +27,8 @@ MULTIPLE = 16
 go through the network together."""
 LEAST_SHARE = 1e-3
 """Share of a pixel of the lattice that must be unknown for it to be unknown."""
+MARGIN = 16
+"""Known pixels (of the lattice) that a network sees around the unknown ones, where the picture has them."""
 
 
 def pitch(grid: Grid, largest: float) -> tuple[float, float]:
@@ -44,6 +47,15 @@ def pitch(grid: Grid, largest: float) -> tuple[float, float]:
         for side in (grid.height, grid.width)
     )
     return down, across
+
+
+def by_pitch(mosaics: Iterable[Mosaic], largest: float) -> list[list[Mosaic]]:
+    """Return mosaics in groups of those that share a lattice, the largest ones first; `largest` as for `pitch`."""
+    groups: dict[tuple[int, int], list[Mosaic]] = {}
+    for m in sorted(mosaics, key=lambda m: (-m.width * m.height, m.y, m.x)):
+        down, across = pitch(m.grid, largest)
+        groups.setdefault((round(10 * math.log(down)), round(10 * math.log(across))), []).append(m)
+    return list(groups.values())
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,27 @@ class Axis:
             index = (first + k - 1).clip(0, values.shape[axis] - 1)
             result += weight.reshape(shape) * values.take(index, axis=axis)
         return result
+
+
+def on_lattices(
+    group: Sequence[Mosaic], shape: tuple[int, ...], largest: float
+) -> Iterator[tuple[list[Mosaic], tuple[Axis, Axis]]]:
+    """Yield the mosaics of each window of a picture of this shape, with the lattice over it: rows and columns.
+
+    Parameters
+    ----------
+    group : mosaics that share a lattice, as of `by_pitch`
+    shape : of the picture
+    largest : as for `pitch`
+    """
+    down, across = pitch(group[0].grid, largest)
+    margin = math.ceil(MARGIN * down), math.ceil(MARGIN * across)
+    for window, moved in windows(group, shape, margin):
+        inside = [m.moved(window[1].start, window[0].start) for m in moved]
+        grid = max(inside, key=lambda m: m.width * m.height).grid
+        rows = Axis.over(window[0], shape[0], grid.y, down)
+        columns = Axis.over(window[1], shape[1], grid.x, across)
+        yield inside, (rows, columns)
 
 
 def on_lattice(mosaics: Sequence[Mosaic], rows: Axis, columns: Axis, shape: tuple[int, ...]) -> list[Mosaic]:

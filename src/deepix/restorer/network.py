@@ -12,8 +12,7 @@ colour the network restores the luminance (see `deepix.restorer.colour`).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from os import PathLike
 
 import numpy as np
@@ -21,21 +20,17 @@ from numpy.typing import NDArray
 
 from deepix.inference.models import Models
 from deepix.mosaic import Array, Mosaic, Rounding, cell_values, check, foreign_pixels, project, unknown
-from deepix.mosaic.windows import windows
 from deepix.restorer.colour import white
 from deepix.restorer.each import estimate_each
-from deepix.restorer.fill import filled
-from deepix.restorer.lattice import Axis, pitch
+from deepix.restorer.fill import without_foreign
+from deepix.restorer.lattice import MARGIN, by_pitch, on_lattices, pitch
 from deepix.restorer.model import DEFAULT, SHIPPED, Restorer, load
 from deepix.restorer.parts import Part, paste, run
-from deepix.restorer.smooth import smooth
+from deepix.restorer.smooth import smooth_seen
 
 __all__ = ["DEFAULT", "SHIPPED", "Restorer", "estimate", "estimate_each", "load"]
 
 Floats = NDArray[np.float32]
-
-MARGIN = 16
-"""Known pixels (of the lattice) that the network sees around the unknown ones, where the picture has them."""
 
 
 def estimate(
@@ -76,8 +71,10 @@ def estimate(
     check(mosaics, pixelated.shape)
     restorer = load(model, models)
     level = white(pixelated.dtype)
+    given = pixelated
+    pixelated, mosaics = without_foreign(pixelated, mosaics)
     small = [m for m in mosaics if min(m.grid.width, m.grid.height) < restorer.cells[0]]
-    groups = _by_lattice(set(mosaics) - set(small), restorer)
+    groups = by_pitch(set(mosaics) - set(small), restorer.cells[1])
 
     painted = pixelated.astype(np.float32)
     deviation = np.zeros(pixelated.shape[:2], np.float32)
@@ -86,14 +83,13 @@ def estimate(
     for m in small:
         deviation[m.box][m.area] = np.nan
     others = [*small, *_shown_by_others(groups, restorer)]
-    result = smooth(pixelated, others, rounding) if others else painted
-    shown = result
-    if (foreign := foreign_pixels(mosaics, pixelated.shape)).any():
-        painted = filled(painted, mosaics)
-        shown = result.copy()
-        paste(shown, painted, foreign)
+    result = smooth_seen(pixelated, others, rounding) if others else painted
     offset = 0.5 / level if rounding == "truncate" and pixelated.dtype.kind in "iu" else 0.0
-    parts = [part for group in groups for part in _parts(group, painted, shown, level, restorer)]
+    parts = [
+        Part.of(inside, group, axes, painted, result, level, restorer)
+        for group in groups
+        for inside, axes in on_lattices(group, painted.shape, restorer.cells[1])
+    ]
     run(restorer, (job for part in parts for job in part.jobs(offset)))
     for part in parts:
         planes, deviations = part.restored(level)
@@ -101,30 +97,9 @@ def estimate(
         observed = pixelated[part.box]
         paste(result[part.box], project(planes.reshape(observed.shape), observed, part.mosaics, rounding), mask)
         paste(deviation[part.box], deviations, mask)
+    if pixelated is not given:
+        paste(result, given, foreign_pixels(mosaics, given.shape))
     return result, deviation
-
-
-def _by_lattice(mosaics: set[Mosaic], restorer: Restorer) -> list[list[Mosaic]]:
-    """Return the mosaics in groups of those that share a lattice, the largest ones first."""
-    groups: dict[tuple[int, int], list[Mosaic]] = {}
-    for m in sorted(mosaics, key=lambda m: (-m.width * m.height, m.y, m.x)):
-        down, across = pitch(m.grid, restorer.cells[1])
-        groups.setdefault((round(10 * math.log(down)), round(10 * math.log(across))), []).append(m)
-    return list(groups.values())
-
-
-def _parts(
-    group: Sequence[Mosaic], painted: Floats, others: Floats, level: float, restorer: Restorer
-) -> Iterator[Part]:
-    """Yield the parts of a picture with some mosaics that share a lattice; arguments as `Part.of` takes them."""
-    down, across = pitch(group[0].grid, restorer.cells[1])
-    margin = math.ceil(MARGIN * down), math.ceil(MARGIN * across)
-    for window, moved in windows(group, painted.shape, margin):
-        inside = [m.moved(window[1].start, window[0].start) for m in moved]
-        grid = max(inside, key=lambda m: m.width * m.height).grid
-        rows = Axis.over(window[0], painted.shape[0], grid.y, down)
-        columns = Axis.over(window[1], painted.shape[1], grid.x, across)
-        yield Part.of(inside, group, (rows, columns), painted, others, level, restorer)
 
 
 def _shown_by_others(groups: Sequence[Sequence[Mosaic]], restorer: Restorer) -> list[Mosaic]:

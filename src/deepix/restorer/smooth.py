@@ -40,11 +40,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepix.mosaic import Array, Grid, Mosaic, Rounding, cell_values, check, known, project, unknown
+from deepix.mosaic import Array, Grid, Mosaic, Rounding, cell_values, check, foreign_pixels, known, project, unknown
 from deepix.mosaic.boxes import tiles
 from deepix.mosaic.windows import crop, windows
 from deepix.restorer.energy import diffusion_tensor, minimise
-from deepix.restorer.fill import filled
+from deepix.restorer.fill import without_foreign
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -88,6 +88,16 @@ def smooth(pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "ne
     ValueError : a mosaic lies outside the picture, or two overlap
     """
     check(mosaics, pixelated.shape)
+    seen, ours = without_foreign(pixelated, mosaics)
+    restored = smooth_seen(seen, ours, rounding)
+    if seen is not pixelated:
+        foreign = foreign_pixels(ours, pixelated.shape)
+        restored[foreign] = pixelated[foreign]
+    return restored
+
+
+def smooth_seen(pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding) -> Floats:
+    """Return `smooth` of a picture as `deepix.restorer.fill.without_foreign` gives it."""
     result = pixelated.astype(np.float32)
     for window, group in windows(mosaics, pixelated.shape, (MARGIN, MARGIN)):
         observed = pixelated[window]
@@ -95,7 +105,6 @@ def smooth(pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "ne
         for m in group:
             values = m.cells.spread(cell_values(observed, m, rounding))
             start[m.box][m.area] = values[m.area]
-        start = filled(start, group)
         restored = in_tiles(_solve, start.reshape(*start.shape[:2], -1), group)
         result[window] = project(restored.reshape(start.shape), observed, group, rounding)
     return result

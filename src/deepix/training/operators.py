@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepix.mosaic import Mosaic, check
+from deepix.mosaic import Mosaic, check, foreign_pixels
 from deepix.restorer.features import CELL_UNIT
 
 TRUNCATED = 0.5 / 255
@@ -37,16 +37,32 @@ class Mosaics:
     boxes : int64 (B, n + 1, 4): each cell's x, y, width, height as cut at the sides of its area's bounding box;
         zeros for entry 0 and for cells that the picture does not have
     counts : int64 (B, n + 1): each cell's number of pixels; 0 as above
+    foreign : bool (B, 1, H, W): True where something was drawn over or beside mosaics, see `deepix.mosaic.Mosaic`: such
+        pixels are in no cell; None: there are none
     """
 
     cell: Tensor
     boxes: Tensor
     counts: Tensor
+    foreign: Tensor | None = None
 
     @cached_property
     def known(self) -> Tensor:
-        """Bool (B, 1, H, W): True outside every mosaic."""
-        return self.cell.unsqueeze(1) == 0
+        """Bool (B, 1, H, W): True outside every mosaic, where nothing is foreign."""
+        outside = self.cell.unsqueeze(1) == 0
+        return outside if self.foreign is None else outside & ~self.foreign
+
+    @cached_property
+    def unknown(self) -> Tensor:
+        """Bool (B, 1, H, W): True inside the mosaics."""
+        return self.cell.unsqueeze(1) > 0
+
+    def drawn_over(self, foreign: Tensor) -> Mosaics:
+        """Return the mosaics less what something was drawn over, bool (B, 1, H, W)."""
+        cell = self.cell.masked_fill(foreign[:, 0], 0)
+        counts = torch.zeros_like(self.counts).scatter_add_(1, cell.flatten(1), torch.ones_like(cell).flatten(1))
+        counts[:, 0] = 0
+        return Mosaics(cell, self.boxes, counts, foreign)
 
     def mean(self, x: Tensor) -> Tensor:
         """Return A x of x (B, C, H, W): each cell's mean (B, C, n + 1); 0 in entry 0 and for cells without pixels.
@@ -83,7 +99,8 @@ class Mosaics:
 
     def to(self, device: torch.device | str) -> Mosaics:
         """Return the mosaics on another device."""
-        return Mosaics(self.cell.to(device), self.boxes.to(device), self.counts.to(device))
+        foreign = None if self.foreign is None else self.foreign.to(device)
+        return Mosaics(self.cell.to(device), self.boxes.to(device), self.counts.to(device), foreign)
 
     def _index(self, channels: int) -> Tensor:
         return self.cell.flatten(1).unsqueeze(1).expand(-1, channels, -1)
@@ -122,8 +139,13 @@ def from_numpy(mosaics: Sequence[Sequence[Mosaic]], height: int, width: int) -> 
         boxes, counts, before = [np.zeros((1, 4), np.int64)], [np.zeros(1, np.int64)], 1
         for m in ours:
             picture[m.box][m.area] = m.labels()[m.area] + before
-            across, down = np.bincount(m.cells.column_index), np.bincount(m.cells.row_index)
-            y, x = np.meshgrid(m.y + np.cumsum(down) - down, m.x + np.cumsum(across) - across, indexing="ij")
+            (left, across), (top, down) = (
+                _lengths(index, sizes)
+                for index, sizes in zip((m.cells.column_index, m.cells.row_index), m.cell_sizes(), strict=True)
+            )
+            y, x = np.meshgrid(
+                m.y + top + np.cumsum(down) - down, m.x + left + np.cumsum(across) - across, indexing="ij"
+            )
             h, w = np.meshgrid(down, across, indexing="ij")
             boxes.append(np.stack([x, y, w, h], axis=-1).reshape(-1, 4))
             counts.append(m.cells.counts.ravel())
@@ -136,7 +158,16 @@ def from_numpy(mosaics: Sequence[Sequence[Mosaic]], height: int, width: int) -> 
     for b, (box, count) in enumerate(zip(all_boxes, all_counts, strict=True)):
         boxes_array[b, : len(box)] = box
         counts_array[b, : len(count)] = count
-    return Mosaics(torch.from_numpy(cell), torch.from_numpy(boxes_array), torch.from_numpy(counts_array))
+    foreign = None
+    if any(m.foreign is not None for ours in mosaics for m in ours):
+        foreign = torch.from_numpy(np.stack([foreign_pixels(ours, (height, width)) for ours in mosaics]))[:, None]
+    return Mosaics(torch.from_numpy(cell), torch.from_numpy(boxes_array), torch.from_numpy(counts_array), foreign)
+
+
+def _lengths(index: np.ndarray, sizes: np.ndarray) -> tuple[int, np.ndarray]:
+    """Return where the area begins in the box, along one axis, and how much of each cell is in the area's extent."""
+    covered = sizes > 0
+    return int(covered.argmax()), np.bincount(index[covered], minlength=int(index[-1]) + 1)
 
 
 def pixelate(x: Tensor, mosaics: Mosaics, truncate: bool = True) -> Tensor:

@@ -19,6 +19,7 @@ from deepix.restorer.energy import (
     PRECONDITIONER_WEIGHT,
     TENSOR_SIGMA,
 )
+from deepix.restorer.fill import LEAST_WEIGHT, SIGMAS
 from deepix.training.operators import Mosaics
 
 TRUNCATE = 4.0
@@ -43,11 +44,26 @@ def smooth(pixelated: Tensor, mosaics: Mosaics, offset: float, rounds: Sequence[
     free = ~mosaics.known
     membrane, *rest = rounds
     with torch.autocast(pixelated.device.type, enabled=False):  # mixed precision is for networks
-        u = torch.where(mosaics.known, pixelated, pixelated + offset).contiguous()
+        u = torch.where(mosaics.unknown, pixelated + offset, pixelated).contiguous()
         u = _descend(u, None, free, mosaics, membrane)
         for steps in rest:
             u = _descend(u, _tensor(u, free), free, mosaics, steps)
     return u
+
+
+@torch.no_grad()
+def filled(pixelated: Tensor, mosaics: Mosaics) -> Tensor:
+    """Return pictures (B, C, H, W) whose foreign pixels hold local means of the others: `deepix.restorer.fill`."""
+    if mosaics.foreign is None:
+        return pixelated
+    with torch.autocast(pixelated.device.type, enabled=False):
+        seen = (~mosaics.foreign).to(pixelated.dtype)
+        values = pixelated * seen
+        result = values.sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+        for sigma in reversed(SIGMAS):
+            weight, total = (blur(plane, sigma, mirrored=False) for plane in (seen, values))
+            result = torch.where(weight > LEAST_WEIGHT, total / weight.clamp(min=LEAST_WEIGHT), result)
+    return torch.where(mosaics.foreign, result, pixelated)
 
 
 @cache
@@ -117,6 +133,8 @@ def _descend(
         """Return the part of a force that moves neither known pixels nor means of cells."""
         values = f.flatten(1)
         means = torch.zeros_like(counts).scatter_add(1, cell, values) / counts
+        if mosaics.foreign is not None:
+            means[:, 0] = 0  # foreign pixels are free, and in no cell
         return (values - means.gather(1, cell)).view_as(f) * free
 
     def relaxed(residual: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from starlette.background import BackgroundTask
 from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -96,7 +97,7 @@ async def _received(request: Request, folder: Path, limits: Limits) -> Run:
             options = _options(form, mask, limits)
     except TimeoutError as error:
         raise uploads.Slow(f"the form did not come within {limits.upload_seconds:.0f} seconds") from error
-    except (MultiPartException, KeyError) as error:
+    except (MultiPartException, HTTPException, KeyError) as error:
         raise DeepixError("the request is not a form (multipart/form-data)") from error
     output = folder / f"restored{source.path.suffix}"
     return Run(source=source, job=RestoreJob(source=source.path, output=output, options=options))

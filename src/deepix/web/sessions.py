@@ -47,6 +47,11 @@ class Session:
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being done, or waits to be, with one of the pictures."""
+        return any(picture.ticket is not None for picture in self.pictures.values())
+
     def place(self) -> tuple[int, Path]:
         """Return a new picture's number and its folder."""
         number = next(self._numbers)
@@ -138,7 +143,7 @@ class Sessions:
         while True:
             await asyncio.sleep(min(30.0, self._limits.idle / 4))
             late = time.monotonic() - self._limits.idle
-            for session in [s for s in self._sessions.values() if s.seen < late]:
+            for session in [s for s in self._sessions.values() if s.seen < late and not s.busy]:
                 await self.end(session)
 
     def close(self) -> None:

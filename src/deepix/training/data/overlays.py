@@ -45,7 +45,8 @@ class Overlay:
         """Return the picture, uint8 (H, W) or (H, W, 3), with this drawn over it; gray ones by the colour's mean."""
         opacity = self.opacity if picture.ndim == 2 else self.opacity[..., None]
         colour = self.colour.mean() if picture.ndim == 2 else self.colour
-        return np.rint(picture + opacity * (colour - picture)).astype(np.uint8)
+        drawn: Array = np.rint(picture + opacity * (colour - picture)).astype(np.uint8)
+        return drawn
 
 
 def _drawn(shape: tuple[int, int], draw: Callable[[ImageDraw.ImageDraw], None]) -> NDArray[np.bool_]:

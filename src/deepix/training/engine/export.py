@@ -143,6 +143,29 @@ def to_onnx(network: Network, about: Mapping[str, Any]) -> bytes:
     return content
 
 
+COMPANION_TOLERANCE = 1e-3
+"""Largest difference between ONNX Runtime's results and PyTorch's of a model that is released beside another."""
+
+
+def companion(network: Network, name: str) -> bytes:
+    """Return the ONNX file of a part that is released beside its network, after comparing it with PyTorch on noise.
+
+    Raises
+    ------
+    DeepixError : the two differ by more than `COMPANION_TOLERANCE`
+    """
+    about = {"name": name, **network.about(), "parameters": network.parameter_count(),
+             "multiply_adds_per_pixel": network.multiply_adds_per_pixel()}  # fmt: skip
+    model, given = to_onnx(network, about), network.exported()
+    noise = torch.rand(given.example.shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        theirs = given.module(noise).numpy()
+    difference = float(np.abs(runner(model)({given.inputs[0]: noise.numpy()})[0] - theirs).max())
+    if not difference <= COMPANION_TOLERANCE:
+        raise DeepixError(f"{name}: ONNX Runtime's result differs from PyTorch's by {difference:.3g}: not exported")
+    return model
+
+
 def runner(content: bytes) -> Run:
     """Return a model at work, by ONNX Runtime on the CPU, in one thread."""
     session = open_session(content, "the exported model", 1, ["CPUExecutionProvider"])

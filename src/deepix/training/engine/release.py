@@ -72,6 +72,7 @@ def release(
     about = export.describe(stage, network, name, assessment, trained)
     model = export.to_onnx(network, about)
     difference = stage.compare(export.runner(model), network)
+    beside = {part: export.companion(of, part) for part, of in stage.companions(network).items()}
     for place in (released, cards):
         files.make_folder(place)
     extra = {"scores": reached, **assessment.further, "training": trained}
@@ -79,6 +80,8 @@ def release(
     curve = _draw(source, stage, cards / f"{name}.png")
     text = card.write(recipe, about, stage.card(recipe, about, network), len(model), curve)
     files.write_bytes(cards / f"{name}.md", text.encode(), overwrite=True)
+    for part, content in beside.items():
+        files.write_bytes(released / f"{part}.onnx", content, overwrite=True)
     files.write_bytes(released / f"{name}.onnx", model, overwrite=True)
     was = "nothing was released before" if before is None else f"released before: {before:.3f}"
     log.info(f"{line}, {was}; ONNX Runtime agrees to {stage.agreement(difference)}: {released / name}.onnx is new")

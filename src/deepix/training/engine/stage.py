@@ -256,6 +256,10 @@ class Stage(ABC):
         """Return what a model's metadata hold because of the runs in its history."""
         return {}
 
+    def companions(self, network: Any) -> Mapping[str, Network]:
+        """Return parts of the network that are released as models of their own, by these models' names."""
+        return {}
+
     @abstractmethod
     def compare(self, run: Run, network: Any) -> float:
         """Return the largest difference between what ONNX Runtime and PyTorch compute.

@@ -26,7 +26,7 @@ from deepix.restorer.model import INPUT, OUTPUTS, START_STEPS
 from deepix.training import operators
 from deepix.training.data.samples import Sample
 from deepix.training.networks.base import Estimate, Exported, Network
-from deepix.training.smooth import blur, smooth
+from deepix.training.smooth import blur, filled, smooth
 
 SLOPE = 0.1
 """Below 0, of the leaky ReLUs that gates are compared with."""
@@ -144,17 +144,27 @@ class UShape(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, inputs, H, W) to two of (B, 1, H, W); H and W are multiples of every scale."""
-        x = self.stem(functional.pixel_unshuffle(x, self.down))
-        skips = []
-        for encoder, down in zip(self.encoders, self.downs, strict=True):
-            x = encoder(x)
-            skips.append(x)
-            x = down(x)
-        x = self.bottom(x)
-        for up, decoder in zip(self.ups, self.decoders, strict=True):
-            x = decoder(functional.pixel_shuffle(up(x), 2) + skips.pop())
+        x = down_and_up(self, self.stem(functional.pixel_unshuffle(x, self.down)))
         deviation = self.deviation(x.detach())
         return functional.pixel_shuffle(self.head(x), self.down), functional.pixel_shuffle(deviation, self.down)
+
+
+def down_and_up(shape: Any, x: Tensor) -> Tensor:
+    """Return what a U-shape makes of its stem's (B, C, H, W): the same size, with skips from the way down to that up.
+
+    Parameters
+    ----------
+    shape : with `encoders` and `downs`, `bottom`, `ups` and `decoders`
+    """
+    skips = []
+    for encoder, down in zip(shape.encoders, shape.downs, strict=True):
+        x = encoder(x)
+        skips.append(x)
+        x = down(x)
+    x = shape.bottom(x)
+    for up, decoder in zip(shape.ups, shape.decoders, strict=True):
+        x = decoder(functional.pixel_shuffle(up(x), 2) + skips.pop())
+    return x
 
 
 class Restorer(Network):
@@ -207,10 +217,13 @@ class Restorer(Network):
         whole = pixelated
         if place is not None:
             pixelated = crop(pixelated, place, self.window)
-            mosaics = operators.Mosaics(
-                crop(mosaics.cell[:, None], place, self.window)[:, 0], mosaics.boxes, mosaics.counts
-            )
+            foreign = None if mosaics.foreign is None else crop(mosaics.foreign, place, self.window)
+            cell = crop(mosaics.cell[:, None], place, self.window)[:, 0]
+            mosaics = operators.Mosaics(cell, mosaics.boxes, mosaics.counts, foreign)
+        pixelated = filled(pixelated, mosaics)
         z = smooth(pixelated, mosaics, self.offset, self.rounds) if self.rounds else pixelated
+        if mosaics.foreign is not None:
+            pixelated = torch.where(mosaics.foreign, z, pixelated)
         x, contrast = features(z, pixelated, mosaics, coordinates(mosaics, place) if self.grid else None)
         height, width = x.shape[2:]
         x = functional.pad(x, (0, -width % self.stride, 0, -height % self.stride))
@@ -220,7 +233,7 @@ class Restorer(Network):
             z = operators.project(z, pixelated, mosaics, self.offset)
         else:
             z = torch.where(mosaics.known, pixelated, z)
-        deviation = torch.where(mosaics.known, 0, contrast * deviation.clamp(-8, 8).exp())
+        deviation = torch.where(mosaics.unknown, contrast * deviation.clamp(-8, 8).exp(), 0)
         if place is None:
             return Estimate(z, deviation)
         return Estimate(paste(whole, z, place), paste(torch.zeros_like(whole), deviation, place))

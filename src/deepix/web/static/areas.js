@@ -138,7 +138,7 @@ function fill(item, picture, area, count) {
   check.checked = picture.chosen.has(area.id);
   check.disabled = busy;
   const doubt = area.sure ? "" : " · not sure";
-  const words = `Area ${count}: ${w} × ${h}, cells ${size(area.grid)} px, ${percent(area.confidence)} sure${doubt}`;
+  const words = `Area ${count}: ${w} × ${h}, cells ${size(area.grid)} px, ${percent(area.confidence)}${doubt}`;
   if (name.textContent !== words) name.textContent = words;
   const input = field.querySelector("input");
   input.disabled = busy;

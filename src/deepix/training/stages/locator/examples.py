@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 from collections.abc import Sequence
@@ -18,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from deepix import files, sources
-from deepix.errors import InputError, reason
+from deepix import sources
 from deepix.finder.locator import COARSEST
 from deepix.finder.luminance import luminance
+from deepix.training.data import stored
 from deepix.training.data.examples import CLASSES, example
 from deepix.training.data.examples import Settings as Drawing
 from deepix.training.data.negatives import BLOCKS, NEGATIVES, negative
@@ -143,11 +142,8 @@ def prepare(
     tasks: list[tuple[bytes, int, Sequence[int], int, tuple[int, int]]] = []
     number = 0
     for part, (path, times) in enumerate(paths):
-        due = 0.0
-        for i, item in enumerate(sources.read(path).items):
+        for i, item, count in stored.shared_out(sources.read(path).items, times):
             content = item.load()
-            due += times
-            count, due = int(due), due - int(due)
             if not count or not isinstance(content, bytes):
                 continue
             kinds = [(number + k) % len(KINDS) for k in range(count)] if every_kind else []
@@ -160,33 +156,13 @@ def prepare(
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             parts = list(pool.map(_drawn, tasks, chunksize=4))
     cache = Cache(*(np.concatenate(p) for p in zip(*parts, strict=True)))
-    files.make_folder(output.parent)
-    buffer = io.BytesIO()
-    np.savez(buffer, **cache._asdict())
-    files.write_bytes(output, buffer.getvalue(), overwrite=True)
+    stored.write(output, cache)
     return cache
 
 
 def read_cache(path: Path) -> Cache:
-    """Read what `prepare` wrote.
-
-    Raises
-    ------
-    InputError : the file cannot be read, or is none
-    """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return Cache(*(stored[name] for name in Cache._fields))
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise InputError(f"{path}: no examples of the locator ({reason(error)})") from error
-
-
-def identity(cache: Cache) -> str:
-    """Return a checksum: scores can be compared if it is the same."""
-    digest = hashlib.sha256()
-    for part in cache:
-        digest.update(np.ascontiguousarray(part).data)
-    return digest.hexdigest()
+    """Read what `prepare` wrote; raises as `stored.read`."""
+    return stored.read(path, Cache, "locator")
 
 
 # ── what a step sees ─────────────────────────────────────────────────────────────────────────────

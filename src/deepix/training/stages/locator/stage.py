@@ -23,6 +23,7 @@ from torch import Tensor
 
 from deepix.errors import InputError
 from deepix.finder.locator import STRIDE
+from deepix.training.data import stored
 from deepix.training.engine.batches import Batches, Indices, Validation, seed_of
 from deepix.training.engine.card import Card, table
 from deepix.training.engine.export import Run
@@ -37,7 +38,6 @@ from deepix.training.stages.locator.examples import (
     Batch,
     augmented,
     batch_of,
-    identity,
     prepare,
     read_cache,
 )
@@ -110,7 +110,7 @@ class LocatorStage(Stage):
             Validation(len(fixed.pictures), settings.batch, lambda chosen: batch_of(fixed, chosen)),
             {
                 "file": settings.data,
-                "sha256": identity(cache),
+                "sha256": stored.identity(cache),
                 "training_pictures": len(cache.pictures),
                 "picture_shape": list(cache.pictures.shape[1:]),
             },
@@ -191,7 +191,7 @@ class LocatorStage(Stage):
         reached = scores.assess(network.to(choose_device(device)), cache)
         network.to("cpu")
         found = {
-            "validation_sha256": identity(cache), "examples": len(cache.pictures), "worth": reached.worth
+            "validation_sha256": stored.identity(cache), "examples": len(cache.pictures), "worth": reached.worth
         }  # fmt: skip
         return Assessment({**found, **reached._asdict()})
 

@@ -99,7 +99,7 @@ def assess(network: Network, validation: Fixed, truncate: bool) -> Assessment:
         estimate = network.estimate(sample)
         assert estimate.deviation is not None
         picture = estimate.picture.float().clamp(0, 1)
-        unknown = ~sample.mosaics.known
+        unknown = sample.mosaics.unknown
         levels = ((picture * 255).round() - sample.truth * 255).square() * unknown
         squares += levels.sum(dim=(1, 2, 3)).tolist()
         for i, there in enumerate(unknown):

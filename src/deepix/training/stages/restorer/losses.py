@@ -15,7 +15,7 @@ from deepix.training.stages.restorer.settings import Loss
 
 def unknown_loss(estimate: Estimate, sample: Sample) -> Tensor:
     """Return the mean squared error over the unknown pixels, all of the batch (of this process) weighing the same."""
-    return _mean(_squares(estimate, sample), ~sample.mosaics.known)
+    return _mean(_squares(estimate, sample), sample.mosaics.unknown)
 
 
 def whole_loss(estimate: Estimate, sample: Sample) -> Tensor:
@@ -33,7 +33,7 @@ def weighted_loss(estimate: Estimate, sample: Sample) -> Tensor:
     """
     if estimate.deviation is None:
         raise DeepixError("the loss 'weighted' is for networks that predict the deviations of their errors")
-    unknown = ~sample.mosaics.known
+    unknown = sample.mosaics.unknown
     squares = _squares(estimate, sample)
     weights = (estimate.deviation.detach().float() + STABILISER).square().reciprocal()
     weighted = _mean(squares * weights / _mean(weights, unknown).clamp(min=1e-12), unknown)
@@ -78,4 +78,4 @@ def deviation_loss(estimate: Estimate, sample: Sample) -> Tensor:
         return torch.zeros((), device=estimate.picture.device)
     squares = _squares(estimate, sample).detach() + LEVEL**2
     deviation = estimate.deviation.clamp(min=LEVEL)
-    return _mean(deviation.log() + squares / (2 * deviation.square()), ~sample.mosaics.known)
+    return _mean(deviation.log() + squares / (2 * deviation.square()), sample.mosaics.unknown)

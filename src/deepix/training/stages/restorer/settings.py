@@ -57,6 +57,14 @@ class RestorerSettings(Settings):
     noise: float = option(
         0.0, "Disturb the input as lossy files do: largest standard deviation, in levels.", panel=DATA, low=0, high=255
     )
+    overlays: float = option(
+        0.0, "Share of the pictures with something drawn over or beside a mosaic: a frame, a caption, a pointer.",
+        panel=DATA, low=0, high=1,
+    )  # fmt: skip
+    jpeg: int | None = option(
+        None, "Half of the pictures go through a JPEG of at least this quality, the rest are disturbed by --noise.",
+        panel=DATA, low=1, high=100, shown=False,
+    )  # fmt: skip
     loss: Loss = option(
         "unknown",
         "Mean squared error over the unknown pixels, or the whole picture; or over the unknown ones, each weighted by "

@@ -31,7 +31,7 @@ def sample_sheet(sample: Sample, prediction: Tensor, caption: str) -> Image.Imag
     truth, pixelated, predicted = (
         t.detach().float().cpu().clamp(0, 1) for t in (sample.truth, sample.pixelated, prediction)
     )
-    unknown = ~sample.mosaics.known.cpu()
+    unknown = sample.mosaics.unknown.cpu()
     difference = (predicted - truth).abs()
     squares = (difference.square() * unknown).sum(dim=(1, 2, 3))
     rmse = 255 * (squares / (unknown.sum(dim=(1, 2, 3)) * truth.shape[1]).clamp(min=1)).sqrt()

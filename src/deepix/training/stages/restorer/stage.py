@@ -31,6 +31,7 @@ from deepix import challenge, files
 from deepix.training import networks
 from deepix.training.data import packing, samples
 from deepix.training.data.crops import Crops
+from deepix.training.data.overdrawing import overdrawn
 from deepix.training.data.packed import information_path
 from deepix.training.engine.batches import Validation, seed_of
 from deepix.training.engine.card import Card
@@ -116,6 +117,8 @@ class RestorerStage(Stage):
         truth = augmented(as_pictures(batch), settings.augment, generator)
         truth = patches(truth, settings.patch, generator)
         sample = samples.sample(truth, ranges(settings), generator, settings.truncate, settings.noise)
+        if settings.overlays or settings.jpeg is not None:
+            sample = overdrawn(sample, settings.overlays, settings.jpeg, generator)
         estimate = network.estimate(sample)
         loss = LOSSES[settings.loss](estimate, sample)
         error = loss if settings.loss == "unknown" else unknown_loss(estimate, sample)
@@ -129,7 +132,7 @@ class RestorerStage(Stage):
             return torch.zeros(5, dtype=torch.float64)
         sample = fixed_sample(batch, settings.truncate, next(network.parameters()).device)
         assert sample.truth is not None
-        unknown, truth = ~sample.mosaics.known, sample.truth * 255
+        unknown, truth = sample.mosaics.unknown, sample.truth * 255
         sums = [
             ((levels - truth).square() * unknown).sum(dim=(1, 2, 3)).cpu().double()
             for levels in (

@@ -1,0 +1,237 @@
+"""What programs, files and people do to mosaics: uneven cells, overlays, mosaics over mosaics; what looks like one."""
+
+import io
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image, ImageDraw, ImageFont
+
+from deepix.finder import find
+from deepix.finder.drawings import is_drawn
+from deepix.finder.file_blocks import are_blocks
+from deepix.finder.frames import framed
+from deepix.finder.luminance import luminance
+from deepix.finder.square_cells import squared
+from deepix.finder.uneven_tiles import fitted
+from deepix.mosaic import Mosaic, pixelate
+
+PHOTO = skimage.data.astronaut()[100:400, 60:460]
+
+
+def saved(pixels, quality):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
+
+
+def overlap(a, b):
+    """Return the intersection over union of two areas."""
+    masks = []
+    for m in (a, b):
+        mask = np.zeros(PHOTO.shape[:2], bool)
+        mask[m.box] = m.area
+        masks.append(mask)
+    return np.count_nonzero(masks[0] & masks[1]) / np.count_nonzero(masks[0] | masks[1])
+
+
+def assert_found(found, *truth, least=0.9):
+    """Check that these are found, and nothing else: their areas, and their cells within 2 %."""
+    assert len(found) == len(truth), found
+    for t in truth:
+        m = max(found, key=lambda m: overlap(m, t))
+        assert overlap(m, t) >= least, (m, t)
+        sizes = [m.grid.width / t.grid.width, m.grid.height / t.grid.height]
+        assert np.allclose(sizes, 1, atol=0.02), (m, t)
+
+
+def cut_at(lines, photo, x, y):
+    """Return a photo with a part whose columns and rows were cut at these lines, from (x, y) on."""
+    result = photo.copy()
+    columns, rows = lines
+    for a, b in pairwise(columns):
+        for c, d in pairwise(rows):
+            part = result[y + c : y + d, x + a : x + b]
+            part[:] = np.rint(part.reshape(-1, 3).mean(axis=0))
+    return result
+
+
+CUTS = {
+    "rounded": lambda side, number: [round(i * side / number) for i in range(number + 1)],
+    "down": lambda side, number: [i * side // number for i in range(number + 1)],
+    "up": lambda side, number: [-(-i * side // number) for i in range(number + 1)],
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize(("numbers", "size"), [((11, 7), (153, 96)), ((7, 4), (65, 38)), ((15, 20), (100, 87))])
+def test_uneven_cells_are_one_grid_with_exactly_these_lines(cut, numbers, size):
+    lines = [CUTS[cut](side, number) for side, number in zip(size, numbers, strict=True)]
+    (found,) = find(cut_at(lines, PHOTO, 90, 70), lossy=False)
+    assert (found.x, found.y, found.width, found.height) == (90, 70, *size)
+    assert np.allclose([found.grid.width, found.grid.height], np.divide(size, numbers), rtol=0.02)
+    for index, edges in zip((found.cells.column_index, found.cells.row_index), lines, strict=True):
+        assert np.flatnonzero(np.diff(index)).tolist() == [edge - 1 for edge in edges[1:-1]]
+
+
+def test_a_cut_first_cell_makes_no_uneven_grid():
+    assert fitted(np.array([100, 115, 131, 147, 162])) == (115.0, 16.0, False)
+    assert fitted(np.array([10, 39, 67, 96])) is not None
+    assert fitted(np.array([10, 39, 67, 96]))[2]  # 29, 28, 29: the middle one is not cut
+    assert fitted(np.array([0, 10, 21, 40, 41, 60])) is None
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_parts_of_square_cells_are_told_from_cells(across):
+    truth = Mosaic.rectangle(60, 40, 210, 180, 30)
+    rng = np.random.default_rng(3)
+    soft = luminance(pixelate(PHOTO, [truth])) + rng.normal(0, 1.5, PHOTO.shape[:2]).astype(np.float32)
+    size = (6, 30) if across else (30, 6)
+    grid = squared(soft, Mosaic.rectangle(60, 40, 210, 180, size)).grid
+    assert (grid.width, grid.height) == (30, 30)
+    assert (grid.x - 60) % 30 == 0 == (grid.y - 40) % 30
+    thin = Mosaic.rectangle(60, 40, 210, 180, size)
+    assert squared(luminance(pixelate(PHOTO, [thin])), thin) is thin
+
+
+def written(pixels, m, text="CENSORED"):
+    """Return a picture with a word over a mosaic, and the word's pixels."""
+    image = Image.fromarray(pixels)
+    ImageDraw.Draw(image).text((m.x + 12, m.y + 45), text, fill=(255, 255, 0), font=ImageFont.load_default(size=32))
+    result = np.asarray(image)
+    return result, np.any(result != pixels, axis=2)
+
+
+def test_a_word_over_a_mosaic_is_foreign():
+    truth = Mosaic.rectangle(100, 80, 210, 140, 14)
+    pixels, word = written(pixelate(PHOTO, [truth]), truth)
+    (found,) = find(pixels, lossy=False)
+    assert (found.x, found.y, found.width, found.height) == (100, 80, 210, 140)
+    assert (found.grid.width, found.grid.height) == (14, 14)
+    foreign = np.zeros(word.shape, bool)
+    foreign[found.box] = found.foreign
+    assert np.all(foreign[word])
+    assert np.count_nonzero(foreign & ~word) <= 0.1 * np.count_nonzero(~word[truth.box])
+
+
+@pytest.mark.parametrize(
+    ("width", "inside", "quality"), [(3, False, None), (1, False, None), (2, True, None), (3, False, 92), (2, True, 92)]
+)
+def test_a_frame_that_touches_a_mosaic_is_foreign(width, inside, quality):
+    truth = Mosaic.rectangle(100, 80, 160, 128, 16)
+    by = 0 if inside else width
+    image = Image.fromarray(pixelate(PHOTO, [truth]))
+    box = (truth.x - by, truth.y - by, truth.x + truth.width - 1 + by, truth.y + truth.height - 1 + by)
+    ImageDraw.Draw(image).rectangle(box, outline=(255, 255, 255), width=width)
+    pixels = np.asarray(image)
+    (found,) = find(pixels if quality is None else saved(pixels, quality), lossy=quality is not None)
+    visible = width if inside else 0
+    area, foreign = np.zeros(PHOTO.shape[:2], bool), np.zeros(PHOTO.shape[:2], bool)
+    area[found.box], foreign[found.box] = found.area, found.foreign
+    expected, frame = np.zeros_like(area), np.zeros_like(area)
+    expected[80 + visible : 208 - visible, 100 + visible : 260 - visible] = True
+    frame[box[1] : box[3] + 1, box[0] : box[2] + 1] = True
+    assert np.array_equal(area, expected)
+    assert np.array_equal(foreign, frame & ~expected)
+
+
+def test_a_mosaic_without_a_frame_has_none():
+    for cell in (8, 12, 24):
+        m = Mosaic.rectangle(100, 80, 144, 96, cell)
+        assert framed(luminance(pixelate(PHOTO, [m])), m) is None
+
+
+def layered(*mosaics):
+    """Return a photo that was pixelated several times, and what of each mosaic can be seen."""
+    pixels, seen, taken = PHOTO, [], np.zeros(PHOTO.shape[:2], bool)
+    for m in mosaics:
+        pixels = pixelate(pixels, [m])
+    for m in reversed(mosaics):
+        area = np.zeros_like(taken)
+        area[m.box] = True
+        seen.append(Mosaic.from_mask(area & ~taken, m.grid))
+        taken |= area
+    return pixels, seen
+
+
+LAYERS = {
+    "coarse in fine": ((40, 30, 200, 160, 8), (90, 70, 80, 60, 20)),
+    "fine in coarse": ((40, 30, 264, 240, 24), (100, 80, 128, 96, 8)),
+    "over a corner": ((60, 40, 176, 128, 16), (160, 120, 143, 110, 11)),
+    "shifted": ((60, 40, 144, 117, 9), (130, 105, 144, 117, 9)),
+}
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+def test_the_later_of_two_mosaics_has_what_they_share(layers):
+    pixels, seen = layered(*(Mosaic.rectangle(*v) for v in LAYERS[layers]))
+    assert_found(find(pixels, lossy=False), *seen)
+
+
+@pytest.mark.parametrize("layers", ["coarse in fine", "fine in coarse"])
+def test_a_mosaic_in_another_one_is_found_in_a_jpeg_file(layers):
+    pixels, seen = layered(*(Mosaic.rectangle(*v) for v in LAYERS[layers]))
+    assert_found(find(saved(pixels, 92), lossy=True), *seen, least=0.8)
+
+
+@pytest.mark.parametrize("radius", [20, 45])
+def test_rounded_corners(radius):
+    m = Mosaic.rectangle(100, 80, 165, 132, 11)
+    shape = Image.new("L", (m.width, m.height))
+    ImageDraw.Draw(shape).rounded_rectangle((0, 0, m.width - 1, m.height - 1), radius=radius, fill=255)
+    truth = Mosaic(m.x, m.y, m.width, m.height, m.grid, np.asarray(shape) > 127)
+    assert_found(find(pixelate(PHOTO, [truth]), lossy=False), truth, least=0.93)
+
+
+def chequerboard(rng):
+    y, x = np.mgrid[:240, :320] // 20
+    light = np.where((x + y) % 2, 60, 180) * np.linspace(0.6, 1.1, 320)
+    return np.clip(light[..., None] + rng.normal(0, 2, (240, 320, 1)), 0, 255).repeat(3, axis=2)
+
+
+def textured_blocks(rng):
+    kinds = rng.integers(40, 220, (4, 1, 1, 3)) + rng.normal(0, 20, (4, 16, 16, 1))
+    rows = [np.concatenate(list(kinds[rng.integers(0, 4, 6)]), axis=1) for _ in range(5)]
+    return np.clip(np.concatenate(rows), 0, 255).repeat(4, axis=0).repeat(4, axis=1)
+
+
+def sprites(rng):
+    colours = rng.integers(0, 256, (6, 3))
+    sprite = colours[rng.integers(0, 6, (12, 12))]
+    return np.tile(sprite, (4, 5, 1)).repeat(5, axis=0).repeat(5, axis=1)
+
+
+@pytest.mark.parametrize("drawing", [chequerboard, textured_blocks, sprites])
+@pytest.mark.parametrize("quality", [None, 95])
+def test_what_was_drawn_of_squares_is_no_mosaic(drawing, quality):
+    pixels = np.rint(drawing(np.random.default_rng(1))).astype(np.uint8)
+    assert find(pixels if quality is None else saved(pixels, quality), lossy=quality is not None) == []
+
+
+@pytest.mark.parametrize("cell", [5, 9, 20])
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea", "rocket"])
+def test_pixelated_photos_were_not_drawn(name, cell):
+    photo = getattr(skimage.data, name)()
+    whole = Mosaic.rectangle(0, 0, photo.shape[1], photo.shape[0], cell)
+    assert not is_drawn(luminance(pixelate(photo, [whole])), whole)
+
+
+def test_blocks_of_a_coarse_file_are_no_cells():
+    plane = luminance(saved(PHOTO, 12))
+    blocks = Mosaic.rectangle(96, 80, 64, 48, 8)
+    assert are_blocks(plane, blocks)
+    assert not are_blocks(plane, blocks.moved(3, 0))
+    assert not are_blocks(plane, Mosaic.rectangle(96, 80, 64, 48, 16))
+    assert not are_blocks(luminance(pixelate(PHOTO, [blocks])), blocks)
+
+
+def test_cells_alike_are_no_frame() -> None:
+    plane = np.random.default_rng(0).uniform(0, 60, (120, 140)).astype(np.float32)
+    m = Mosaic.rectangle(20, 30, 96, 64, 32)
+    plane[m.box] = 200
+    assert framed(plane, m) is None
+    plane[35:89, 25:111] = 150
+    inside, frame = framed(plane, m) or (m, np.zeros(0))
+    assert (inside.x, inside.y, inside.width, inside.height) == (25, 35, 86, 54)
+    assert frame.sum() == 96 * 64 - 86 * 54
