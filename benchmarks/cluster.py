@@ -47,7 +47,7 @@ def demo(output: Path) -> None:
 
 def bucket(count: int, plot: Path | None) -> None:
     rng = np.random.default_rng(0)
-    photo = np.asarray(data.astronaut())
+    photo = np.asarray(data.astronaut())  # type: ignore[no-untyped-call]
     with pytest.MonkeyPatch.context() as patch, cluster_cases.bucket(patch, "tiny") as store:
         for i in range(count):
             y, x = (int(v) for v in rng.integers(0, 512 - 48, 2))

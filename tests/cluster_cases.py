@@ -17,12 +17,12 @@ def cluster(nodes: int) -> Iterator[Any]:
     """A cluster of so many nodes, each of one core, beside a head that does no work."""
     from ray.cluster_utils import Cluster
 
-    made = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False},
-    )
+    from deepix.cluster.engine import patiently
+
+    head = {"num_cpus": 0, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    made = patiently(lambda: Cluster(initialize_head=True, head_node_args=head | {"object_store_memory": STORE}))
     try:
-        made.workers = [made.add_node(num_cpus=1, object_store_memory=STORE) for _ in range(nodes)]
+        made.workers = [patiently(lambda: made.add_node(num_cpus=1, object_store_memory=STORE)) for _ in range(nodes)]
         made.wait_for_nodes()
         yield made
     finally:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from deepix.cluster.actor import Actor, Outcome, failed
 from deepix.cluster.plan import Met, Plan, Task, tasks
@@ -24,10 +24,14 @@ from deepix.jobs.many import BROKEN
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray is imported: nothing is sent anywhere
 import ray
 
+Started = TypeVar("Started")
+
 TRIES = 3
 """How often a picture is tried that its process does not survive, or does not end with."""
 DEATHS = 20
 """So many processes that end one after the other, without a result in between, are no matter of the pictures."""
+STARTS = 3
+"""How often a node is started that does not come up in time."""
 STORE = 200 << 20
 """Bytes of Ray's object store on this machine: what goes through it is records, not pictures."""
 TICK = 1.0
@@ -72,7 +76,9 @@ def connected(address: str | None) -> Iterator[None]:
     """
     here: dict[str, Any] = {} if address else {"include_dashboard": False, "object_store_memory": STORE}
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+        patiently(
+            lambda: ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
+        )
     except Exception as error:  # Ray's nodes that do not come up in time raise just that
         raise DeepixError(
             f"Ray: no cluster {f'at {address}' if address else 'can be started'} ({reason(error)})"
@@ -81,6 +87,25 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def patiently(start: Callable[[], Started]) -> Started:
+    """Start a node of a cluster; where the machine is too busy for it to come up in time, try again.
+
+    Ray 2.60 gives the helpers of a node 15 seconds to come up, whatever its settings say, and aborts the node if they
+    do not; the next time their files are in memory already.
+
+    Raises
+    ------
+    Exception : as Ray does
+    """
+    for left in reversed(range(STARTS)):
+        try:
+            return start()
+        except Exception as error:  # Ray raises just that
+            if not left or "timed out during startup" not in str(error):
+                raise
+    raise AssertionError("the last time, too, something is returned or raised")
 
 
 def results(plan: Plan, record: Record, limits: Limits) -> Generator[Outcome | Met | Earlier, None, None]:
