@@ -18,7 +18,8 @@ if importlib.util.find_spec("ray") is None or importlib.util.find_spec("s3fs") i
 
 import cluster_cases
 
-from deepix.cluster import actor, engine, plan, record, storage
+from deepix.cluster import actor, engine, lock, plan, record, storage
+from deepix.errors import OutputError
 from deepix.jobs import RestoreJob
 from deepix.options import Options
 
@@ -68,6 +69,11 @@ def names(root: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in met)
 
 
+def redone(said: str) -> list[str]:
+    """Return which pictures a run has restored, by what it said."""
+    return [line.partition(" -> ")[0] for line in said.splitlines() if " -> " in line]
+
+
 def test_a_cluster_gives_the_same_bytes_and_accounts_for_every_file(folder, expected, cluster, tmp_path):
     command = ("restore", folder, "-o", tmp_path, "--engine", "ray", "--address", cluster.address, *cases.FAST)
     done = cases.call(*command, "--summary", code=1)
@@ -81,6 +87,22 @@ def test_a_cluster_gives_the_same_bytes_and_accounts_for_every_file(folder, expe
     assert " -> " not in again.stderr  # nothing is done twice
     assert len(entries(tmp_path)) == len(names(folder))
     assert "there is a manifest; go on with --resume" in cases.call(*command, code=1).stderr
+    removed = min(expected)
+    (tmp_path / removed).unlink()
+    third = cases.call(*command, "--resume", code=1)
+    assert redone(third.stderr) == [str(folder / removed)]
+    assert cases.content(tmp_path) == expected
+
+
+def test_the_network_gives_the_same_bytes_by_a_cluster(cluster, tmp_path):
+    """By default: found and restored by networks, opened once in each process."""
+    root = cases.photos(tmp_path / "in", 4, size=160)
+    cases.call("restore", root, "-o", tmp_path / "here", "--workers", 1, "--compare")
+    cases.call(
+        *("restore", root, "-o", tmp_path / "there", "--compare"), *("--engine", "ray", "--address", cluster.address)
+    )
+    assert cases.content(tmp_path / "there") == cases.content(tmp_path / "here")
+    assert {entry["result"]["method"] for entry in entries(tmp_path / "there")} == {"network"}
 
 
 @slow
@@ -118,15 +140,73 @@ def test_what_changed_is_done_anew(cluster, tmp_path):
     command = ("restore", root, "-o", out, "--engine", "ray", "--address", cluster.address, "--resume", *cases.FAST)
     cases.call(*command)
     (root / "00" / "00001.png").write_bytes((root / "00" / "00002.png").read_bytes())
-    done = cases.call(*command)
-    assert [line.partition(" -> ")[0] for line in done.stderr.splitlines() if " -> " in line] == [
-        str(root / "00" / "00001.png")
-    ]
+    assert redone(cases.call(*command).stderr) == [str(root / "00" / "00001.png")]
     assert (out / "00" / "00001.png").read_bytes() == (out / "00" / "00002.png").read_bytes()
     (out / "00" / "00003.png").write_bytes(b"mine")
     again = cases.call(*command[:-2], "--manifest", tmp_path / "another", *cases.FAST, code=1)
     assert f"error: {out / '00' / '00003.png'}: exists already" in again.stderr
     assert (out / "00" / "00003.png").read_bytes() == b"mine"
+
+
+def test_a_plan_is_another_with_another_model_or_other_options(tmp_path):
+    """By the rule of one machine's manifest: the model's file as it is counts, the number of threads does not."""
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"1")
+
+    def digest(**options):
+        job = RestoreJob(source=Path(), output=Path(), options=Options(**options))
+        return plan.Plan(storage.Folder(str(tmp_path)), None, job).digest()
+
+    before = digest(model=str(model))
+    assert digest(model=str(model)) == digest(model=str(model), threads=1) == before
+    model.write_bytes(b"22")
+    assert len({before, digest(model=str(model)), digest(), digest(cell=8), digest(max_pixels=9)}) == 5
+
+
+def test_a_result_is_there_wherever_it_is(folder, tmp_path, monkeypatch):
+    """Of a disk, of a bucket over several pages, and of any other place."""
+    names = [f"00/{stem}.png" for stem in ("a", "b", "b c", "ä", "f")]
+    for name in ("00/b.png", "00/ä.png", "00/d.png", "00/e/x.png", "00/f.png", "00/g.png"):
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_bytes(b"1")
+    found = {"00/b.png", "00/ä.png", "00/f.png"}
+    assert storage.Folder(str(tmp_path / "out")).present(names) == found
+    with zipfile.ZipFile(tmp_path / "out.zip", "w") as archive:
+        for name in found:
+            archive.write(tmp_path / "out" / name, name)
+    assert storage.Folder(f"zip://::{tmp_path / 'out.zip'}").present(names) == found
+    monkeypatch.setattr(storage, "PAGE", 2)
+    with cluster_cases.bucket(monkeypatch, "there") as store:
+        store.put(str(tmp_path / "out"), "there/out", recursive=True)
+        for url in ("s3://there/out", "s3://there/out/"):
+            assert storage.Folder(url).present(names) == found
+            assert storage.Folder(url).present(["00/f.png"]) == {"00/f.png"}
+            assert storage.Folder(url).present(["00/c.png"]) == set()
+
+
+def test_one_run_at_a_time(folder, tmp_path, monkeypatch):
+    """A second run on one target is refused in one line; what a killed one left is taken over."""
+    command = ("restore", folder, "-o", tmp_path, "--engine", "ray", *cases.FAST)
+    for place, more in ((tmp_path / ".deepix-restore", ()), (tmp_path, ("--manifest", tmp_path.parent / "elsewhere"))):
+        with lock.held(storage.Folder(str(place))), cases.started(*command, *more) as process:
+            said = process.communicate()[1]
+        assert process.returncode == 1
+        assert said == f"error: {place / lock.NAME}: another run is using it; wait until it has ended\n"
+        assert not (place / lock.NAME).exists()
+    monkeypatch.setattr(lock, "BEAT", 0.1)
+    with cluster_cases.bucket(monkeypatch, "locked") as store:
+        place = storage.Folder("s3://locked/out")
+        with lock.held(place) as mine:
+            with pytest.raises(OutputError, match=r"^s3://locked/out/\.deepix-lock: another run is using it"):
+                lock.held(place).__enter__()
+            assert not mine.lost
+            store.pipe_file("locked/out/.deepix-lock", b"somebody else's")
+            while not mine.lost:
+                time.sleep(0.01)
+        assert store.cat_file("locked/out/.deepix-lock") == b"somebody else's"
+        with lock.held(place):  # nobody writes that any more
+            assert store.cat_file("locked/out/.deepix-lock") != b"somebody else's"
+        assert store.find("locked/out") == []
 
 
 def poisoned(given, task, place):

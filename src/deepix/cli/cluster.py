@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,13 @@ import typer
 
 from deepix.cli.batch import Course, Shown
 from deepix.cli.common import count, err, extra, fail, note, progress_bar
-from deepix.errors import DeepixError
+from deepix.errors import DeepixError, OutputError
 
 if TYPE_CHECKING:
     from deepix.cluster.actor import Outcome
     from deepix.cluster.engine import Earlier
     from deepix.cluster.plan import Met, Plan
+    from deepix.cluster.storage import Folder
     from deepix.jobs import FindJob, RestoreJob
 
 SECONDS = 600.0
@@ -85,6 +86,7 @@ def work_on_cluster(
     """
     with extra("ray"):
         from deepix.cluster import engine
+        from deepix.cluster.lock import held
         from deepix.cluster.plan import Plan
         from deepix.cluster.record import Record
         from deepix.cluster.storage import Folder
@@ -93,17 +95,21 @@ def work_on_cluster(
     place = str(course.manifest) if course.manifest else target and f"{target.rstrip('/')}/.deepix-{plan.verb}"
     if course.resume and not place:
         raise typer.BadParameter("--resume with --engine ray needs a folder for the manifest: --manifest")
-    record = Record(Folder(place) if place else None, plan, resume=course.resume, overwrite=course.overwrite)
+    kept = Folder(place) if place else None
     tally = _Tally(plan, shown)
     try:
-        with (
-            engine.connected(asked.address),
-            closing(engine.results(plan, record, engine.Limits(course.workers, asked.seconds))) as results,
-            _progress(shown) as advance,
-        ):
+        with ExitStack() as stack:
+            locks = [stack.enter_context(held(folder)) for folder in _used(plan, kept)]
+            record = Record(kept, plan, resume=course.resume, overwrite=course.overwrite)
+            stack.enter_context(engine.connected(asked.address))
+            results = engine.results(plan, record, engine.Limits(course.workers, asked.seconds))
+            stack.enter_context(closing(results))
+            advance = stack.enter_context(_progress(shown))
             for one in results:
                 tally.add(one)
                 advance()
+                if any(lock.lost for lock in locks):
+                    raise OutputError(f"{place}: another run has taken it over, as nothing was heard of this one")
                 if course.max_errors is not None and tally.failed >= course.max_errors:
                     fail(f"stopped after {count(tally.failed, 'error')}, as --max-errors says")
                     break
@@ -116,6 +122,14 @@ def work_on_cluster(
         typer.echo(json.dumps({"summary": tally.to_dict()}))
     if tally.failed:
         raise typer.Exit(1)
+
+
+def _used(plan: Plan, kept: Folder | None) -> list[Folder]:
+    """Return the folders that no other run may use meanwhile: that of the manifest, and the target it is not in."""
+    if kept is None:
+        return []
+    apart = plan.target is not None and not plan.target.holds(kept)
+    return [kept, plan.target] if apart and plan.target else [kept]
 
 
 def _check(plan: Plan) -> None:

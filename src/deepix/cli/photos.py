@@ -197,8 +197,8 @@ def restore(
 
     cluster = cluster_of(inputs, engine, address, time_limit)
     if cluster:
-        if uncertainty:
-            raise typer.BadParameter("--uncertainty does not go with --engine ray")
+        if uncertainty or restored_map:
+            raise typer.BadParameter("--uncertainty and --restored-map do not go with --engine ray")
         job = RestoreJob(source=Path(), output=Path(), options=options, quality=quality, overwrite=overwrite)
         shown = Shown("restored", lambda _: "", as_json, quiet, verbose, summary)
         course = Course("restore", workers, manifest, resume, overwrite, max_errors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -90,7 +90,7 @@ def _stored(plan: Plan, task: Task, result: JobResult) -> dict[str, str]:
     written = {}
     for what, path in result.written.items():
         if plan.target is not None:
-            name = str(PurePosixPath(task.outputs[what]).with_name(path.name))
+            name = task.named(what, path.suffix)
             plan.target.store(name, files.read_bytes(path), overwrite=task.overwrite)
             written[what] = name
     return written

@@ -30,7 +30,7 @@ TRIES = 3
 """How often a picture is tried that its process does not survive, or does not end with."""
 DEATHS = 20
 """So many processes that end one after the other, without a result in between, are no matter of the pictures."""
-STARTS = 3
+STARTS = 5
 """How often a node is started that does not come up in time."""
 STORE = 200 << 20
 """Bytes of Ray's object store on this machine: what goes through it is records, not pictures."""
@@ -118,20 +118,21 @@ def results(plan: Plan, record: Record, limits: Limits) -> Generator[Outcome | M
     crew = _Crew(plan, limits)
     tidied = ""
     try:
-        for one in tasks(plan):
-            if isinstance(one, Met):
-                if not record.met_earlier(one):
+        for chunk in tasks(plan):
+            known = record.earlier(one for one in chunk if isinstance(one, Task))
+            for one in chunk:
+                if isinstance(one, Met):
                     record.met(one)
-                yield one
-                continue
-            if status := record.earlier(one):
-                yield Earlier(one.entry.name, status)
-                continue
-            if record.resumed and one.folder != tidied:
-                _tidy(plan, tidied := one.folder)
-            crew.put(replace(one, overwrite=one.overwrite or record.ours(one)))
-            while crew.full():
-                yield from _noted(crew.collect(), record)
+                    yield one
+                    continue
+                if status := known.get(one.entry.name):
+                    yield Earlier(one.entry.name, status)
+                    continue
+                if record.resumed and one.folder != tidied:
+                    _tidy(plan, tidied := one.folder)
+                crew.put(replace(one, overwrite=one.overwrite or record.ours(one)))
+                while crew.full():
+                    yield from _noted(crew.collect(), record)
         while crew.busy():
             yield from _noted(crew.collect(), record)
         for folder in crew.disturbed:

@@ -11,8 +11,9 @@ from typing import Any
 
 from deepix import images
 from deepix.cluster.storage import Chunk, Entry, Folder, Unreadable
-from deepix.jobs import FindJob, RestoreJob, names
+from deepix.jobs import FindJob, RestoreJob, manifest, names
 from deepix.jobs.inputs import Input
+from deepix.jobs.job import VARIANT
 
 IN, OUT = Path("/in"), Path("/out")
 """What stands for the source and the target while names are settled: URLs are no paths."""
@@ -41,12 +42,9 @@ class Plan:
         return "restore" if isinstance(self.job, RestoreJob) else "find"
 
     def digest(self) -> str:
-        """Return what is the same for plans that give the same results."""
-        options = self.job.options
-        rest = {key: getattr(self.job, key, None) for key in ("raw", "quality")}
-        return hashlib.sha256(
-            json.dumps([self.verb, self.source.url, options.digest(), options.max_pixels, rest, self.compare]).encode()
-        ).hexdigest()
+        """Return what is the same for plans that give the same results; a model counts with its file as it is."""
+        job = manifest.job_digest(self.job, manifest.asked_of(self.job.options), {})
+        return hashlib.sha256(json.dumps([self.verb, self.source.url, job, self.compare]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,18 @@ class Task:
         """The folder below the target that results go to."""
         return self.entry.name.rpartition("/")[0]
 
+    def named(self, what: str, suffix: str) -> str:
+        """Return what is written is called below the target.
+
+        Parameters
+        ----------
+        what : as in `deepix.jobs.JobResult.written`
+        suffix : of its format
+        """
+        variant = int(what.removeprefix(VARIANT)) if what.startswith(VARIANT) else 1
+        path = PurePosixPath(self.outputs["output" if variant > 1 else what]).with_suffix(suffix)
+        return str(names.variant(path, variant))
+
 
 @dataclass(frozen=True)
 class Met:
@@ -90,25 +100,29 @@ class Met:
         return asdict(self)
 
 
-def tasks(plan: Plan) -> Iterator[Task | Met]:
-    """Yield a task for each picture of the source, and what is passed over; the source is listed meanwhile."""
+def tasks(plan: Plan) -> Iterator[list[Task | Met]]:
+    """Yield a task for each picture of the source, and what is passed over, by folders, or parts of them.
+
+    The source is listed meanwhile.
+    """
     suffixes = images.readable_suffixes()
     for chunk in plan.source.chunks():
         if isinstance(chunk, Unreadable):
-            yield Met(chunk.name, "failed", chunk.why)
+            yield [Met(chunk.name, "failed", chunk.why)]
             continue
         stems = {PurePosixPath(entry.name).stem for entry in chunk}
         pictures = []
+        met: list[Task | Met] = []
         for entry in chunk:
             path = PurePosixPath(entry.name)
             if path.suffix.lower() not in suffixes:
                 said = f"no picture that Deepix reads, by its name ({path.suffix or 'without a suffix'})"
-                yield Met(entry.name, "passed over", said)
+                met.append(Met(entry.name, "passed over", said))
             elif not stems.isdisjoint(images.made_of(path.stem)):
-                yield Met(entry.name, "passed over", "the result of an earlier run")
+                met.append(Met(entry.name, "passed over", "the result of an earlier run"))
             else:
                 pictures.append(entry)
-        yield from _named(plan, pictures)
+        yield [*met, *_named(plan, pictures)]
 
 
 def _named(plan: Plan, pictures: Chunk) -> Iterator[Task]:
@@ -116,7 +130,10 @@ def _named(plan: Plan, pictures: Chunk) -> Iterator[Task]:
     out = names.Destination(OUT, folder=True)
     overwrite = plan.job.overwrite
     if isinstance(plan.job, RestoreJob):
-        for entry, settled in zip(pictures, names.for_restoring(inputs, out, compare=plan.compare), strict=True):
+        variants = plan.job.options.variants
+        for entry, settled in zip(
+            pictures, names.for_restoring(inputs, out, compare=plan.compare, variants=variants), strict=True
+        ):
             yield Task(entry, _below(output=settled.output, compare=settled.compare), overwrite)
     else:
         drawn = names.for_finding(inputs, out if plan.target else None)

@@ -1,7 +1,8 @@
 """The manifest of a cluster run: JSON lines in parts, so that a job of millions goes on where it was.
 
 A part is written whole, in the target's folder of manifests, and names its run: RUN-PART.jsonl. Of what earlier runs
-did, 25 bytes are kept for each picture: a digest of its name, one of its name, state and options, and its status.
+did, 27 bytes are kept for each picture: a digest of its name, one of its name, state and options, its status, and what
+was written of it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,12 +21,14 @@ from deepix.cluster.actor import Outcome
 from deepix.cluster.plan import Met, Plan, Task
 from deepix.cluster.storage import Folder
 from deepix.errors import InputError, OutputError
-from deepix.jobs.manifest import KEPT_FAILURES
+from deepix.jobs.manifest import holds
 
 LINES, SECONDS = 1000, 5.0
 """A part is finished at so many lines; one that is not is written so often."""
 STATUSES = ("done", "nothing", "unsure", "failed", "passed over")
-_KINDS = np.dtype([("name", "u8"), ("key", "S16"), ("status", "u1")])
+Shape = tuple[tuple[str, str], ...]
+"""What was written of a picture, and the suffix of each: the names follow from these, and there are a few only."""
+_KINDS = np.dtype([("name", "u8"), ("key", "S16"), ("status", "u1"), ("shape", "u2")])
 
 
 class Record:
@@ -51,6 +55,7 @@ class Record:
         self._folder, self._plan, self._digest = folder, plan, plan.digest()
         self._lines: list[bytes] = []
         self._part, self._saved, self._saved_at = 0, 0, time.monotonic()
+        self._shapes: dict[Shape, int] = {}
         self._known = np.empty(0, _KINDS)
         parts = [name for name in folder.names("") if name.endswith(".jsonl")] if folder else []
         if parts and not resume and not overwrite:
@@ -65,20 +70,29 @@ class Record:
 
     # ── what was done ────────────────────────────────────────────────────────────────────────────
 
-    def earlier(self, task: Task) -> str | None:
-        """Return the status that an earlier run came to, if picture and options are the same."""
-        row = self._row(task.entry.name)
-        if row is None or row["key"] != _bare(self._key(task)) or row["status"] >= len(STATUSES):
-            return None
-        return STATUSES[int(row["status"])]
+    def earlier(self, tasks: Iterable[Task]) -> dict[str, str]:
+        """Return the statuses that an earlier run came to, by the pictures' names.
+
+        That is of pictures that are the same, as are the options, and whose results are there.
+
+        Parameters
+        ----------
+        tasks : of one folder
+        """
+        shapes = list(self._shapes)
+        known = {}
+        for task in tasks:
+            row = self._row(task.entry.name)
+            if row is not None and row["key"] == _bare(self._key(task)) and row["status"] < len(STATUSES):
+                written = {task.named(*one) for one in shapes[row["shape"]]}
+                known[task.entry.name] = STATUSES[int(row["status"])], written
+        wanted = {name for _, written in known.values() for name in written}
+        there = self._plan.target.present(wanted) if self._plan.target else set()
+        return {name: status for name, (status, written) in known.items() if written <= there}
 
     def ours(self, task: Task) -> bool:
         """Whether an earlier run worked on the picture, so that its results may be replaced."""
         return self._row(task.entry.name) is not None
-
-    def met_earlier(self, met: Met) -> bool:
-        """Whether an earlier run passed the file over, too."""
-        return self._row(met.name) is not None
 
     def _row(self, name: str) -> Any:
         wanted = _number(name)
@@ -99,8 +113,9 @@ class Record:
         self._add({**line, "named": task.outputs, "outputs": outcome.written, "result": outcome.result})
 
     def met(self, met: Met) -> None:
-        """Write down what is not worked on."""
-        self._add({"input": met.name, "status": met.status, "reason": met.reason})
+        """Write down what is not worked on, unless an earlier run did."""
+        if self._row(met.name) is None:
+            self._add({"input": met.name, "status": met.status, "reason": met.reason})
 
     def _add(self, line: dict[str, Any]) -> None:
         self._lines.append(json.dumps(line).encode() + b"\n")
@@ -124,12 +139,18 @@ class Record:
         blocks = [np.empty(0, _KINDS)]
         for name in parts:
             rows = [
-                (_number(line["input"]), _key_of(line), _status_of(line)) for line in _entries(folder, name, self._plan)
+                (_number(line["input"]), _key_of(line), _status_of(line), self._shape_of(line))
+                for line in _entries(folder, name, self._plan)
             ]
             blocks.append(np.array(rows, _KINDS))
         known = np.concatenate(blocks)[::-1]  # of several lines of one picture the last one counts
         _, first = np.unique(known["name"], return_index=True)
         return known[first]
+
+    def _shape_of(self, line: dict[str, Any]) -> int:
+        written = line.get("outputs", {}).items()
+        shape = tuple((what, PurePosixPath(name).suffix) for what, name in written)
+        return self._shapes.setdefault(shape, len(self._shapes))
 
 
 def _head(plan: Plan) -> bytes:
@@ -148,9 +169,7 @@ def _status_of(line: dict[str, Any]) -> int:
     if "result" not in line:
         return STATUSES.index("passed over")
     result = line["result"]
-    if result["status"] == "failed" and result["error_kind"] not in KEPT_FAILURES:
-        return len(STATUSES)
-    return STATUSES.index(result["status"])
+    return STATUSES.index(result["status"]) if holds(result) else len(STATUSES)
 
 
 def _key_of(line: dict[str, Any]) -> bytes:

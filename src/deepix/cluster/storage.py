@@ -6,7 +6,8 @@ Local files are used in place; others are fetched and stored whole.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -197,6 +198,47 @@ class Folder:
             return []
         return sorted(PurePosixPath(path).name for path in found)
 
+    def present(self, names: Collection[str]) -> set[str]:
+        """Return which of these files, all of one folder of this one, are there.
+
+        Of an object store only what lies between the first and the last of them in order is listed.
+        """
+        if self.local is not None or not names:
+            return {name for name in names if self.local is not None and os.path.lexists(self.local / name)}
+        first, last = min(names), max(names)
+        below = first.rpartition("/")[0]
+        system, root = self._place
+        if not hasattr(system, "call_s3"):
+            return {_join(below, name) for name in self.names(below)} & set(names)
+        start = len(_join(root.partition("/")[2], "x")) - 1
+        there = set()
+        after = _join(root, first).partition("/")[2][:-1]  # what comes right before it
+        for key in _keys(system, _join(root, below), after):
+            if (name := key[start:]) > last:
+                break
+            there.add(name)
+        return there & set(names)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file of the folder, on S3 at least never over another one; return whether there was none."""
+        system, root = self._place
+        path = _join(root, name)
+        if system.exists(path):
+            return False
+        try:
+            system.pipe_file(path, data, mode="create")
+        except OSError:
+            if system.exists(path):  # made meanwhile
+                return False
+            raise
+        return True
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the folder, if it is there."""
+        system, root = self._place
+        with suppress(FileNotFoundError):
+            system.rm_file(_join(root, name))
+
     def tidy(self, below: str) -> None:
         """Remove the temporary files that a killed run left in a folder of this one: no run may be at work."""
         if self.local is not None:
@@ -214,24 +256,37 @@ def _pages(system: Any, root: str) -> Iterator[Chunk]:
     bucket, _, prefix = root.partition("/")
     prefix = f"{prefix}/" if prefix else ""
     held: list[dict[str, Any]] = []
-    more: dict[str, str] = {}
-    listed: Callable[..., dict[str, Any]] = system.call_s3
     met = False
-    while True:
-        page = listed("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=PAGE, **more)
-        held += page.get("Contents", [])
+    for found, last in _listed(system, bucket, prefix):
+        held += found
         met = met or bool(held)
-        last = not page.get("IsTruncated")
         # a stem may go on on the next page
         stem = "" if last or not held else _first(held[-1]["Key"])
         cut = len(held) if last else next(i for i, one in enumerate(held) if _first(one["Key"]) == stem)
         yield from _by_folder(held[:cut], prefix)
         held = held[cut:]
-        if last:
-            break
-        more = {"ContinuationToken": page["NextContinuationToken"]}
     if not met:
         raise InputError(f"s3://{root}: no such folder, or it is empty")
+
+
+def _keys(system: Any, root: str, after: str) -> Iterator[str]:
+    """List what is right in a folder of an S3 bucket behind a key, in order."""
+    bucket, _, prefix = root.partition("/")
+    prefix = f"{prefix}/" if prefix else ""
+    for found, _last in _listed(system, bucket, prefix, StartAfter=after, Delimiter="/"):
+        yield from (one["Key"] for one in found)
+
+
+def _listed(system: Any, bucket: str, prefix: str, **more: str) -> Iterator[tuple[list[dict[str, Any]], bool]]:
+    """List what is below a prefix of an S3 bucket, in the keys' order; yields pages, and whether it is the last one."""
+    listed: Callable[..., dict[str, Any]] = system.call_s3
+    last = False
+    while not last:
+        page = listed("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=PAGE, **more)
+        last = not page.get("IsTruncated")
+        yield page.get("Contents", []), last
+        if not last:
+            more["ContinuationToken"] = page["NextContinuationToken"]
 
 
 def _by_folder(page: list[dict[str, Any]], prefix: str) -> Iterator[Chunk]:
