@@ -115,14 +115,22 @@ def tasks(plan: Plan) -> Iterator[list[Task | Met]]:
         met: list[Task | Met] = []
         for entry in chunk:
             path = PurePosixPath(entry.name)
-            if path.suffix.lower() not in suffixes:
-                said = f"no picture that Deepix reads, by its name ({path.suffix or 'without a suffix'})"
+            if said := _no_picture(plan.source, path, suffixes):
                 met.append(Met(entry.name, "passed over", said))
             elif not stems.isdisjoint(images.made_of(path.stem)):
                 met.append(Met(entry.name, "passed over", "the result of an earlier run"))
             else:
                 pictures.append(entry)
         yield [*met, *_named(plan, pictures)]
+
+
+def _no_picture(source: Folder, path: PurePosixPath, suffixes: frozenset[str]) -> str | None:
+    """Return why a file is no picture to read: on a disk as on one machine, elsewhere by its name alone."""
+    if source.local is not None:
+        return images.no_picture(source.local / path, suffixes)
+    if path.suffix.lower() in suffixes:
+        return None
+    return f"no picture that Deepix reads, by its name ({path.suffix or 'without a suffix'})"
 
 
 def _named(plan: Plan, pictures: Chunk) -> Iterator[Task]:

@@ -189,4 +189,4 @@ def _bare(key: bytes) -> bytes:
 
 
 def _number(name: str) -> np.uint64:
-    return np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]))
+    return np.uint64(int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8]))
