@@ -204,15 +204,16 @@ def test_one_run_at_a_time(folder, tmp_path, monkeypatch):
         assert said == f"error: {place / lock.NAME}: another run is using it; wait until it has ended\n"
         assert not (place / lock.NAME).exists()
     monkeypatch.setattr(lock, "BEAT", 0.1)
+    monkeypatch.setattr(lock, "BEATS", 50)
     with cluster_cases.bucket(monkeypatch, "locked") as store:
         place = storage.Folder("s3://locked/out")
         with lock.held(place) as mine:
             with pytest.raises(OutputError, match=r"^s3://locked/out/\.deepix-lock: another run is using it"):
                 lock.held(place).__enter__()
             assert not mine.lost
-            store.pipe_file("locked/out/.deepix-lock", b"somebody else's")
-            while not mine.lost:
-                time.sleep(0.01)
+            while not mine.lost:  # it may be about to write it anew
+                store.pipe_file("locked/out/.deepix-lock", b"somebody else's")
+                time.sleep(0.1)
         assert store.cat_file("locked/out/.deepix-lock") == b"somebody else's"
         with lock.held(place):  # nobody writes that any more
             assert store.cat_file("locked/out/.deepix-lock") != b"somebody else's"
