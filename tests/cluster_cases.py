@@ -47,9 +47,16 @@ def bucket(monkeypatch: Any, name: str) -> Iterator[Any]:
             ("AWS_DEFAULT_REGION", "us-east-1"),
         ):
             monkeypatch.setenv(key, value)
-        fsspec.get_filesystem_class("s3").clear_instance_cache()  # they may know another server's address
+        forget()
         files = fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True)
         files.mkdir(name)
         yield files
     finally:
         server.stop()
+
+
+def forget() -> None:
+    """Let what reads S3 be made anew: it may know another server's address."""
+    import fsspec
+
+    fsspec.get_filesystem_class("s3").clear_instance_cache()

@@ -320,3 +320,23 @@ def test_options_that_do_not_go_together(tmp_path):
         cases.call(*arguments, code=2)
     inside = cases.call("restore", tmp_path, "-o", tmp_path / "y", "--engine", "ray", code=1)
     assert "a folder apart from the pictures" in inside.stderr
+
+
+def test_a_source_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    cluster_cases.forget()
+    (tmp_path / "empty").mkdir()
+    for source, why in (
+        (tmp_path / "nowhere", "no such folder"),
+        (tmp_path / "empty", "no pictures in this folder"),
+        (f"zip://::{tmp_path / 'nowhere.zip'}", "cannot be opened"),
+        ("nothing://x", "cannot be opened"),
+        ("s3://bucket/x", "cannot be listed (Unable to locate credentials)"),
+    ):
+        said = cases.call("restore", source, "-o", tmp_path / "out", "--engine", "ray", code=1).stderr
+        assert said.startswith(f"error: {source}: {why}"), said
+        assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()

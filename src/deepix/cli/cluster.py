@@ -95,6 +95,7 @@ def work_on_cluster(
     place = str(course.manifest) if course.manifest else target and f"{target.rstrip('/')}/.deepix-{plan.verb}"
     if course.resume and not place:
         raise typer.BadParameter("--resume with --engine ray needs a folder for the manifest: --manifest")
+    plan.source.check()  # before anything is made, or started
     kept = Folder(place) if place else None
     tally = _Tally(plan, shown)
     try:

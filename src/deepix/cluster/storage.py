@@ -110,11 +110,23 @@ class Folder:
                 yield from _pages(system, root)
                 return
             there = system.isdir(root)
-        except OSError as error:
+        except DeepixError:
+            raise
+        except Exception as error:  # each store has errors of its own
             raise InputError(f"{self.url}: cannot be listed ({reason(error)})") from error
         if not there:
             raise InputError(f"{self.url}: no such folder")
         yield from self._walked(system, root)
+
+    def check(self) -> None:
+        """Raise if there is nothing to be listed.
+
+        Raises
+        ------
+        InputError : there is no such folder, it is empty, or cannot be looked into
+        """
+        if next(self.chunks(), None) is None:
+            raise InputError(f"{self.url}: no pictures in this folder")
 
     def _walked(self, system: Any, root: str) -> Iterator[Chunk | Unreadable]:
         failed: list[OSError] = []
