@@ -8,6 +8,8 @@ import os
 import signal
 import time
 import zipfile
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import many_cases as cases
@@ -171,6 +173,42 @@ def test_a_plan_is_another_with_another_model_or_other_options(tmp_path):
     assert digest(model=str(model)) == digest(model=str(model), threads=1) == before
     model.write_bytes(b"22")
     assert len({before, digest(model=str(model)), digest(), digest(cell=8), digest(max_pixels=9)}) == 5
+
+
+def test_only_what_changed_is_done_anew(folder, alone, tmp_path):
+    """Without Ray's part: tasks, what an actor does, and the manifest, in this process."""
+    kept, out = storage.Folder(str(tmp_path / "kept")), tmp_path / "out"
+
+    def run(**more) -> tuple[list[str], dict[str, int]]:
+        job = RestoreJob(source=Path(), output=Path(), options=Options(method="smooth", fast=True, **more))
+        made = plan.Plan(storage.Folder(str(folder)), storage.Folder(str(out)), job)
+        notes = record.Record(kept, made, resume=True, overwrite=False)
+        begun, counts = [], Counter()
+        for chunk in plan.tasks(made):
+            known = notes.earlier(one for one in chunk if isinstance(one, plan.Task))
+            for number, one in enumerate(chunk):
+                if isinstance(one, plan.Met):
+                    notes.met(one)
+                    counts[one.status.replace(" ", "_")] += 1
+                elif one.entry.name not in known:
+                    begun.append(one.entry.name)
+                    (place := tmp_path / f"{len(list(tmp_path.iterdir()))}-{number}").mkdir()
+                    outcome = actor.do(made, replace(one, overwrite=notes.ours(one)), place)
+                    notes.done(one, outcome)
+                    counts[outcome.result["status"]] += 1
+        notes.save()
+        return begun, dict(counts)
+
+    expected, counts = alone
+    begun, first = run()
+    assert first == {what: number for what, number in counts.items() if number}
+    assert cases.content(out) == expected
+    assert run()[0] == []
+    removed = max(name for name in expected)
+    (out / removed).unlink()
+    assert run()[0] == [removed]
+    assert cases.content(out) == expected
+    assert run(cell=7)[0] == begun
 
 
 def test_a_result_is_there_wherever_it_is(folder, tmp_path, monkeypatch):
