@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from deepix.cluster.actor import Actor, Outcome, failed
@@ -100,12 +102,25 @@ def patiently(start: Callable[[], Started]) -> Started:
     Exception : as Ray does
     """
     for left in reversed(range(STARTS)):
+        before = _children()
         try:
             return start()
         except Exception as error:  # Ray raises just that
+            for pid in _children() - before:  # Ray would keep what has come up until this process ends
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             if not left or "timed out during startup" not in str(error):
                 raise
     raise AssertionError("the last time, too, something is returned or raised")
+
+
+def _children() -> set[int]:
+    """Return the processes that this one has started, on Linux; elsewhere none are known."""
+    found: set[int] = set()
+    for file in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # a thread that has just ended
+            found.update(map(int, file.read_text().split()))
+    return found
 
 
 def results(plan: Plan, record: Record, limits: Limits) -> Generator[Outcome | Met | Earlier, None, None]:
