@@ -4,6 +4,9 @@
 # make fuzz   reads, searches and restores COUNT=2000 damaged files of every format; what it finds is shrunk and printed
 # make mutants   changes the finder and the pipeline at MUTANTS=60 random places; prints the changes that no test notices
 # make torture  restores FILES_TORTURED=2000 files, 3 % of them broken, killed at ten random moments and gone on with
+# make cluster-demo    starts two nodes of a Ray cluster on this machine, and restores sample pictures into cluster-demo/
+# make cluster-test    kills a node, processes and pictures that never end, besides what make test does with two nodes
+# make cluster-bucket  restores 10,000 tiny pictures of an S3 server on this machine; draws the memory it takes
 # make bench  prints the benchmarks
 # make field  what people do to mosaics and their files, by real programs where they are installed; FIELD="uneven --cases 20"
 # make train-challenge, train-photo, train-locator, train-refiner   trains a released model for MINUTES=60 more, on DATA=../shared/data;
@@ -27,7 +30,7 @@ MUTATED := src/deepix/finder src/deepix/pipeline.py src/deepix/api.py src/deepix
 MUTANT_TESTS := $(addprefix tests/test_,$(addsuffix .py,finder decision grid_lines region_mosaics locating fast_filters \
 	finder_parts neighbours pipeline restoration jobs job_results))
 
-.PHONY: demo web test fuzz torture mutants bench field train-challenge train-photo train-locator train-refiner release ship clean
+.PHONY: demo web test fuzz torture cluster-demo cluster-test cluster-bucket mutants bench field train-challenge train-photo train-locator train-refiner release ship clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -62,6 +65,15 @@ fuzz: $(VENV)/.dev
 torture: $(VENV)/.dev
 	TORTURE=$(FILES_TORTURED) $(BIN)/python -m pytest tests/test_torture.py -s
 
+cluster-demo: $(VENV)/.dev
+	$(BIN)/python benchmarks/cluster.py demo --output cluster-demo
+
+cluster-test: $(VENV)/.dev
+	CLUSTER=1 $(BIN)/python -m pytest tests/test_cluster.py
+
+cluster-bucket: $(VENV)/.dev
+	$(BIN)/python benchmarks/cluster.py bucket --plot docs/cluster-memory.png
+
 mutants: $(VENV)/.dev
 	rm -f mutants.json
 	$(BIN)/python benchmarks/mutants.py $(MUTATED) --tests $(MUTANT_TESTS) --count $(MUTANTS) --seed $(or $(SEED),0)
@@ -88,4 +100,4 @@ release: $(VENV)/.dev
 ship: release
 
 clean:
-	rm -rf $(VENV) demo dist build
+	rm -rf $(VENV) demo cluster-demo dist build

@@ -51,6 +51,7 @@ ROOMS: dict[str, set[str]] = {
     "challenge": {*WHOLE, "sources"},
     "training": {*WHOLE, "sources", "challenge", "deepix"},
     "web": {*WHOLE, "jobs", "deepix"},
+    "cluster": {*WHOLE, "jobs"},
     "cli": {*WHOLE, "sources", "challenge", "jobs", "demonstration", "deepix"},
     "__main__": {"cli"},
     # the package itself offers what it is for
@@ -60,7 +61,7 @@ ROOMS: dict[str, set[str]] = {
 arrows point, here and in `docs/design.md`."""
 
 LAZILY: dict[str, set[str]] = {
-    "cli": {"training", "web"},  # PyTorch takes seconds to import; neither is part of the core
+    "cli": {"training", "web", "cluster"},  # they take seconds to import; none is part of the core
 }
 """… and what they may import only while a function runs, or for types …"""
 
@@ -76,6 +77,8 @@ ENGINES: dict[str, tuple[str, ...]] = {
     "onnx": ("training",),
     "starlette": ("web",),
     "uvicorn": ("web",),
+    "ray": ("cluster",),
+    "fsspec": ("cluster",),
     "typer": ("cli",),
     "rich": ("cli",),
 }

@@ -109,9 +109,13 @@ def count(number: int, thing: str) -> str:
 
 
 def _escape(text: str) -> str:
+    """Return text as one line: what names of files may hold besides is shown as Python writes it."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(text.translate(_CONTROL))
+
+
+_CONTROL = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
 
 
 @contextmanager

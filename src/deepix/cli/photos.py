@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from deepix.cli.batch import Course, Shown, label, work
+from deepix.cli.cluster import cluster_of, work_on_cluster
 from deepix.cli.common import count, out, show_log
 from deepix.cli.options import takes_options
 from deepix.errors import DeepixError, OutputError
@@ -21,9 +22,37 @@ if TYPE_CHECKING:
     from deepix.mosaic import Mosaic
 
 Inputs = Annotated[
-    list[Path],
-    # whether they can be read is found out one by one: one that cannot must not stop the others
-    typer.Argument(help="Pictures, or folders of them; - is standard input.", show_default=False, readable=False),
+    list[str],  # a path would make s3:/bucket of s3://bucket
+    typer.Argument(
+        metavar="INPUTS...",
+        help="Pictures, or folders of them; - is standard input. With --engine ray one folder, or its URL.",
+        show_default=False,
+    ),
+]
+Engine = Annotated[
+    Literal["ray"] | None,
+    typer.Option(
+        help="Let a Ray cluster do it, between folders, shared disks, or buckets: s3://, gs://, az://, hf://, zip://. "
+        "A manifest is kept in OUT.",
+        show_default=False,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help=r"Of the Ray cluster, as HOST:PORT, or auto. \[default: a cluster of this machine alone]",
+        show_default=False,
+    ),
+]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=0.001,
+        help=r"With --engine ray: give a picture up that three times takes longer. \[default: 600]",
+        show_default=False,
+    ),
 ]
 Output = Annotated[
     str | None,
@@ -126,6 +155,9 @@ def restore(
     resume: Resume = False,
     manifest: ManifestFile = None,
     max_errors: MaxErrors = None,
+    engine: Engine = None,
+    address: Address = None,
+    time_limit: TimeLimit = None,
     as_json: Json = False,
     summary: Summary = False,
     overwrite: Overwrite = False,
@@ -149,6 +181,8 @@ def restore(
 
       deepix restore archive/ -o restored/ --resume
 
+      deepix restore s3://bucket/archive -o s3://bucket/restored --engine ray --resume
+
       deepix restore photo.png --area 120,80,200,150,16 -o better.png
 
       deepix restore photo.png --uncertainty doubt.png
@@ -161,6 +195,15 @@ def restore(
         raise typer.BadParameter("--raw says how --uncertainty FILE is written: name the file")
     from deepix.jobs import RestoreJob, names
 
+    cluster = cluster_of(inputs, engine, address, time_limit)
+    if cluster:
+        if uncertainty or restored_map:
+            raise typer.BadParameter("--uncertainty and --restored-map do not go with --engine ray")
+        job = RestoreJob(source=Path(), output=Path(), options=options, quality=quality, overwrite=overwrite)
+        shown = Shown("restored", lambda _: "", as_json, quiet, verbose, summary)
+        course = Course("restore", workers, manifest, resume, overwrite, max_errors)
+        work_on_cluster(cluster, job, output, shown, course, compare=compare)
+        return
     listing = _listed(inputs)
     target = _target(output, listing)
     if as_json and target and str(target.path) == "-":
@@ -195,6 +238,9 @@ def find(
     resume: Resume = False,
     manifest: ManifestFile = None,
     max_errors: MaxErrors = None,
+    engine: Engine = None,
+    address: Address = None,
+    time_limit: TimeLimit = None,
     as_json: Json = False,
     summary: Summary = False,
     overwrite: Overwrite = False,
@@ -216,6 +262,12 @@ def find(
     """
     from deepix.jobs import FindJob, names
 
+    cluster = cluster_of(inputs, engine, address, time_limit)
+    if cluster:
+        shown = Shown("with mosaics", lambda _: "", as_json, quiet, verbose, summary)
+        course = Course("find", workers, manifest, resume, overwrite, max_errors)
+        work_on_cluster(cluster, FindJob(source=Path(), options=options, overwrite=overwrite), overlay, shown, course)
+        return
     listing = _listed(inputs)
     target = _destination(overlay, listing)
     settled = names.for_finding(listing.inputs, target)
@@ -246,11 +298,11 @@ def find(
         work(listing, jobs, shown, course, table)
 
 
-def _listed(inputs: list[Path]) -> Listing:
+def _listed(inputs: list[str]) -> Listing:
     from deepix.jobs import inputs as files
     from deepix.jobs.job import STANDARD
 
-    if STANDARD in inputs and len(inputs) > 1:
+    if str(STANDARD) in inputs and len(inputs) > 1:
         raise typer.BadParameter("- (standard input) is one picture, and comes alone")
     return files.listed(inputs)
 

@@ -125,7 +125,7 @@ def _met(root: Path) -> Iterator[Found | Skipped]:
                 yield Skipped(Path(folder, name), "a link to a folder, which is not followed")
         paths = [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
         for path in paths:
-            if (said := _no_picture(path, suffixes)) is not None:
+            if (said := no_picture(path, suffixes)) is not None:
                 yield Skipped(path, said)
             else:
                 pictures.append(path)
@@ -144,11 +144,16 @@ def _without_results(pictures: Sequence[Path], root: Path) -> Iterator[Found | S
             yield Skipped(path, "the result of an earlier run; name it on the command line to use it")
 
 
-def _no_picture(path: Path, suffixes: frozenset[str]) -> str | None:
-    """Return why a file in a folder is no picture to read, as far as its name, and if need be its beginning, tells."""
+def no_picture(path: Path, suffixes: frozenset[str]) -> str | None:
+    """Return why a file in a folder is no picture to read, as far as its name, and if need be its beginning, tells.
+
+    Parameters
+    ----------
+    suffixes : `readable_suffixes`
+    """
     if not path.is_file():
         if path.exists():
-            return "not a regular file"
+            return "a link to a folder, which is not followed" if path.is_dir() else "not a regular file"
         return "a link to a file that does not exist" if path.is_symlink() else "cannot be looked at"
     suffix = path.suffix.lower()
     if suffix in suffixes:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deepix import files, threads
 from deepix.errors import DeepixError
-from deepix.jobs import memory
+from deepix.jobs import locks, memory
 from deepix.jobs.job import JobResult
 from deepix.jobs.many import BROKEN, AnyJob, Watch
 from deepix.jobs.work import pixels_of, run, targets_of
@@ -181,8 +181,6 @@ _held: list[object] = []
 def do(job: AnyJob, *, share: int, mark: str, lock: Path | None) -> JobResult:
     """Do a job in a worker."""
     if lock is not None and not _held:
-        from deepix.jobs.manifest import share_lock
-
-        _held.append(share_lock(lock))
+        _held.append(locks.share(lock))
     with threads.limit(share), files.marked(f"{mark}.{os.getpid()}."):
         return run(job)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +18,13 @@ from typing import Any, Self
 
 from deepix import files
 from deepix.errors import DeepixError, InputError, OutputError, reason
+from deepix.jobs import locks
 from deepix.jobs.inputs import Input
 from deepix.jobs.job import JobResult
 from deepix.jobs.many import BROKEN, AnyJob
 from deepix.jobs.names import Destination
 from deepix.jobs.work import targets_of
 from deepix.options import Options
-
-try:
-    import fcntl
-except ImportError:  # Windows: nobody is kept from using one manifest twice
-    fcntl = None  # type: ignore[assignment]
 
 VERSION = 1
 HEAD = b'{"manifest": "deepix", '
@@ -85,7 +81,7 @@ class Manifest:
         if not resume:
             files.check_free(path, overwrite)
         try:
-            self._file = _opened(path)
+            self._file = locks.open_alone(path)
         except OSError as error:
             raise files.failure(path, error) from error
         try:
@@ -117,7 +113,7 @@ class Manifest:
             return None
         if _state(job.source) != (entry["size"], entry["mtime_ns"]) or entry["options"] != self._digest(job):
             return None
-        if entry["result"]["status"] == "failed" and entry["result"]["error_kind"] not in KEPT_FAILURES:
+        if not holds(entry["result"]):
             return None
         if not all(os.path.lexists(output["path"]) for output in entry["outputs"].values()):
             return None
@@ -214,7 +210,7 @@ class Manifest:
                 self._places[entry["input"]] = at, len(line)
                 self._begun.pop(entry["input"], None)
             at += len(line)
-        _wait_for_workers(self._file)
+        locks.wait_for_workers(self._file)
         folders = {self.path.parent, *(Path(path).parent for paths in self._begun.values() for path in paths)}
         for folder in folders:
             for mark in runs:
@@ -273,45 +269,40 @@ class Manifest:
 
     def _digest(self, job: AnyJob) -> str:
         """Return what tells jobs apart that ask for other results, or for results elsewhere."""
-        options = job.options
-        if options not in self._digests:
-            model = None if options.model is None else _state(Path(options.model))
-            self._digests[options] = f"{options.digest()} {model}"
-        asked = {what: _name(path) for what, path in job.named.items()}
-        rest = [options.max_pixels, *(getattr(job, name, None) for name in ("as_named", "raw", "quality"))]
-        text = json.dumps([self._digests[options], asked, rest], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        if job.options not in self._digests:
+            self._digests[job.options] = asked_of(job.options)
+        named = {what: _name(path) for what, path in job.named.items()}
+        return job_digest(job, self._digests[job.options], named)
 
 
-def share_lock(path: Path) -> int:
-    """Hold a lock of a manifest's for as long as this process lives, which the next run waits for."""
-    descriptor = os.open(path, os.O_RDONLY)
-    if fcntl is not None:
-        fcntl.lockf(descriptor, fcntl.LOCK_SH, 1, 1)
-    return descriptor
+def asked_of(options: Options) -> str:
+    """Return what tells options apart that ask for other results: they themselves, and the model's file as it is."""
+    model = None if options.model is None else _state(Path(options.model))
+    return f"{options.digest()} {model}"
 
 
-def _wait_for_workers(descriptor: int) -> None:
-    """Wait until the workers of a run that was killed have ended, which they do at once."""
-    if fcntl is not None:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, 1)
-        fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, 1)
+def job_digest(job: AnyJob, asked: str, named: Mapping[str, str]) -> str:
+    """Return what tells jobs apart that ask for other results, or for results elsewhere.
+
+    Parameters
+    ----------
+    job : its source does not count
+    asked : `asked_of` its options, which takes a while
+    named : where its outputs go
+    """
+    rest = [job.options.max_pixels, *(getattr(job, name, None) for name in ("as_named", "raw", "quality"))]
+    text = json.dumps([asked, dict(named), rest], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _opened(path: Path) -> int:
-    """Open a manifest, and lock it."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
-        try:
-            if fcntl is not None:
-                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)
-        except OSError:
-            os.close(descriptor)
-            raise OutputError(f"{path}: another run is using it; wait until it has ended") from None
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return descriptor
-        os.close(descriptor)  # the run that used it has put another file in its place
+def holds(result: Mapping[str, Any]) -> bool:
+    """Whether a result holds as long as input and options stay the same: all do but failures that are not the input's.
+
+    Parameters
+    ----------
+    result : as `JobResult.to_record` describes it
+    """
+    return result["status"] != "failed" or result["error_kind"] in KEPT_FAILURES
 
 
 def _name(path: str | Path) -> str:

@@ -22,13 +22,15 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from deepix.errors import OutputError
 from deepix.jobs.inputs import COMPARE, FOUND, MAP, RESTORED, UNCERTAINTY, Input
 from deepix.jobs.job import STANDARD
 
 _Key = tuple[str, str]
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Names:
     restored_map: Path | None = None
 
 
-def variant(output: Path, number: int) -> Path:
+def variant(output: AnyPath, number: int) -> AnyPath:
     """Return the name of a variant of a restored picture: its own of the first one, NAME_2, NAME_3 … of the others."""
     return output if number == 1 else output.with_name(f"{output.stem}_{number}{output.suffix}")
 
