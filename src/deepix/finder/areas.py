@@ -29,6 +29,8 @@ ODDS = 3.0
 """The largest log-odds of the map that are believed."""
 MIXED = 1.5
 """Pixels from a line of a grid that was resized within which tiles are mixed."""
+RINGING = 3.0
+"""The same of a grid in whole pixels: at twice the size Lanczos' and the cubic kernel reach as far."""
 NOISIEST = 40.0
 """The largest ratio of a region's noise variance to what its file's quality leaves."""
 UNSURE = 4
@@ -122,7 +124,7 @@ def bands(start: int, stop: int, size: float, origin: float, blended: bool = Fal
     if not blended and float(size).is_integer() and float(origin).is_integer():
         return index, np.ones(stop - start, np.float32)
     distance = np.minimum(centre - index * size, (index + 1) * size - centre)
-    return index, (distance >= min(MIXED, size / 4)).astype(np.float32)
+    return index, (distance >= min(RINGING if blended else MIXED, size / 4)).astype(np.float32)
 
 
 def rectangle(likelihood: LikelihoodMaps, grid: Grid, box: Box) -> Area:

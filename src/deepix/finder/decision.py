@@ -25,7 +25,7 @@ from deepix.finder.candidates import INTACT, Candidate
 from deepix.finder.drawings import is_drawn
 from deepix.finder.file_blocks import are_blocks
 from deepix.finder.frames import framed
-from deepix.finder.geometry import lies_in, overlapping, same_grid, size, whole_pixels, without
+from deepix.finder.geometry import is_coarser, lies_in, overlapping, same_grid, size, whole_pixels, without
 from deepix.finder.square_cells import squared
 from deepix.finder.thresholds import MAP_NOTHING, MAP_PIXELATED, REPORTED, SURE, WEAK_EVIDENCE
 from deepix.mosaic import Mosaic, unknown
@@ -48,6 +48,8 @@ OTHER_GRIDS = 0.2
 """The largest share of an area in which intact tiles lie on another grid than the largest of them."""
 LARGER = 1.3
 """The least size of an area that intact tiles grow to, in units of theirs, to take their place."""
+PIECES = 0.5
+"""The share of an area that intact tiles on its grid cover, below which they are pieces of it that resizing left so."""
 STEPPED = 0.5
 """The least share of neighbours across grid lines that differ where an area goes on beyond the tiles it grew from."""
 COVERED_WHOLE = 0.45
@@ -59,6 +61,9 @@ ALONE = 0.85
 the other without far more evidence."""
 FAR_MORE = 2.0
 """How many times the evidence is far more."""
+LEFT = 0.5
+"""The least share of a rectangle of intact tiles that rectangles of coarser cells leave of it: otherwise its grid has
+the lines of several mosaics."""
 HIDDEN = 0.1
 """The largest share of what two rectangles of intact tiles have in common that is the hidden one's own."""
 TRIMMED = 0.2
@@ -142,16 +147,23 @@ def standing_tiles(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _carved(tiles: Sequence[Candidate]) -> list[Candidate]:
-    """Return rectangles of intact tiles, those that others hide a part of without that part."""
+    """Return rectangles of intact tiles without what is others': what they hide, and what coarser cells explain.
+
+    A finer grid explains larger cells as well whose lines are some of its own, but not why it has no steps between
+    these.
+    """
     result = []
     for c in tiles:
-        m = c.mosaic
+        m, others = c.mosaic, [o for o in tiles if o is not c and is_credible(o)]
+        left = without(m, [o.mosaic for o in others if is_coarser(o.mosaic, m)], 1 - LEFT)
+        if left is None:
+            continue
         if c.foreign is not None:
             own = ~c.foreign
-            over = [o.mosaic for o in tiles if o is not c and not same_grid(o.mosaic, m) and is_credible(o)]
+            over = [o.mosaic for o in others if not same_grid(o.mosaic, m) and not is_coarser(o.mosaic, m)]
             over = [o for o in over if _common(own, m, o) <= HIDDEN * overlapping(m, o)]
-            m = without(m, over, 1.0) or m
-        result.append(c if m is c.mosaic else c.with_mosaic(m))
+            left = without(left, over, 1.0) or left
+        result.append(c if left is m else c.with_mosaic(left))
     return result
 
 
@@ -180,7 +192,8 @@ def is_credible(c: Candidate) -> bool:
 def _instead_of_tiles(area: Candidate, inner: Sequence[Candidate], shape: Candidate | None) -> Candidate | None:
     """Return what takes the place of intact tiles in an area that the map outlines; None if they hold it.
 
-    That is the area itself if it was resized, so that the tiles are pieces of uneven cells; or the shape that the
+    That is the area itself if it was resized, so that the tiles are pieces of uneven cells, or a few that have none but
+    their own colour around; or the shape that the
     largest rectangle of them grows to, if it is clearly larger and goes on in steps: flat surroundings do not.
     """
     largest = max(inner, key=lambda c: size(c.mosaic)).mosaic
@@ -191,6 +204,9 @@ def _instead_of_tiles(area: Candidate, inner: Sequence[Candidate], shape: Candid
     if sum(size(m) for m in others) > OTHER_GRIDS * size(area.mosaic):
         return None
     alike = sum(size(c.mosaic) for c in inner if same_grid(c.mosaic, largest))
+    # either all tiles of a mosaic are intact, or resizing has left a few so
+    if shape is None and same_grid(largest, area.mosaic) and area.mosaic.confidence >= SURE:
+        return area if alike < PIECES * size(area.mosaic) else None
     # an area of any shape that was found without the map need only be smaller
     if shape is None or size(shape.mosaic) <= (LARGER if largest.mask is None else 1.0) * alike:
         return None

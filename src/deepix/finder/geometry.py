@@ -81,3 +81,12 @@ def same_grid(a: Mosaic, b: Mosaic) -> bool:
     g, h = a.grid, b.grid
     sides = ((g.x - h.x, g.width), (g.y - h.y, g.height))
     return (g.width, g.height) == (h.width, h.height) and all(off % side == 0 for off, side in sides)
+
+
+def is_coarser(a: Mosaic, b: Mosaic) -> bool:
+    """Whether the lines of one grid in whole pixels are some of another's, and not all."""
+    g, h = a.grid, b.grid
+    if not (whole_pixels(a) and whole_pixels(b)) or (g.width, g.height) == (h.width, h.height):
+        return False
+    sides = ((g.x - h.x, g.width, h.width), (g.y - h.y, g.height, h.height))
+    return all(off % own == 0 == size % own for off, size, own in sides)
