@@ -219,8 +219,11 @@ def _of_their_own(tiles: Sequence[Mosaic], area: Mosaic) -> bool:
     They cover all of it, or some lie on the same cells farther shifted than a piece is that begins after a cell of
     another size.
     """
-    if sum(size(m) for m in tiles) >= ALL * size(area):
-        return True
+    return sum(size(m) for m in tiles) >= ALL * size(area) or _lie_apart(tiles)
+
+
+def _lie_apart(tiles: Sequence[Mosaic]) -> bool:
+    """Whether some rectangles' cells are of one size, but farther shifted than those of one resized mosaic."""
     for k, m in enumerate(tiles):
         for other in tiles[k + 1 :]:
             g, h = m.grid, other.grid
@@ -245,13 +248,15 @@ def _pieces_of(area: Candidate, noisy: Sequence[Candidate]) -> list[Candidate]:
     """Return the nearly intact rectangles that take the place of an area which the map outlines; none if it stays.
 
     They have more evidence, and cover enough of it. Of an area that was resized, whose uneven cells are even here and
-    there, only a rectangle of about its size takes the place, or several if one of them has far more evidence.
+    there, only a rectangle of about its size takes the place, or several if one of them has far more evidence or they
+    lie on grids that cannot be pieces of one.
     """
     m, number = area.mosaic, size(area.mosaic)
     parts = [(overlapping(c.mosaic, m), size(c.mosaic), c) for c in noisy]
     parts = [part for part in parts if 2 * part[0] > min(part[1], number)]
     best = max((c.score for _, _, c in parts), default=0.0)
-    if not whole_pixels(m) and m.confidence >= SURE and best < FAR_MORE * area.score:
+    resized = not whole_pixels(m) and m.confidence >= SURE and best < FAR_MORE * area.score
+    if resized and not _lie_apart([c.mosaic for _, _, c in parts]):
         parts = [part for part in parts if part[0] >= ALONE * max(part[1], number)]
     covered = COVERED_WHOLE if whole_pixels(m) else COVERED_RESIZED
     pieces = [c for _, _, c in parts]
