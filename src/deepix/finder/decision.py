@@ -79,8 +79,13 @@ def decide(candidates: Sequence[Candidate], plane: NDArray[np.float32]) -> list[
     plane : its luminance, (H, W)
     """
     whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in prevailing(candidates)]
-    kept = [c for c in whole if not (is_drawn(plane, c.mosaic) or are_blocks(plane, c.mosaic))]
+    kept = [c for c in whole if not (is_drawn(plane, c.mosaic) or _are_blocks(plane, c.mosaic, whole))]
     return with_overlays(suppressed(kept, TRIMMED), plane)
+
+
+def _are_blocks(plane: NDArray[np.float32], m: Mosaic, found: Sequence[Candidate]) -> bool:
+    """Whether a mosaic's cells are a file's blocks, as what is around it shows, other than mosaics on other grids."""
+    return are_blocks(plane, m, [c.mosaic for c in found if not same_grid(c.mosaic, m)])
 
 
 def with_overlays(found: Sequence[Candidate], plane: NDArray[np.float32]) -> list[Mosaic]:
@@ -123,7 +128,7 @@ def prevailing(candidates: Sequence[Candidate]) -> list[Candidate]:
         if not inner:
             areas.append(area)
             continue
-        better = _instead_of_tiles(area, inner, shapes.get(area))
+        better = _instead_of_tiles(area, inner, shapes.get(area), intact)
         if better is not None:
             replaced = [c for c in standing if c in inner]
             score = max(INTACT * area.score, sum(c.score for c in replaced))
@@ -189,12 +194,14 @@ def is_credible(c: Candidate) -> bool:
     return c.mosaic.confidence >= (UNSEEN if c.map_mean < MAP_NOTHING else DOUBTFUL)
 
 
-def _instead_of_tiles(area: Candidate, inner: Sequence[Candidate], shape: Candidate | None) -> Candidate | None:
+def _instead_of_tiles(
+    area: Candidate, inner: Sequence[Candidate], shape: Candidate | None, intact: Sequence[Candidate]
+) -> Candidate | None:
     """Return what takes the place of intact tiles in an area that the map outlines; None if they hold it.
 
-    That is the area itself if it was resized, so that the tiles are pieces of uneven cells, or a few that have none but
-    their own colour around; or the shape that the
-    largest rectangle of them grows to, if it is clearly larger and goes on in steps: flat surroundings do not.
+    That is the area itself if it was resized, so that the tiles are pieces of uneven cells, or a few that stayed even;
+    or the shape that the largest rectangle of them grows to, without what other `intact` ones have of it, if it is
+    clearly larger and goes on in steps: flat surroundings do not.
     """
     largest = max(inner, key=lambda c: size(c.mosaic)).mosaic
     others = [c.mosaic for c in inner if not same_grid(c.mosaic, largest)]
@@ -207,10 +214,16 @@ def _instead_of_tiles(area: Candidate, inner: Sequence[Candidate], shape: Candid
     # either all tiles of a mosaic are intact, or resizing has left a few so
     if shape is None and same_grid(largest, area.mosaic) and area.mosaic.confidence >= SURE:
         return area if alike < PIECES * size(area.mosaic) else None
-    # an area of any shape that was found without the map need only be smaller
-    if shape is None or size(shape.mosaic) <= (LARGER if largest.mask is None else 1.0) * alike:
+    if shape is None or shape.beyond < STEPPED:
         return None
-    return shape if shape.beyond >= STEPPED else None
+    beside = [c.mosaic for c in intact if not same_grid(c.mosaic, largest)]
+    left = without(shape.mosaic, beside, 1.0)
+    # an area of any shape that was found without the map, not only what others leave of one, need only be smaller
+    whole = replace(largest, mask=None)
+    rectangle = largest.mask is None or any(overlapping(whole, other) for other in beside)
+    if left is None or size(left) <= (LARGER if rectangle else 1.0) * alike:
+        return None
+    return shape.with_mosaic(left)
 
 
 def _of_their_own(tiles: Sequence[Mosaic], area: Mosaic) -> bool:

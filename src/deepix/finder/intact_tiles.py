@@ -77,7 +77,7 @@ def candidates(pixels: Array) -> list[Candidate]:
         confidence = judge(pixels, fit, log_ratio)
         if confidence <= 0.5 or (log_ratio < MUCH and _held(tiles, fit) < WHOLE):
             continue
-        if not (of_blocks(across, down, fit, log_ratio) or of_resized_blocks(pixels, across, down, fit, sure)):
+        if not (of_blocks(across, down, fit, log_ratio) or of_resized_blocks(pixels, across, down, fit)):
             m = Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)
             result.append(Candidate.of_intact_tiles(log_ratio, m))
             failed = 0

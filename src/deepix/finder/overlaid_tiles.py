@@ -122,10 +122,11 @@ def _rectangle(
     fit = fit if fit.even else uneven_tiles.natural(fit)
     x, y, w, h = fit.box
     foreign = ignored[y : y + h, x : x + w]
-    if np.count_nonzero(~foreign) < max(LARGER * seed.box[2] * seed.box[3], OWN * w * h):
+    known = ~covered([other.mosaic for other in others], (seed.box[3], seed.box[2]), *seed.box[:2])
+    if np.count_nonzero(~foreign) < max(LARGER * np.count_nonzero(known), OWN * w * h):
         return None
-    known = [seed, *others]
-    if _whole(across, down, fit, known) < WHOLE or not _drawn(pixels[y : y + h, x : x + w], foreign, fit, known):
+    areas = [seed, *others]
+    if _whole(across, down, fit, areas) < WHOLE or not _drawn(pixels[y : y + h, x : x + w], foreign, fit, areas):
         return None
     log_ratio = support(across, down, fit, ignored)
     confidence = judge(pixels, fit, log_ratio)
