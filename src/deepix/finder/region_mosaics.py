@@ -347,7 +347,10 @@ def _best(window: Window, lines: GridFit, others: float) -> Placed:
     if lines.sharpness >= SHARP:
         return whole
     blurred = _placed(window, lines, True, blended=True)
-    return blurred if blurred.own > np.exp(USUAL) * max(whole.own, LITTLE) else whole
+    same = (blurred.grid.width, blurred.grid.height) == (whole.grid.width, whole.grid.height)
+    # files blur lines as well, and leave their own marks: then a rectangle is right that is one by all pixels
+    plain = blurred.area.mask is None or whole.area.mask is not None
+    return blurred if same and plain and blurred.own > np.exp(USUAL) * max(whole.own, LITTLE) else whole
 
 
 def _placed(window: Window, lines: GridFit, whole: bool, blended: bool = False) -> Placed:
