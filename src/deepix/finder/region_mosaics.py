@@ -69,6 +69,8 @@ RATIO = 4.0
 """The log-odds of whole pixels for each unit of the logarithm of the evidence with them, divided by that without."""
 USUAL = 0.25
 """The logarithm of that ratio at which it says nothing: in mosaics of whole pixels it usually is more."""
+EXPLAINED = 0.25
+"""Evidence, in nats for each pixel, of an area whose blurred lines are none of resizing."""
 CUTS = 2
 """How often, at most, what an area leaves of its region is cut off and looked at as a region of its own."""
 CERTAIN = 400.0
@@ -344,7 +346,7 @@ def _best(window: Window, lines: GridFit, others: float) -> Placed:
         ratio = np.log(max(whole.own, LITTLE) / max(other.own, LITTLE))
         if other.lines.log_odds + others + RATIO * (ratio - USUAL) <= 0:
             return other
-    if lines.sharpness >= SHARP:
+    if lines.sharpness >= SHARP or whole.own >= EXPLAINED * whole.area.box[2] * whole.area.box[3]:
         return whole
     blurred = _placed(window, lines, True, blended=True)
     same = (blurred.grid.width, blurred.grid.height) == (whole.grid.width, whole.grid.height)
