@@ -79,13 +79,16 @@ def decide(candidates: Sequence[Candidate], plane: NDArray[np.float32]) -> list[
     plane : its luminance, (H, W)
     """
     whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in prevailing(candidates)]
-    kept = [c for c in whole if not (is_drawn(plane, c.mosaic) or _are_blocks(plane, c.mosaic, whole))]
+    drawn = [c.mosaic for c in whole if is_drawn(plane, c.mosaic)]
+    kept = [c for c in whole if not any(c.mosaic is m or is_coarser(c.mosaic, m) for m in drawn)]
+    kept = [c for c in kept if not _are_blocks(plane, c, kept)]
     return with_overlays(suppressed(kept, TRIMMED), plane)
 
 
-def _are_blocks(plane: NDArray[np.float32], m: Mosaic, found: Sequence[Candidate]) -> bool:
-    """Whether a mosaic's cells are a file's blocks, as what is around it shows, other than mosaics on other grids."""
-    return are_blocks(plane, m, [c.mosaic for c in found if not same_grid(c.mosaic, m)])
+def _are_blocks(plane: NDArray[np.float32], c: Candidate, found: Sequence[Candidate]) -> bool:
+    """Whether a mosaic's cells are a file's blocks, as what is around it shows, but for mosaics as sure as itself."""
+    others = [o.mosaic for o in found if not same_grid(o.mosaic, c.mosaic) and 2 * o.log_ratio > c.log_ratio]
+    return are_blocks(plane, c.mosaic, others)
 
 
 def with_overlays(found: Sequence[Candidate], plane: NDArray[np.float32]) -> list[Mosaic]:

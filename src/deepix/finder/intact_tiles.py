@@ -35,7 +35,8 @@ chance."""
 FEW = 3.5
 """Cells' heights, or widths, in which there are few lines that tell them."""
 MANY = 6
-"""The least number of tiles side by side on one grid, each of the same cells of a finer one, that are no accident."""
+"""The least number of square tiles side by side on one grid, each of several cells of a finer one, that are no
+accident."""
 TIE = 1.0
 """How much more evidence, in nats, cells that are not square need."""
 MUCH = 2000.0
@@ -64,7 +65,8 @@ def candidates(pixels: Array) -> list[Candidate]:
     for proposal in (*uneven_tiles.proposals(tiles), *proposals(tiles)):
         if failed >= FAILED:
             break
-        if inside_one(proposal, done) or (_of_cells(proposal, sure) and _held(tiles, proposal) < MANY):
+        square = proposal.cell[0] == proposal.cell[1] and _held(tiles, proposal) >= MANY
+        if inside_one(proposal, done) or (not square and _of_cells(proposal, sure)):
             continue
         failed += 1
         fit = grow(across, down, proposal)
