@@ -27,10 +27,14 @@ def saved(pixels, quality):
 
 
 def overlap(a, b):
-    """Return the intersection over union of two areas."""
+    return overlap_in(a, b, PHOTO.shape[:2])
+
+
+def overlap_in(a, b, shape):
+    """Return the intersection over union of two areas in a picture."""
     masks = []
     for m in (a, b):
-        mask = np.zeros(PHOTO.shape[:2], bool)
+        mask = np.zeros(shape, bool)
         mask[m.box] = m.area
         masks.append(mask)
     return np.count_nonzero(masks[0] & masks[1]) / np.count_nonzero(masks[0] | masks[1])
@@ -235,3 +239,57 @@ def test_cells_alike_are_no_frame() -> None:
     inside, frame = framed(plane, m) or (m, np.zeros(0))
     assert (inside.x, inside.y, inside.width, inside.height) == (25, 35, 86, 54)
     assert frame.sum() == 96 * 64 - 86 * 54
+
+
+def resized(pixels, scale, how):
+    return np.asarray(
+        Image.fromarray(pixels).resize((round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)), how)
+    )
+
+
+@pytest.mark.parametrize(("cell", "scale", "how"), [(10, 2.0, 1), (12, 2.0, 2), (8, 1.5, 3), (8, 1.25, 2)])
+def test_cells_that_are_whole_pixels_after_resizing(cell, scale, how):
+    photo = PHOTO[:240, :320]
+    m = Mosaic.rectangle(48, 40, 19 * cell, 14 * cell, cell)
+    found = find(resized(pixelate(photo, [m]), scale, how), lossy=False)
+    x, y, w, h, size = (round(scale * v) for v in (48, 40, 19 * cell, 14 * cell, cell))
+    truth = Mosaic.rectangle(x, y, w, h, size)
+    assert len(found) == 1
+    assert overlap_in(found[0], truth, (480, 640)) >= 0.9
+    assert found[0].grid.width == pytest.approx(size, rel=0.01)
+    assert found[0].grid.height == pytest.approx(size, rel=0.01)
+    assert not found[0].grid.blended
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((96, 64, 96, 96, 8), (160, 112, 96, 96, 16)),  # the lines of the later are some of the first's
+        ((96, 64, 96, 96, 8), (160, 108, 96, 96, 16)),  # 8x4 has the lines of both
+        ((60, 60, 150, 150, 5), (90, 80, 60, 60, 10)),  # one in another
+    ],
+)
+def test_a_grid_with_the_lines_of_two_mosaics_is_neither(first, second):
+    ones = [Mosaic.rectangle(*given[:4], given[4]) for given in (first, second)]
+    pixels = PHOTO
+    for m in ones:
+        pixels = pixelate(pixels, [m])
+    hidden = np.zeros(PHOTO.shape[:2], bool)
+    hidden[ones[0].box] = True
+    hidden[ones[1].box] = False
+    assert_found(find(pixels, lossy=False), Mosaic.from_mask(hidden, ones[0].grid), ones[1])
+
+
+@pytest.mark.parametrize("quality", [90, 94])
+def test_two_mosaics_on_cells_of_one_size_are_two_in_a_jpeg_file(quality):
+    upper, lower = Mosaic.rectangle(60, 30, 150, 100, 10), Mosaic.rectangle(166, 104, 150, 120, 10)
+    found = find(saved(pixelate(pixelate(PHOTO, [upper]), [lower]), quality), lossy=True)
+    assert len(found) == 2
+    assert [(m.grid.width, m.grid.height) for m in found] == [(10, 10), (10, 10)]
+    assert overlap(max(found, key=lambda m: m.y), lower) >= 0.9
+
+
+def test_blocks_of_a_coarse_file_that_was_resized_are_no_cells():
+    bright = np.clip(skimage.data.coffee()[:240, :320].astype(np.float64) * 0.12 + 200, 0, 255).astype(np.uint8)
+    pixels = resized(saved(bright, 12), 1.5, 2)
+    assert not find(pixels, lossy=False)

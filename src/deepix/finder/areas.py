@@ -2,7 +2,8 @@
 
 The evidence is that of `likelihood`, in nats: what pixels cost as a photo less what they cost as noisy tiles, plus
 `PRIOR` times the log-odds of the locator's map. Unlike `column_span.best_span` the grid is given and may be fractional:
-pixels near its lines, where resizing has mixed the tiles, do not count then.
+pixels near its lines, where resizing has mixed the tiles, do not count then; nor near those of one in whole pixels that
+is `blended`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ PRIOR = 0.3
 ODDS = 3.0
 """The largest log-odds of the map that are believed."""
 MIXED = 1.5
-"""Pixels from a line of a fractional grid within which resizing mixes tiles."""
+"""Pixels from a line of a grid that was resized within which tiles are mixed."""
+RINGING = 3.0
+"""The same of a grid in whole pixels: at twice the size Lanczos' and the cubic kernel reach as far."""
 NOISIEST = 40.0
 """The largest ratio of a region's noise variance to what its file's quality leaves."""
 UNSURE = 4
@@ -58,8 +61,8 @@ def with_map(likelihood: LikelihoodMaps, probability: NDArray[np.float32], grid:
 
 
 def counting(grid: Grid, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return which pixels count, (H, W): 0 near lines of fractional grids, 1 elsewhere."""
-    (_, columns), (_, rows) = bands(0, shape[1], grid.width, grid.x), bands(0, shape[0], grid.height, grid.y)
+    """Return which pixels count, (H, W): 0 near lines of grids that were resized, 1 elsewhere."""
+    (_, columns), (_, rows) = cell_bands(grid, shape)
     return rows[:, None] * columns
 
 
@@ -70,8 +73,7 @@ def with_noise(likelihood: LikelihoodMaps, grid: Grid, region: NDArray[np.bool_]
     an earlier file has.
     """
     height, width = likelihood.gain.shape
-    column, column_counts = bands(0, width, grid.width, grid.x)
-    row, row_counts = bands(0, height, grid.height, grid.y)
+    (column, column_counts), (row, row_counts) = cell_bands(grid, (height, width))
     starts = [np.flatnonzero(np.diff(index, prepend=index[0] - 1)) for index in (row, column)]
 
     def cells(a: Array) -> Array:
@@ -103,14 +105,26 @@ def with_noise(likelihood: LikelihoodMaps, grid: Grid, region: NDArray[np.bool_]
     )
 
 
-def bands(start: int, stop: int, size: float, origin: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the cell of each pixel of an axis, and whether it counts (0 near lines of fractional grids)."""
+Bands = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+def cell_bands(grid: Grid, shape: tuple[int, ...]) -> tuple[Bands, Bands]:
+    """Return `bands` of a window's columns, and of its rows."""
+    height, width = shape
+    return (
+        bands(0, width, grid.width, grid.x, grid.blended),
+        bands(0, height, grid.height, grid.y, grid.blended),
+    )
+
+
+def bands(start: int, stop: int, size: float, origin: float, blended: bool = False) -> Bands:
+    """Return the cell of each pixel of an axis, and whether it counts (0 near lines of grids that were resized)."""
     centre = np.arange(start, stop) + 0.5 - origin
     index = np.floor(centre / size).astype(np.int64)
-    if float(size).is_integer() and float(origin).is_integer():
+    if not blended and float(size).is_integer() and float(origin).is_integer():
         return index, np.ones(stop - start, np.float32)
     distance = np.minimum(centre - index * size, (index + 1) * size - centre)
-    return index, (distance >= min(MIXED, size / 4)).astype(np.float32)
+    return index, (distance >= min(RINGING if blended else MIXED, size / 4)).astype(np.float32)
 
 
 def rectangle(likelihood: LikelihoodMaps, grid: Grid, box: Box) -> Area:
@@ -126,11 +140,11 @@ def rectangle(likelihood: LikelihoodMaps, grid: Grid, box: Box) -> Area:
         whole = turn < 3
         if turn % 2 == 0:
             rows = core((y, y + h), grid.height, grid.y) if whole else (y, y + h)
-            value, a, b = span(likelihood, rows, (grid.width, grid.x), (grid.height, grid.y))
+            value, a, b = span(likelihood, rows, (grid.width, grid.x), (grid.height, grid.y), grid.blended)
             x, w = a, b - a
         else:
             columns = core((x, x + w), grid.width, grid.x) if whole else (x, x + w)
-            value, a, b = span(turned, columns, (grid.height, grid.y), (grid.width, grid.x))
+            value, a, b = span(turned, columns, (grid.height, grid.y), (grid.width, grid.x), grid.blended)
             y, h = a, b - a
         if w <= 0 or h <= 0:
             return Area(box, None, -np.inf)
@@ -151,7 +165,11 @@ def core(span: tuple[int, int], size: float, origin: float) -> tuple[int, int]:
 
 
 def span(
-    likelihood: LikelihoodMaps, rows: tuple[int, int], across: tuple[float, float], down: tuple[float, float]
+    likelihood: LikelihoodMaps,
+    rows: tuple[int, int],
+    across: tuple[float, float],
+    down: tuple[float, float],
+    blended: bool = False,
 ) -> tuple[float, int, int]:
     """Return the span of columns with the most evidence for given rows: its evidence, start and stop.
 
@@ -160,11 +178,12 @@ def span(
     likelihood : of the window that is looked at
     rows : the first and the last but one
     across, down : the cells' size and origin in both directions
+    blended : whether pixels near lines do not count, also of whole numbers
     """
     top, bottom = rows
     width = likelihood.gain.shape[1]
-    row, row_counts = bands(top, bottom, *down)
-    column, column_counts = bands(0, width, *across)
+    row, row_counts = bands(top, bottom, *down, blended)
+    column, column_counts = bands(0, width, *across, blended)
     firsts = np.flatnonzero(np.diff(row, prepend=row[0] - 1))
     counts = row_counts[:, None] * column_counts
     p = likelihood.luminance[top:bottom]
@@ -242,8 +261,7 @@ def pixel_evidence(likelihood: LikelihoodMaps, grid: Grid, region: NDArray[np.bo
     A cell's colour is the weighted mean of its pixels in the region; cells without any take that of all their pixels.
     """
     height, width = likelihood.gain.shape
-    column, column_counts = bands(0, width, grid.width, grid.x)
-    row, row_counts = bands(0, height, grid.height, grid.y)
+    (column, column_counts), (row, row_counts) = cell_bands(grid, (height, width))
     counts = row_counts[:, None] * column_counts
     u = likelihood.weight * counts
     p = likelihood.luminance

@@ -25,7 +25,7 @@ from deepix.finder.candidates import INTACT, Candidate
 from deepix.finder.drawings import is_drawn
 from deepix.finder.file_blocks import are_blocks
 from deepix.finder.frames import framed
-from deepix.finder.geometry import lies_in, overlapping, same_grid, size, whole_pixels, without
+from deepix.finder.geometry import is_coarser, lies_in, overlapping, same_grid, size, whole_pixels, without
 from deepix.finder.square_cells import squared
 from deepix.finder.thresholds import MAP_NOTHING, MAP_PIXELATED, REPORTED, SURE, WEAK_EVIDENCE
 from deepix.mosaic import Mosaic, unknown
@@ -48,6 +48,8 @@ OTHER_GRIDS = 0.2
 """The largest share of an area in which intact tiles lie on another grid than the largest of them."""
 LARGER = 1.3
 """The least size of an area that intact tiles grow to, in units of theirs, to take their place."""
+PIECES = 0.5
+"""The share of an area that intact tiles on its grid cover, below which they are pieces of it that resizing left so."""
 STEPPED = 0.5
 """The least share of neighbours across grid lines that differ where an area goes on beyond the tiles it grew from."""
 COVERED_WHOLE = 0.45
@@ -59,6 +61,9 @@ ALONE = 0.85
 the other without far more evidence."""
 FAR_MORE = 2.0
 """How many times the evidence is far more."""
+LEFT = 0.5
+"""The least share of a rectangle of intact tiles that rectangles of coarser cells leave of it: otherwise its grid has
+the lines of several mosaics."""
 HIDDEN = 0.1
 """The largest share of what two rectangles of intact tiles have in common that is the hidden one's own."""
 TRIMMED = 0.2
@@ -74,8 +79,16 @@ def decide(candidates: Sequence[Candidate], plane: NDArray[np.float32]) -> list[
     plane : its luminance, (H, W)
     """
     whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in prevailing(candidates)]
-    kept = [c for c in whole if not (is_drawn(plane, c.mosaic) or are_blocks(plane, c.mosaic))]
+    drawn = [c.mosaic for c in whole if is_drawn(plane, c.mosaic)]
+    kept = [c for c in whole if not any(c.mosaic is m or is_coarser(c.mosaic, m) for m in drawn)]
+    kept = [c for c in kept if not _are_blocks(plane, c, kept)]
     return with_overlays(suppressed(kept, TRIMMED), plane)
+
+
+def _are_blocks(plane: NDArray[np.float32], c: Candidate, found: Sequence[Candidate]) -> bool:
+    """Whether a mosaic's cells are a file's blocks, as what is around it shows, but for mosaics as sure as itself."""
+    others = [o.mosaic for o in found if not same_grid(o.mosaic, c.mosaic) and 2 * o.log_ratio > c.log_ratio]
+    return are_blocks(plane, c.mosaic, others)
 
 
 def with_overlays(found: Sequence[Candidate], plane: NDArray[np.float32]) -> list[Mosaic]:
@@ -118,7 +131,7 @@ def prevailing(candidates: Sequence[Candidate]) -> list[Candidate]:
         if not inner:
             areas.append(area)
             continue
-        better = _instead_of_tiles(area, inner, shapes.get(area))
+        better = _instead_of_tiles(area, inner, shapes.get(area), intact)
         if better is not None:
             replaced = [c for c in standing if c in inner]
             score = max(INTACT * area.score, sum(c.score for c in replaced))
@@ -142,16 +155,23 @@ def standing_tiles(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _carved(tiles: Sequence[Candidate]) -> list[Candidate]:
-    """Return rectangles of intact tiles, those that others hide a part of without that part."""
+    """Return rectangles of intact tiles without what is others': what they hide, and what coarser cells explain.
+
+    A finer grid explains larger cells as well whose lines are some of its own, but not why it has no steps between
+    these.
+    """
     result = []
     for c in tiles:
-        m = c.mosaic
+        m, others = c.mosaic, [o for o in tiles if o is not c and is_credible(o)]
+        left = without(m, [o.mosaic for o in others if is_coarser(o.mosaic, m)], 1 - LEFT)
+        if left is None:
+            continue
         if c.foreign is not None:
             own = ~c.foreign
-            over = [o.mosaic for o in tiles if o is not c and not same_grid(o.mosaic, m) and is_credible(o)]
+            over = [o.mosaic for o in others if not same_grid(o.mosaic, m) and not is_coarser(o.mosaic, m)]
             over = [o for o in over if _common(own, m, o) <= HIDDEN * overlapping(m, o)]
-            m = without(m, over, 1.0) or m
-        result.append(c if m is c.mosaic else c.with_mosaic(m))
+            left = without(left, over, 1.0) or left
+        result.append(c if left is m else c.with_mosaic(left))
     return result
 
 
@@ -177,11 +197,14 @@ def is_credible(c: Candidate) -> bool:
     return c.mosaic.confidence >= (UNSEEN if c.map_mean < MAP_NOTHING else DOUBTFUL)
 
 
-def _instead_of_tiles(area: Candidate, inner: Sequence[Candidate], shape: Candidate | None) -> Candidate | None:
+def _instead_of_tiles(
+    area: Candidate, inner: Sequence[Candidate], shape: Candidate | None, intact: Sequence[Candidate]
+) -> Candidate | None:
     """Return what takes the place of intact tiles in an area that the map outlines; None if they hold it.
 
-    That is the area itself if it was resized, so that the tiles are pieces of uneven cells; or the shape that the
-    largest rectangle of them grows to, if it is clearly larger and goes on in steps: flat surroundings do not.
+    That is the area itself if it was resized, so that the tiles are pieces of uneven cells, or a few that stayed even;
+    or the shape that the largest rectangle of them grows to, without what other `intact` ones have of it, if it is
+    clearly larger and goes on in steps: flat surroundings do not.
     """
     largest = max(inner, key=lambda c: size(c.mosaic)).mosaic
     others = [c.mosaic for c in inner if not same_grid(c.mosaic, largest)]
@@ -191,10 +214,19 @@ def _instead_of_tiles(area: Candidate, inner: Sequence[Candidate], shape: Candid
     if sum(size(m) for m in others) > OTHER_GRIDS * size(area.mosaic):
         return None
     alike = sum(size(c.mosaic) for c in inner if same_grid(c.mosaic, largest))
-    # an area of any shape that was found without the map need only be smaller
-    if shape is None or size(shape.mosaic) <= (LARGER if largest.mask is None else 1.0) * alike:
+    # either all tiles of a mosaic are intact, or resizing has left a few so
+    if shape is None and same_grid(largest, area.mosaic) and area.mosaic.confidence >= SURE:
+        return area if alike < PIECES * size(area.mosaic) else None
+    if shape is None or shape.beyond < STEPPED:
         return None
-    return shape if shape.beyond >= STEPPED else None
+    beside = [c.mosaic for c in intact if not same_grid(c.mosaic, largest)]
+    left = without(shape.mosaic, beside, 1.0)
+    # an area of any shape that was found without the map, not only what others leave of one, need only be smaller
+    whole = replace(largest, mask=None)
+    rectangle = largest.mask is None or any(overlapping(whole, other) for other in beside)
+    if left is None or size(left) <= (LARGER if rectangle else 1.0) * alike:
+        return None
+    return shape.with_mosaic(left)
 
 
 def _of_their_own(tiles: Sequence[Mosaic], area: Mosaic) -> bool:
@@ -203,8 +235,11 @@ def _of_their_own(tiles: Sequence[Mosaic], area: Mosaic) -> bool:
     They cover all of it, or some lie on the same cells farther shifted than a piece is that begins after a cell of
     another size.
     """
-    if sum(size(m) for m in tiles) >= ALL * size(area):
-        return True
+    return sum(size(m) for m in tiles) >= ALL * size(area) or _lie_apart(tiles)
+
+
+def _lie_apart(tiles: Sequence[Mosaic]) -> bool:
+    """Whether some rectangles' cells are of one size, but farther shifted than those of one resized mosaic."""
     for k, m in enumerate(tiles):
         for other in tiles[k + 1 :]:
             g, h = m.grid, other.grid
@@ -229,13 +264,15 @@ def _pieces_of(area: Candidate, noisy: Sequence[Candidate]) -> list[Candidate]:
     """Return the nearly intact rectangles that take the place of an area which the map outlines; none if it stays.
 
     They have more evidence, and cover enough of it. Of an area that was resized, whose uneven cells are even here and
-    there, only a rectangle of about its size takes the place, or several if one of them has far more evidence.
+    there, only a rectangle of about its size takes the place, or several if one of them has far more evidence or they
+    lie on grids that cannot be pieces of one.
     """
     m, number = area.mosaic, size(area.mosaic)
     parts = [(overlapping(c.mosaic, m), size(c.mosaic), c) for c in noisy]
     parts = [part for part in parts if 2 * part[0] > min(part[1], number)]
     best = max((c.score for _, _, c in parts), default=0.0)
-    if not whole_pixels(m) and m.confidence >= SURE and best < FAR_MORE * area.score:
+    resized = not whole_pixels(m) and m.confidence >= SURE and best < FAR_MORE * area.score
+    if resized and not _lie_apart([c.mosaic for _, _, c in parts]):
         parts = [part for part in parts if part[0] >= ALONE * max(part[1], number)]
     covered = COVERED_WHOLE if whole_pixels(m) else COVERED_RESIZED
     pieces = [c for _, _, c in parts]

@@ -6,11 +6,13 @@ begins where blocks do. Its surroundings tell: there the borders of blocks show 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepix.finder.geometry import covered
 from deepix.finder.jpeg_noise import SIDE
 from deepix.mosaic import Mosaic
 from deepix.mosaic.boxes import grown
@@ -25,13 +27,14 @@ MARKED = 1.15
 """The mean root of the steps across these borders, in units of that elsewhere, which shows them."""
 
 
-def are_blocks(plane: NDArray[np.float32], m: Mosaic) -> bool:
+def are_blocks(plane: NDArray[np.float32], m: Mosaic, others: Sequence[Mosaic] = ()) -> bool:
     """Whether a mosaic's cells are blocks of a file, as those around it show; not if nothing is around it.
 
     Parameters
     ----------
     plane : luminance of the picture, (H, W)
     m : a mosaic in it
+    others : around it, whose lines say nothing of blocks
     """
     g = m.grid
     for size, origin in ((g.width, g.x), (g.height, g.y)):
@@ -41,6 +44,7 @@ def are_blocks(plane: NDArray[np.float32], m: Mosaic) -> bool:
     outside = np.ones(plane[box].shape, bool)
     inner = grown(m.box, 1, plane.shape)
     outside[tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(inner, box, strict=True))] = False
+    outside &= ~covered(others, outside.shape, box[1].start, box[0].start)
     return all(_marked(plane[box], outside, axis, box[axis].start) for axis in (0, 1))
 
 

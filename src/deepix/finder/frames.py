@@ -73,14 +73,16 @@ def _lines(plane: NDArray[np.float32], m: Mosaic, side: tuple[int, int]) -> list
     margin = min(NEAR, here.shape[1] // 4)
     here = here[:, margin : here.shape[1] - margin]
     start, stop = (m.y, m.y + m.height) if axis == 0 else (m.x, m.x + m.width)
-    result = []
-    for by in range(-WIDEST, WIDEST + NEAR + 1):
-        at = stop - 1 + by if last else start - by
-        if 0 <= at < len(here):
-            colour = float(np.median(here[at]))
-            alike = float((np.abs(here[at] - colour) <= SAME).mean()) >= ALL
-            result.append(_Line(by, here[at], colour if alike else None))
-    return result
+    by = np.arange(-WIDEST, WIDEST + NEAR + 1)
+    at = stop - 1 + by if last else start - by
+    there = (at >= 0) & (at < len(here))
+    pixels = here[at[there]]
+    colours = np.median(pixels, axis=1)
+    alike = (np.abs(pixels - colours[:, None]) <= SAME).mean(axis=1) >= ALL
+    return [
+        _Line(int(far), line, float(colour) if one else None)
+        for far, line, colour, one in zip(by[there], pixels, colours, alike, strict=True)
+    ]
 
 
 def _runs(sides: Sequence[Sequence[_Line]], colour: float) -> list[tuple[int, int]] | None:

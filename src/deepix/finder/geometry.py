@@ -47,7 +47,7 @@ def lies_in(inner: Mosaic, outer: Mosaic) -> bool:
 
 
 def without(m: Mosaic, others: Sequence[Mosaic], most: float) -> Mosaic | None:
-    """Return a mosaic without what others cover; None if that is more than this share of it."""
+    """Return a mosaic without what others cover; None if that is more than this share of it, or all."""
     common = sum(overlapping(m, other) for other in others)
     if not common:
         return m
@@ -60,6 +60,8 @@ def without(m: Mosaic, others: Sequence[Mosaic], most: float) -> Mosaic | None:
         if y0 < y1 and x0 < x1:
             theirs = other.area[y0 - other.y : y1 - other.y, x0 - other.x : x1 - other.x]
             area[y0 - m.y : y1 - m.y, x0 - m.x : x1 - m.x] &= ~theirs
+    if not area.any():
+        return None
     box = bounds(area)
     left = np.ascontiguousarray(area[box])
     return replace(m, x=m.x + box[1].start, y=m.y + box[0].start, width=left.shape[1], height=left.shape[0], mask=left)
@@ -81,3 +83,12 @@ def same_grid(a: Mosaic, b: Mosaic) -> bool:
     g, h = a.grid, b.grid
     sides = ((g.x - h.x, g.width), (g.y - h.y, g.height))
     return (g.width, g.height) == (h.width, h.height) and all(off % side == 0 for off, side in sides)
+
+
+def is_coarser(a: Mosaic, b: Mosaic) -> bool:
+    """Whether the lines of one grid in whole pixels are some of another's, and not all."""
+    g, h = a.grid, b.grid
+    if not (whole_pixels(a) and whole_pixels(b)) or (g.width, g.height) == (h.width, h.height):
+        return False
+    sides = ((g.x - h.x, g.width, h.width), (g.y - h.y, g.height, h.height))
+    return all(off % own == 0 == size % own for off, size, own in sides)

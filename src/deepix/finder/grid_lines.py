@@ -144,10 +144,14 @@ class GridFit:
     @property
     def log_odds(self) -> float:
         """The log-odds that the grid is in whole pixels: nothing was resized after it was made."""
-        number = self.across.number, self.down.number
-        sharpness = np.average([self.across.sharpness, self.down.sharpness], weights=np.maximum(number, 1))
-        sharp = float(np.clip(STEEP * (sharpness - SHARP), LEAST_SHARP, MOST_SHARP))
+        sharp = float(np.clip(STEEP * (self.sharpness - SHARP), LEAST_SHARP, MOST_SHARP))
         return self.across.log_odds + self.down.log_odds + sharp + USUAL
+
+    @property
+    def sharpness(self) -> float:
+        """How much of the steps across the lines lies between the two pixels beside them; 1: all."""
+        number = self.across.number, self.down.number
+        return float(np.average([self.across.sharpness, self.down.sharpness], weights=np.maximum(number, 1)))
 
     def grid(self, whole: bool | None = None) -> Grid:
         """Return the grid, in whole pixels or not (None: as the odds are); `fit_blending` tells if it is blended."""

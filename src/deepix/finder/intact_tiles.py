@@ -21,7 +21,7 @@ from deepix.finder.candidates import Candidate
 from deepix.finder.fast_filters import connected
 from deepix.finder.grid import LARGEST, SMALLEST, Steps, steps
 from deepix.finder.grid_box import GridBox, inside_one
-from deepix.finder.intact_judgement import judge, of_blocks
+from deepix.finder.intact_judgement import judge, of_blocks, of_resized_blocks
 from deepix.finder.stripes import in_stripes
 from deepix.finder.thresholds import CERTAIN_INTACT
 from deepix.finder.tile_growth import grow, steps_within, support, trim_flat
@@ -34,6 +34,9 @@ WHOLE = 3
 chance."""
 FEW = 3.5
 """Cells' heights, or widths, in which there are few lines that tell them."""
+MANY = 6
+"""The least number of square tiles side by side on one grid, each of several cells of a finer one, that are no
+accident."""
 TIE = 1.0
 """How much more evidence, in nats, cells that are not square need."""
 MUCH = 2000.0
@@ -62,7 +65,8 @@ def candidates(pixels: Array) -> list[Candidate]:
     for proposal in (*uneven_tiles.proposals(tiles), *proposals(tiles)):
         if failed >= FAILED:
             break
-        if inside_one(proposal, done) or _of_cells(proposal, sure):
+        square = proposal.cell[0] == proposal.cell[1] and _held(tiles, proposal) >= MANY
+        if inside_one(proposal, done) or (not square and _of_cells(proposal, sure)):
             continue
         failed += 1
         fit = grow(across, down, proposal)
@@ -75,7 +79,7 @@ def candidates(pixels: Array) -> list[Candidate]:
         confidence = judge(pixels, fit, log_ratio)
         if confidence <= 0.5 or (log_ratio < MUCH and _held(tiles, fit) < WHOLE):
             continue
-        if not of_blocks(across, down, fit, log_ratio):
+        if not (of_blocks(across, down, fit, log_ratio) or of_resized_blocks(pixels, across, down, fit)):
             m = Mosaic(*fit.box, Grid(*fit.origin, *fit.cell), confidence=confidence)
             result.append(Candidate.of_intact_tiles(log_ratio, m))
             failed = 0

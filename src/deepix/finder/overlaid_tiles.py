@@ -18,7 +18,7 @@ from scipy import ndimage
 from deepix.finder import uneven_tiles
 from deepix.finder.candidates import Candidate
 from deepix.finder.fast_filters import filled, opened
-from deepix.finder.geometry import covered
+from deepix.finder.geometry import covered, is_coarser
 from deepix.finder.grid import Steps
 from deepix.finder.grid_box import GridBox, shared
 from deepix.finder.intact_judgement import judge
@@ -48,6 +48,8 @@ LARGER = 1.04
 """The least size of what is found, in units of the rectangle that it began with."""
 UNEXPLAINED = 0.002
 """The largest share of a rectangle's pixels that are steps between the lines of a grid which explains it."""
+HARDLY_EXPLAINED = 0.04
+"""The same share of one with less evidence than the grid's own rectangles: pieces of two mosaics, say."""
 WHOLE = 0.3
 """The least share of cells of one colour among those that are found beyond it."""
 CORNERS = 2
@@ -85,9 +87,8 @@ def candidates(pixels: Array, across: Steps, down: Steps, found: Sequence[tuple[
         else:
             same.append(area)
     for group in groups[:GRIDS]:
-        others = [
-            area for _, area in sure if not area.same_grid(group[0]) and not _explains(group[0], area, across, down)
-        ]
+        most = max(value for value, area in sure if area.same_grid(group[0]))
+        others = [area for value, area in sure if _is_other(area, group, across, down, value < most)]
         one = _followed(pixels, across, down, group, others)
         if one is not None:
             result.append(one)
@@ -121,10 +122,11 @@ def _rectangle(
     fit = fit if fit.even else uneven_tiles.natural(fit)
     x, y, w, h = fit.box
     foreign = ignored[y : y + h, x : x + w]
-    if np.count_nonzero(~foreign) < max(LARGER * seed.box[2] * seed.box[3], OWN * w * h):
+    known = ~covered([other.mosaic for other in others], (seed.box[3], seed.box[2]), *seed.box[:2])
+    if np.count_nonzero(~foreign) < max(LARGER * np.count_nonzero(known), OWN * w * h):
         return None
-    known = [seed, *others]
-    if _whole(across, down, fit, known) < WHOLE or not _drawn(pixels[y : y + h, x : x + w], foreign, fit, known):
+    areas = [seed, *others]
+    if _whole(across, down, fit, areas) < WHOLE or not _drawn(pixels[y : y + h, x : x + w], foreign, fit, areas):
         return None
     log_ratio = support(across, down, fit, ignored)
     confidence = judge(pixels, fit, log_ratio)
@@ -189,9 +191,19 @@ def _drawn(pixels: Array, foreign: Mask, fit: GridBox, known: Sequence[GridBox])
     return bool(number.max() >= ONE_COLOUR * number.sum())
 
 
-def _explains(one: GridBox, other: GridBox, across: Steps, down: Steps) -> bool:
-    """Whether one grid explains the pixels of another one's rectangle: there are no steps between its lines."""
-    return steps_within(across, down, replace(one, box=other.box)) <= UNEXPLAINED * other.box[2] * other.box[3]
+def _is_other(area: GridBox, group: Sequence[GridBox], across: Steps, down: Steps, weaker: bool) -> bool:
+    """Whether a rectangle is a mosaic of its own beside or over those of a group on one grid.
+
+    It is if its cells are coarser, or the group's grid does not explain its pixels: there are steps between its lines,
+    more than a few if the rectangle has less evidence. Finer cells around the group's are those of several mosaics.
+    """
+    one = group[0]
+    if area.same_grid(one) or is_coarser(one.mosaic, area.mosaic):
+        return False
+    if is_coarser(area.mosaic, one.mosaic):
+        return True
+    most = (HARDLY_EXPLAINED if weaker else UNEXPLAINED) * area.box[2] * area.box[3]
+    return steps_within(across, down, replace(one, box=area.box)) > most
 
 
 def _around(group: Sequence[GridBox], shape: tuple[int, ...]) -> tuple[slice, slice]:

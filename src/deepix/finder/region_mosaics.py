@@ -1,7 +1,8 @@
 """From a region of the locator's maps to a mosaic: its grid, its area, and how sure both are.
 
 1. *Grid* (`grid_lines`), in whole pixels or not: a resized picture has no mosaic in whole pixels, so that the regions
-   of one picture decide together; where that leaves doubts, both are tried, and the evidence decides.
+   of one picture decide together; where that leaves doubts, both are tried, and the evidence decides. So it does over
+   whether lines in whole pixels are blurred: cells may become whole numbers of pixels by resizing.
 2. *Area.* A rectangle in whole pixels goes the way of all proposals, through `noisy_tiles.follow`, with the map added
    to the evidence; if that does not end near the region, and with all other grids and shapes, `areas` finds the
    rectangle or the mask. What an area leaves of its region may be another mosaic: it is a region of its own.
@@ -24,7 +25,7 @@ from deepix.finder.areas import Area
 from deepix.finder.fast_filters import dilated
 from deepix.finder.geometry import without
 from deepix.finder.grid_box import GridBox
-from deepix.finder.grid_lines import GridFit, fit
+from deepix.finder.grid_lines import SHARP, GridFit, fit
 from deepix.finder.jpeg_noise import SIDE, saved_quality
 from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.map_regions import Region, covers, cut, enlarged, parts_of, regions, without_mosaics
@@ -68,6 +69,8 @@ RATIO = 4.0
 """The log-odds of whole pixels for each unit of the logarithm of the evidence with them, divided by that without."""
 USUAL = 0.25
 """The logarithm of that ratio at which it says nothing: in mosaics of whole pixels it usually is more."""
+EXPLAINED = 0.25
+"""Evidence, in nats for each pixel, of an area whose blurred lines are none of resizing."""
 CUTS = 2
 """How often, at most, what an area leaves of its region is cut off and looked at as a region of its own."""
 CERTAIN = 400.0
@@ -143,7 +146,12 @@ def located(
         order = np.argsort(-promises, kind="stable")
         spent = np.cumsum([found[i].inside.size * (promises[i] < PROMISING) for i in order])
         looked = [(found[i], fits[i], float(others[i]), CUTS) for i in sorted(order[spent <= SPENT])]
-        return [one for ones in pool.map(lambda given: search.mosaics(*given), looked) for one in ones]
+        return [_sharp(one) for ones in pool.map(lambda given: search.mosaics(*given), looked) for one in ones]
+
+
+def _sharp(one: Located) -> Located:
+    """Return a mosaic whose grid is not said to be blended: here that means that pixels near lines do not count."""
+    return one._replace(mosaic=replace(one.mosaic, grid=replace(one.mosaic.grid, blended=False)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,13 +300,7 @@ def _mosaic(
     # what is another region's is not this one's
     window = Window(LikelihoodMaps.of(here, quality), np.where(inside, p, np.minimum(p, 0.5)), inside)
     lines = lines.moved(region.x - left, region.y - top)
-    log_odds = lines.log_odds + others
-    if abs(log_odds) > CLEAR:
-        best = _placed(window, lines, log_odds > 0)
-    else:
-        whole, other = _placed(window, lines, True), _placed(window, lines, False)
-        ratio = np.log(max(whole.own, LITTLE) / max(other.own, LITTLE))
-        best = whole if other.lines.log_odds + others + RATIO * (ratio - USUAL) > 0 else other
+    best = _best(window, lines, others)
     x, y, w, h = best.area.box
     mask = None if best.area.mask is None else np.ascontiguousarray(best.area.mask)
     m = Mosaic(x, y, w, h, best.grid, mask).moved(int(left), int(top))
@@ -333,19 +335,39 @@ class Placed(NamedTuple):
     resembles: bool
 
 
-def _placed(window: Window, lines: GridFit, whole: bool) -> Placed:
-    """Return the area and the grid of a window's region, in whole pixels or not."""
+def _best(window: Window, lines: GridFit, others: float) -> Placed:
+    """Return the area and the grid of a window's region that the lines, other regions and the evidence speak for."""
+    log_odds = lines.log_odds + others
+    if log_odds < -CLEAR:
+        return _placed(window, lines, False)
+    whole = _placed(window, lines, True)
+    if log_odds <= CLEAR:
+        other = _placed(window, lines, False)
+        ratio = np.log(max(whole.own, LITTLE) / max(other.own, LITTLE))
+        if other.lines.log_odds + others + RATIO * (ratio - USUAL) <= 0:
+            return other
+    if lines.sharpness >= SHARP or whole.own >= EXPLAINED * whole.area.box[2] * whole.area.box[3]:
+        return whole
+    blurred = _placed(window, lines, True, blended=True)
+    same = (blurred.grid.width, blurred.grid.height) == (whole.grid.width, whole.grid.height)
+    # files blur lines as well, and leave their own marks: then a rectangle is right that is one by all pixels
+    plain = blurred.area.mask is None or whole.area.mask is not None
+    return blurred if same and plain and blurred.own > np.exp(USUAL) * max(whole.own, LITTLE) else whole
+
+
+def _placed(window: Window, lines: GridFit, whole: bool, blended: bool = False) -> Placed:
+    """Return the area and the grid of a window's region, in whole pixels or not; `blended`: near lines none count."""
     inside = window.inside
-    grid = lines.grid(whole)
+    grid = replace(lines.grid(whole), blended=blended)
     plain = areas.with_noise(window.likelihood, grid, inside)
     likelihood = areas.with_map(plain, window.probability, grid)
     ys, xs = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     outer = int(xs[0]), int(ys[0]), int(xs[-1] + 1 - xs[0]), int(ys[-1] + 1 - ys[0])
     rectangular = np.count_nonzero(inside) / (outer[2] * outer[3]) >= RECTANGULAR
     area: Area | None = None
-    fitted = _followed(likelihood, grid, outer, inside) if rectangular and whole else None
+    fitted = _followed(likelihood, grid, outer, inside) if rectangular and whole and not blended else None
     if fitted is not None:
-        area, grid = Area(fitted[1].box, None, fitted[0]), _grid(*fitted[1].origin, *fitted[1].cell)
+        area, grid = Area(fitted[1].box, None, fitted[0]), Grid(*fitted[1].origin, *fitted[1].cell)
     else:
         area = _shaped(likelihood, grid, outer, inside)
         if area is not None:  # now that the area is known better, so are its lines
@@ -354,14 +376,14 @@ def _placed(window: Window, lines: GridFit, whole: bool) -> Placed:
             x, y, w, h = area.box
             if area.mask is None:
                 lines = GridFit(lines.across.with_ends(x, x + w), lines.down.with_ends(y, y + h))
-            grid = lines.grid(whole)
+            grid = replace(lines.grid(whole), blended=blended)
             area = _shaped(likelihood, grid, area.box, covered) or area
     resembles = area is not None and _resembles(area, inside)
     if area is None:
         part = inside[outer[1] : outer[1] + outer[3], outer[0] : outer[0] + outer[2]]
         area = Area(outer, None if rectangular else part, 0.0)
     x, y, w, h = (int(v) for v in area.box)
-    area, grid = replace(area, box=(x, y, w, h)), _grid(grid.x, grid.y, grid.width, grid.height)
+    area, grid = replace(area, box=(x, y, w, h)), _plain(grid)
     of_map = (likelihood.gain - plain.gain) * areas.counting(grid, inside.shape)
     own = area.log_ratio - float(of_map[_covered(area, inside.shape)].sum(dtype=np.float64))
     return Placed(area, grid, lines, own, resembles)
@@ -406,9 +428,9 @@ def _covered(area: Area, shape: tuple[int, ...]) -> Mask:
     return result
 
 
-def _grid(x: float, y: float, width: float, height: float) -> Grid:
-    """Return the grid in Python's own numbers, whatever types these have."""
-    return Grid(float(x), float(y), float(width), float(height))
+def _plain(g: Grid) -> Grid:
+    """Return a grid in Python's own numbers, whatever types it has."""
+    return Grid(float(g.x), float(g.y), float(g.width), float(g.height), g.blended)
 
 
 def _followed(likelihood: LikelihoodMaps, grid: Grid, outer: areas.Box, inside: Mask) -> tuple[float, GridBox] | None:
