@@ -1,6 +1,6 @@
 """The sheet of a refiner's card: parts of validation photos pixelated, restored, refined, and the truth.
 
-    python benchmarks/refined_sheet.py docs/models/refiner-sheet.jpg
+    python benchmarks/refined_sheet.py docs/models/refiner-sheet.jpg --skip 12 20
     python benchmarks/refined_sheet.py /tmp/faces.jpg --data ../shared/data/special-val.zip  # never to be committed
 
 The cases are those of `perceptual.py` of sources without people's faces, one after the other, of all sizes of cells.
