@@ -73,7 +73,15 @@ class Restoration:
         ------
         ValueError : of a file with 16-bit colour, for which Pillow has no mode: `save` keeps it, `picture` holds it
         """
-        return images.to_array(self.picture) if self.as_array else images.to_pil(self.picture)
+        return self._as_given(self.picture)
+
+    @cached_property
+    def variant_images(self) -> list[Any]:
+        """The variants, each as `image` is; the first one is that."""
+        return [self.image, *(self._as_given(picture) for picture in self.variants[1:])]
+
+    def _as_given(self, picture: images.Picture) -> Any:
+        return images.to_array(picture) if self.as_array else images.to_pil(picture)
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False, quality: int = images.QUALITY) -> None:
         """Write the picture, with the input's alpha channel, colour profile and EXIF data.
