@@ -150,7 +150,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(tmp_path: Path) -> None:
     write(tmp_path / "list.onnx", about="[1]")
     (tmp_path / "folder.onnx").mkdir()
     messages = {
-        "nowhere.onnx": "no such model: challenge, locator, photo, or the path",
+        "nowhere.onnx": "no such model: adversary, challenge, locator, photo, refiner, or the path",
         "broken.onnx": "not an ONNX model",
         "text.onnx": "not an ONNX model",
         "words.onnx": "not a model of Deepix",

@@ -95,7 +95,8 @@ def release(
     for part, content in beside.items():
         files.write_bytes(released / f"{part}.onnx", content, overwrite=True)
     files.write_bytes(model_file, model, overwrite=True)
-    was = "nothing that counts was released before" if before is None else f"released before: {before:.3f}"
+    was = "nothing was released before" if before is None else f"released before: {before:.3f}"
+    was = was if outdated is None else "in the place of an outdated one"
     log.info(f"{line}, {was}; ONNX Runtime agrees to {stage.agreement(difference)}: {model_file} is new")
     return True
 

@@ -17,8 +17,8 @@ from deepix.training.networks.refiner import Refiner, Restored
 from deepix.training.stages.refiner.examples import Batch, restored
 from deepix.training.stages.refiner.losses import LEVEL, distance, share
 
-BARS = {"rmse": 1.10, "features": 0.92, "unseen": 0.92, "texture": 0.5, "seam": 1.15, "blocks": 1.25, "blocks_low": 0.9}
-"""Bars of docs/refiner.md."""
+BARS = {"rmse": 1.10, "features": 0.92, "unseen": 0.92, "texture": 0.5, "seam": 1.05, "blocks": 1.25, "blocks_low": 0.9}
+"""Bars of docs/refiner.md; that of the seam, 1.15 there, is tighter: on whole photos it came out a tenth larger."""
 SPREAD = 0.35
 """Least of two variants, in deviations."""
 LAST = 7
