@@ -58,7 +58,9 @@ def history(source: Path | str) -> list[dict[str, Any]]:
     if "settings" not in extra:
         return []
     start = Path(extra["settings"]["network"])
-    before = history(start) if weights.exist(start) else []
+    # a run that took the place of the one that it went on from would be its own past
+    its_own = start.resolve() in (source.resolve(), (source / weights.BEST).resolve())
+    before = history(start) if weights.exist(start) and not its_own else []
     entry = {
         "from": start.name,
         "minutes": round(extra["minutes"], 1),
