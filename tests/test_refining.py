@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import models
 import numpy as np
 import pytest
 import torch
@@ -30,19 +29,13 @@ from deepix.restorer.refine_noise import BLOCK, white_noise
 CHELSEA = data.chelsea()[:160, 60:300]
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A refiner and an adversary of random weights, exported."""
-    return models.write_refiner(tmp_path_factory.mktemp("refiner"))
-
-
 @pytest.fixture
-def shipped(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def shipped(refiner_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """These networks in the place of those that come with the package."""
     opener = Models()
     for name in ("Refiner", "Adversary"):
         kind = getattr(refine_model, name)
-        opened = kind(opener.open(files[name.lower()]))
+        opened = kind(opener.open(refiner_files[name.lower()]))
         monkeypatch.setattr(refine_model, f"load_{name.lower()}", lambda models=None, opened=opened: opened)
     yield
     opener.close()
@@ -131,9 +124,9 @@ def test_noise_is_a_function_of_the_place() -> None:
     assert np.abs(many[0, :3] - white_noise(0, 0, 0, 3, 1)[0]).max() == 0
 
 
-def test_tiles_leave_no_seam(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_leave_no_seam(refiner_files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     with Models(threads=1) as opener:
-        refiner = refine_model.Refiner(opener.open(files["refiner"]))
+        refiner = refine_model.Refiner(opener.open(refiner_files["refiner"]))
         there = [Mosaic.rectangle(16, 16, 208, 128, 8)]
         pixelated = pixelate(CHELSEA, there)
         restored = deepix.restore(pixelated, there)

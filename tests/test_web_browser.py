@@ -12,7 +12,6 @@ import warnings
 from io import BytesIO
 from pathlib import Path
 
-import models
 import numpy as np
 import pytest
 from axe_core_python.sync_playwright import Axe
@@ -20,7 +19,7 @@ from image_cases import exif_block
 from PIL import Image
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from skimage import data
-from web_cases import SPOON, by_command, package, photo, saved, server
+from web_cases import SPOON, by_command, photo, saved, server
 
 import deepix
 from deepix.inference.models import Models
@@ -240,6 +239,8 @@ def test_all_of_it_by_keyboard(visit, tmp_path):
     before = page.locator("#split").input_value()
     page.keyboard.press("ArrowRight")
     assert page.locator("#split").input_value() != before
+    # while variants are made, nothing else can be restored
+    expect(page.locator("#restore")).to_be_enabled(timeout=PATIENCE)
     # the order of the focus is that of the page
     page.locator("#files").focus()
     seen = []
@@ -384,18 +385,6 @@ def test_work_can_be_cancelled_and_begun_again(visit, large):
 # ── detail, with a small refiner in a copy of the package ────────────────────────────────────────
 
 
-@pytest.fixture(scope="module")
-def refiner(tmp_path_factory):
-    return models.write_refiner(tmp_path_factory.mktemp("refiner"))["refiner"]
-
-
-@pytest.fixture(scope="module")
-def refined(tmp_path_factory, refiner):
-    imported = package(tmp_path_factory.mktemp("with"), refiner)
-    with server(tmp_path_factory.mktemp("refined"), imported=imported) as (address, _):
-        yield address
-
-
 @pytest.fixture
 def guest(browser, refined):
     with Visit(browser, refined) as visit:
@@ -416,7 +405,7 @@ def fetched(visit: Visit, view: str) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(visit.page.request.get(address).body()))).astype(int)
 
 
-def test_detail_is_a_blend_and_the_file_is_what_the_command_line_writes(guest, refiner, tmp_path, monkeypatch):
+def test_detail_is_a_blend_and_the_file_is_what_the_command_line_writes(guest, refiner_files, tmp_path, monkeypatch):
     page = guest.page
     source = saved(tmp_path / "photo.png")
     guest.send(source)
@@ -448,7 +437,7 @@ def test_detail_is_a_blend_and_the_file_is_what_the_command_line_writes(guest, r
         assert np.abs(seen - pixels[SPOON.box]).max() <= 2, percent
     assert len(guest.asked) == asked
     with Models() as opener:
-        opened = refine_model.Refiner(opener.open(refiner))
+        opened = refine_model.Refiner(opener.open(refiner_files["refiner"]))
         monkeypatch.setattr(refine_model, "load_refiner", lambda models=None: opened)
         for percent, contents in ((0, plain), (37, None), (100, None)):
             slide(guest, percent)

@@ -9,7 +9,6 @@ import json
 from io import BytesIO
 
 import httpx
-import models
 import numpy as np
 import pytest
 from PIL import Image
@@ -31,24 +30,11 @@ from deepix.inference.models import Models
 from deepix.restorer import refine_model
 
 
-@pytest.fixture(scope="module")
-def refiner(tmp_path_factory):
-    return models.write_refiner(tmp_path_factory.mktemp("refiner"))["refiner"]
-
-
-@pytest.fixture(scope="module")
-def refined(tmp_path_factory, refiner):
-    """The address of a server whose package ships a refiner."""
-    imported = package(tmp_path_factory.mktemp("with"), refiner)
-    with server(tmp_path_factory.mktemp("refined"), imported=imported) as (address, _):
-        yield address
-
-
 @pytest.fixture
-def shipped(refiner, monkeypatch):
+def shipped(refiner_files, monkeypatch):
     """The same refiner for the command line in this process."""
     with Models() as opener:
-        opened = refine_model.Refiner(opener.open(refiner))
+        opened = refine_model.Refiner(opener.open(refiner_files["refiner"]))
         monkeypatch.setattr(refine_model, "load_refiner", lambda models=None: opened)
         yield
 

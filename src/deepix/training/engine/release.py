@@ -95,8 +95,10 @@ def release(
     for part, content in beside.items():
         files.write_bytes(released / f"{part}.onnx", content, overwrite=True)
     files.write_bytes(model_file, model, overwrite=True)
-    was = "nothing was released before" if before is None else f"released before: {before:.3f}"
-    was = was if outdated is None else "in the place of an outdated one"
+    if outdated is not None:
+        was = "in the place of an outdated one"
+    else:
+        was = "nothing was released before" if before is None else f"released before: {before:.3f}"
     log.info(f"{line}, {was}; ONNX Runtime agrees to {stage.agreement(difference)}: {model_file} is new")
     return True
 

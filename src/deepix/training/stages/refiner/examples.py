@@ -60,6 +60,12 @@ class Examples(NamedTuple):
     digests: NDArray[np.str_]
 
 
+class _Restorers(NamedTuple):
+    """What `Examples` say of their restorers."""
+
+    digests: NDArray[np.str_]
+
+
 class Batch(NamedTuple):
     """Examples as they are, and what turns of a step leave each other.
 
@@ -173,7 +179,8 @@ def read(path: Path) -> Examples:
 
 def outdated(path: Path, restorers: Sequence[Path]) -> bool:
     """Return whether examples are of other restorers than these; raises as `read` and `digest`."""
-    return set(read(path).digests.tolist()) != {digest(r.with_suffix(".onnx")) for r in restorers}
+    made = stored.read(path, _Restorers, "refiner")  # the pictures are many
+    return set(made.digests.tolist()) != {digest(r.with_suffix(".onnx")) for r in restorers}
 
 
 def batch_of(examples: Examples, indices: Indices) -> Batch:
