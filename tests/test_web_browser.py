@@ -481,6 +481,16 @@ def test_variants_are_added_by_their_seeds_and_a_reload_keeps_them(guest, tmp_pa
     most = int(page.locator("#most").text_content())
     slide(guest, 100)
     assert int(page.locator("#most").text_content()) == pytest.approx(1.2 * most, abs=1.2)
+    # what looks restored belongs to what is chosen: another map comes where that changes
+    guest.view("looks")
+    page.locator("#amount").focus()
+    for percent in (100, 40):
+        slide(guest, percent)
+        expect(page.locator('.layer[data-view="looks"].stale')).to_have_count(0, timeout=PATIENCE)
+        expect(page.locator("#busy")).to_be_hidden(timeout=PATIENCE)
+        looks = page.request.get(f"{guest.address}/api/pictures/1").json()["result"]["looks"]
+        assert looks["detail"] == percent / 100
+    expect(page.locator("#legend")).to_contain_text("how sure a network is")
     page.reload()
     guest.found(2)
     guest.view("compare")

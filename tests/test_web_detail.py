@@ -26,6 +26,8 @@ from web_cases import (
     until,
 )
 
+import deepix
+from deepix.draw.heat import heat_colours
 from deepix.inference.models import Models
 from deepix.restorer import refine_model
 
@@ -124,12 +126,42 @@ def test_variants_that_are_given_up_leave_what_there_is(guest, tmp_path):
     assert guest.client.get(f"{address}/views/variant-{there}").status_code == 404
 
 
+@pytest.mark.usefixtures("shipped")
+def test_what_looks_restored_is_mapped_as_python_maps_it(guest, tmp_path):
+    source = saved(tmp_path / "photo.png")
+    number = guest.send(source)
+    known = guest.told(number)
+    known = guest.ask(number, "restore", areas=[area["id"] for area in known["areas"]])
+    assert known["result"]["looks"] is None
+    mosaics = deepix.find(source)
+    seen = []
+    for detail, seed in ((0, 0), (0.37, 5)):
+        looks = guest.ask(number, "looks", detail=detail, seed=seed)["result"]["looks"]
+        assert (looks["detail"], looks["seed"]) == (detail, seed)
+        result = deepix.restore(source, mosaics, detail=detail, seed=seed, restored_map=True)
+        colours = heat_colours(result.restored_map)
+        address = f"/api/pictures/{number}/views/{looks['view']}"
+        part = guest.client.get(address, params={"box": "0,0,600,400"})
+        shown = np.asarray(Image.open(BytesIO(part.content)))
+        area = np.zeros(shown.shape[:2], bool)
+        for m in mosaics:
+            area[m.box] |= m.area
+        assert np.array_equal(shown[area], colours[area])
+        assert (shown[~area].max(axis=1) <= 85).all(), "what is known is dark"
+        assert guest.client.get(address).status_code == 200
+        seen.append(address)
+    assert guest.client.get(seen[0]).status_code == 404, "only the last one is kept"
+    version = guest.told(number)["version"]
+    assert guest.ask(number, "looks", detail=0.37, seed=5)["version"] == version, "asked for again, nothing is done"
+
+
 NONSENSE = [
     *(("variants", f'{{"seeds": {seeds}}}') for seeds in ("null", "[]", "3", "[-1]", "[true]", '["1"]', "[1.5]")),
     ("variants", '{"seeds": [9007199254740992]}'),
     ("variants", json.dumps({"seeds": [*range(13)]})),
     *(("file", f'{{"detail": {detail}}}') for detail in ("null", "true", "-0.1", "1.01", '"1"', "NaN", "1e999")),
     ("file", '{"detail": 1, "seed": -1}'),
+    *(("looks", body) for body in ("{}", '{"detail": 2}', '{"detail": 1, "seed": -1}')),
     ("file", '{"detail": 1, "seed": [1]}'),
 ]
 
@@ -138,7 +170,7 @@ def test_detail_that_means_nothing_is_refused_in_one_line(guest, tmp_path):
     number = guest.send(saved(tmp_path / "photo.png"))
     known = guest.told(number)
     address = f"/api/pictures/{number}"
-    for what in ("variants", "file"):
+    for what in ("variants", "file", "looks"):
         answer = guest.client.post(f"{address}/{what}", json={"seeds": [0], "detail": 1})
         assert answer.json()["error"] == "nothing is restored yet"
     known = guest.ask(number, "restore", areas=[known["areas"][0]["id"]])
@@ -172,11 +204,12 @@ def test_without_a_refiner_detail_is_refused_in_one_line(tmp_path):
     imported = package(tmp_path / "without", None)
     source = saved(tmp_path / "photo.png")
     with server(tmp_path / "kept", imported=imported) as (address, _), Visitor(address) as visitor:
-        assert visitor.client.get("/api/about").json()["detail"] is False
+        about = visitor.client.get("/api/about").json()
+        assert (about["detail"], about["looks"]) == (False, False)
         number = visitor.send(source)
         known = visitor.told(number)
         known = visitor.ask(number, "restore", areas=[known["areas"][0]["id"]])
-        for what, asked in (("variants", {"seeds": [0]}), ("file", {"detail": 1})):
+        for what, asked in (("variants", {"seeds": [0]}), ("file", {"detail": 1}), ("looks", {"detail": 1})):
             known = visitor.ask(number, what, **asked)
             assert "has no trained refiner" in known["error"]
             assert known["result"]["file"] == "photo_restored.png"

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from deepix.web.tasks import (
     Fit,
     Fitted,
     Found,
+    Judge,
+    Judged,
     Keep,
     Look,
     Refine,
@@ -55,6 +57,7 @@ class Outcome:
     variants : what is known of each, by its seed
     refining : seeds of those that are made
     kept : the last file with detail, with the detail and the seed that it has
+    judged : the last map of what looks restored
     """
 
     number: int
@@ -67,6 +70,7 @@ class Outcome:
     variants: dict[int, Refined] = field(default_factory=dict)
     refining: tuple[int, ...] = ()
     kept: tuple[float, int, Path] | None = None
+    judged: Judged | None = None
 
     def file(self, detail: float, seed: int) -> Path | None:
         """Return the file that has this detail; None where it was not written, or is not there any more."""
@@ -86,7 +90,7 @@ class Picture:
     source : its file
     uploaded : the file's bytes
     stage : what is done with it: "reading", "finding", "ready", "fitting", "restoring", "writing", "refining",
-        "keeping" or "failed"
+        "keeping", "judging" or "failed"
     error : what went wrong last, one line
     sure : see `Area.to_dict`
     version : counts the changes
@@ -113,6 +117,7 @@ class Picture:
         self._refitted: int | None = None
         self._outcomes = itertools.count(1)
         self._files = itertools.count(1)
+        self._maps = itertools.count(1)
         self._keeping: tuple[float, int] | None = None
         self._calls: set[asyncio.Task[None]] = set()
 
@@ -209,19 +214,33 @@ class Picture:
         DeepixError : nothing is restored, or that is no detail, or no seed
         """
         outcome = self._outcome()
-        number = _seed(seed)
-        if isinstance(detail, bool) or not isinstance(detail, int | float) or not 0 <= detail <= 1:
-            raise DeepixError("the detail is a number from 0 to 1")
-        if outcome.file(detail, number) is not None:
+        amount, number = _amount(detail), _seed(seed)
+        if outcome.file(amount, number) is not None:
             return None
-        self._keeping = float(detail), number
+        self._keeping = amount, number
         return Keep(
             source=self.source,
             mosaics=outcome.mosaics,
             folder=outcome.folder,
             output=outcome.folder / f"kept-{next(self._files)}" / "restored",
-            detail=float(detail),
+            detail=amount,
             seed=number,
+        )
+
+    def judge(self, detail: object, seed: object) -> Judge | None:
+        """Return the task that maps where the restoration, with this detail, looks restored; None where that is there.
+
+        Raises
+        ------
+        DeepixError : as `keep`
+        """
+        outcome = self._outcome()
+        amount, number = _amount(detail), _seed(seed)
+        if outcome.judged is not None and (outcome.judged.detail, outcome.judged.seed) == (amount, number):
+            return None
+        view = views.judgement(next(self._maps))
+        return Judge(
+            source=self.source, mosaics=outcome.mosaics, folder=outcome.folder, view=view, detail=amount, seed=number
         )
 
     def refines(self, seeds: object) -> bool:
@@ -311,6 +330,8 @@ class Picture:
             outcome.doubted = event
         elif isinstance(event, Refined):
             outcome.variants[event.seed] = event
+        elif isinstance(event, Judged):
+            outcome.judged = event
         elif isinstance(event, Written) and self._keeping:
             outcome.kept = (*self._keeping, event.path)
         elif isinstance(event, Written):
@@ -373,6 +394,7 @@ class Picture:
             "mostVariants": MOST_VARIANTS,
             "growth": max((v.growth for v in outcome.variants.values()), default=1.0),
             "kept": outcome.kept[:2] if outcome.kept else None,
+            "looks": asdict(outcome.judged) if outcome.judged else None,
         }
 
     def restored_name(self) -> str:
@@ -397,7 +419,15 @@ class Picture:
         assert there.keys() <= set(views.VIEWS)
         if self.outcome:
             there |= {views.variant(seed): self.outcome.folder for seed in self.outcome.variants}
+            if self.outcome.judged:
+                there[self.outcome.judged.view] = self.outcome.folder
         return there
+
+
+def _amount(given: object) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= 1:
+        raise DeepixError("the detail is a number from 0 to 1")
+    return float(given)
 
 
 def _seed(given: object) -> int:

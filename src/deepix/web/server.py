@@ -42,7 +42,7 @@ from starlette.staticfiles import StaticFiles
 from deepix import __version__
 from deepix.errors import DeepixError
 from deepix.inference.models import shipped
-from deepix.restorer.refine_model import REFINER
+from deepix.restorer.refine_model import ADVERSARY, REFINER
 from deepix.web import programs, uploads, views
 from deepix.web.limits import MAX_CROP, MAX_REQUEST, Limits
 from deepix.web.pictures import Picture
@@ -94,6 +94,7 @@ class Server:
             Route(f"{one}/restore", self._restore, methods=["POST"]),
             Route(f"{one}/variants", self._refine, methods=["POST"]),
             Route(f"{one}/file", self._keep, methods=["POST"]),
+            Route(f"{one}/looks", self._judge, methods=["POST"]),
             Route(f"{one}/cancel", self._cancel, methods=["POST"]),
             Route(f"{one}/views/{{view}}", self._view),
             Route(f"{one}/result", self._result),
@@ -127,8 +128,9 @@ class Server:
 
     async def _about(self, request: Request) -> Response:
         limits = {"maxBytes": self.limits.max_bytes, "maxPixels": self.limits.max_pixels}
-        detail = await asyncio.to_thread(lambda: REFINER in shipped())
-        return _json({"version": __version__, **limits, "pictures": self.limits.pictures, "detail": detail})
+        there = await asyncio.to_thread(shipped)
+        models = {"detail": REFINER in there, "looks": {REFINER, ADVERSARY} <= set(there)}
+        return _json({"version": __version__, **limits, "pictures": self.limits.pictures, **models})
 
     # ── pictures ─────────────────────────────────────────────────────────────────────────────────
 
@@ -248,6 +250,19 @@ class Server:
             former, picture.outcome.kept = picture.outcome.kept, None
             if former is not None:
                 await asyncio.to_thread(_remove_folder, former[2].parent)
+        return _json({}, HTTPStatus.ACCEPTED)
+
+    async def _judge(self, request: Request) -> Response:
+        asked = await _asked(request)
+        session, picture = self._idle(request)
+        task = picture.judge(asked.get("detail"), asked.get("seed", 0))
+        if task is not None and picture.outcome is not None:
+            width, height = picture.size or (0, 0)
+            self.sessions.check_space(PER_PIXEL_REFINED * width * height)
+            self._do(session, picture, task, "judging")
+            former, picture.outcome.judged = picture.outcome.judged, None
+            if former is not None:
+                await asyncio.to_thread(views.remove, task.folder, former.view)
         return _json({}, HTTPStatus.ACCEPTED)
 
     async def _cancel(self, request: Request) -> Response:

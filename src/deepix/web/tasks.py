@@ -104,6 +104,24 @@ class Keep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Map where mosaics that were restored, with some detail of a seed, look restored; keep the map as a view.
+
+    Attributes
+    ----------
+    folder : the restoration's
+    view : what the view is called
+    """
+
+    source: Source
+    mosaics: tuple[Mosaic, ...]
+    folder: Path
+    view: str
+    detail: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """Do a job as the command line does it."""
 
@@ -116,7 +134,7 @@ class Continue:
     """The task before is to be gone on with."""
 
 
-Task = Warm | Look | Fit | Restore | Refine | Keep | Run
+Task = Warm | Look | Fit | Restore | Refine | Keep | Judge | Run
 CONTINUE = Continue()
 
 
@@ -184,6 +202,15 @@ class Written:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The map of what looks restored can be shown, at this detail of this seed."""
+
+    view: str
+    detail: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Done:
     """The job was done, or failed."""
 
@@ -202,7 +229,7 @@ class End:
     """All is done."""
 
 
-Event = Seen | Found | Fitted | Restored | Doubted | Refined | Written | Done | Failed | End
+Event = Seen | Found | Fitted | Restored | Doubted | Refined | Written | Judged | Done | Failed | End
 
 
 class Bench:
@@ -249,6 +276,8 @@ def _steps(task: Task) -> Iterator[Event]:
         return _refine(task)
     if isinstance(task, Keep):
         return _keep(task)
+    if isinstance(task, Judge):
+        return _judge(task)
     return _run(task)
 
 
@@ -313,7 +342,7 @@ def _restore(task: Restore) -> Iterator[Event]:
     deviation = result.uncertainty
     if deviation is not None:
         seen, most = views.doubt(shown, deviation if deviation.ndim == 2 else deviation[..., 0], result.mosaics)
-        views.store(seen, task.folder, "doubt")
+        views.store(seen, task.folder, views.DOUBT)
         yield Doubted(most=most)
     yield _written(result.picture, task.source, task.folder / "restored")
     if REFINER in shipped():
@@ -330,7 +359,7 @@ def _refine(task: Refine) -> Iterator[Event]:
     estimated = estimates.kept(task.folder)
     for seed in task.seeds:
         result = pipeline.restore(picture, task.mosaics, Options(detail=1.0, seed=seed), estimated=estimated)
-        views.store(views.on_screen(result.picture), task.folder, views.variant(seed), estimated.box)
+        views.store(views.on_screen(result.picture), task.folder, views.variant(seed), estimated.box, views.AFTER)
         yield Refined(seed=seed, consistency=result.consistency, growth=growth)
 
 
@@ -344,6 +373,21 @@ def _keep(task: Keep) -> Iterator[Event]:
     options = Options(detail=task.detail, seed=task.seed)
     result = pipeline.restore(picture, task.mosaics, options, estimated=estimates.kept(task.folder))
     yield _written(result.picture, task.source, task.output)
+
+
+def _judge(task: Judge) -> Iterator[Event]:
+    from deepix import images, pipeline
+    from deepix.restorer.refine_model import load_adversary, load_refiner
+    from deepix.web import estimates, views
+
+    load_refiner(), load_adversary()  # where there is no refiner, there is no estimate either
+    picture = images.read(task.source.path, max_pixels=task.source.max_pixels)
+    options = Options(detail=task.detail, seed=task.seed, restored_map=True)
+    result = pipeline.restore(picture, task.mosaics, options, estimated=(estimated := estimates.kept(task.folder)))
+    assert result.restored_map is not None
+    seen = views.coloured(views.on_screen(result.picture), result.restored_map, result.mosaics)
+    views.store(seen, task.folder, task.view, estimated.box, views.DOUBT)
+    yield Judged(view=task.view, detail=task.detail, seed=task.seed)
 
 
 def _written(picture: Picture, source: Source, target: Path) -> Written:

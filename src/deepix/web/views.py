@@ -1,7 +1,8 @@
 """Pictures as a screen shows them: a small one of the whole, and any part at its full size.
 
 Each view of a picture is kept as an array, of which parts are read without reading the whole, and as a small JPEG. A
-variant, restored with all detail, differs from the plain restoration around the areas only: there alone it is kept.
+variant, restored with all detail, differs from the plain restoration around the areas only, and so does one map from
+another: there alone they are kept.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from deepix.mosaic import Mosaic
 from deepix.mosaic.boxes import Box
 from deepix.mosaic.types import unknown
 
-VIEWS = ("before", "after", "doubt")
-"""The picture as it came, restored, and where the restoration may be off; see also `variant`."""
+BEFORE, AFTER, DOUBT = VIEWS = ("before", "after", "doubt")
+"""The picture as it came, restored, and where the restoration may be off; see also `variant` and `judgement`."""
 PREVIEW = 1800
 """Pixels of the longer side of the small picture."""
 PREVIEW_QUALITY = 90
@@ -40,14 +41,20 @@ def variant(seed: int) -> str:
     return f"variant-{seed}"
 
 
-def store(image: Image.Image, folder: Path, view: str, box: Box | None = None) -> None:
+def judgement(number: int) -> str:
+    """Return what the view of the map of what looks restored is called that was asked for as the so-manieth."""
+    return f"looks-{number}"
+
+
+def store(image: Image.Image, folder: Path, view: str, box: Box | None = None, over: str = AFTER) -> None:
     """Keep a view in a folder, which has none of it yet: what is there may be mapped into memory.
 
     Parameters
     ----------
     image : RGB
-    view : one of `VIEWS`, or that of a `variant`
-    box : of a variant: where it may differ from the view "after", which is in the folder
+    view : one of `VIEWS`, or that of a `variant` or a `judgement`
+    box : where it may differ from another view; None: anywhere
+    over : that other view, which is in the folder
     """
     shrink = PREVIEW / max(image.size)
     size = max(1, round(image.width * shrink)), max(1, round(image.height * shrink))
@@ -58,7 +65,13 @@ def store(image: Image.Image, folder: Path, view: str, box: Box | None = None) -
         np.save(_whole(folder, view), pixels)
     else:
         np.save(_whole(folder, view), pixels[box])
-        np.save(_place(folder, view), [box[0].start, box[1].start])
+        np.savez(_place(folder, view), corner=[box[0].start, box[1].start], over=over)
+
+
+def remove(folder: Path, view: str) -> None:
+    """Remove a view that lies over another."""
+    for path in (preview(folder, view), _whole(folder, view), _place(folder, view)):
+        path.unlink(missing_ok=True)
 
 
 def preview(folder: Path, view: str) -> Path:
@@ -71,7 +84,7 @@ def _whole(folder: Path, view: str) -> Path:
 
 
 def _place(folder: Path, view: str) -> Path:
-    return folder / f"{view}-place.npy"
+    return folder / f"{view}-place.npz"
 
 
 def part(folder: Path, view: str, box: tuple[int, int, int, int]) -> bytes:
@@ -88,13 +101,16 @@ def part(folder: Path, view: str, box: tuple[int, int, int, int]) -> bytes:
     """
     x, y, width, height = box
     left, top, right, bottom = (max(0, v) for v in (x, y, x + width, y + height))
-    plain = _place(folder, view).exists()
-    whole = np.load(_whole(folder, "after" if plain else view), mmap_mode="r")
-    pixels = np.array(whole[top:bottom, left:right])
+    place = _place(folder, view)
+    over, corner = view, np.zeros(0, np.int64)
+    if place.exists():
+        with np.load(place) as about:
+            over, corner = str(about["over"]), about["corner"]
+    pixels = np.array(np.load(_whole(folder, over), mmap_mode="r")[top:bottom, left:right])
     if not pixels.size:
         raise ValueError(f"{box} lies outside the picture")
-    if plain:
-        _lay_over(pixels, (left, top), np.load(_whole(folder, view), mmap_mode="r"), np.load(_place(folder, view)))
+    if corner.size:
+        _lay_over(pixels, (left, top), np.load(_whole(folder, view), mmap_mode="r"), corner)
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
@@ -123,9 +139,21 @@ def doubt(restored: Image.Image, deviation: NDArray[np.float32], mosaics: list[M
     -------
     the picture, and the deviation that the brightest colour stands for
     """
-    result: NDArray[Any] = np.array(restored.convert("L").point(_DIMMED).convert("RGB"))
     most = max((float(np.nanmax(deviation[m.box], initial=0)) for m in mosaics), default=0.0) or 1.0
-    area = unknown(mosaics, deviation.shape)
+    return coloured(restored, deviation / most, mosaics), most
+
+
+def coloured(restored: Image.Image, values: NDArray[np.float32], mosaics: list[Mosaic]) -> Image.Image:
+    """Return the restored picture, gray and dark, with values in its areas as colours.
+
+    Parameters
+    ----------
+    restored : RGB
+    values : (H, W), 0 … 1
+    mosaics : the areas that were restored
+    """
+    result: NDArray[Any] = np.array(restored.convert("L").point(_DIMMED).convert("RGB"))
+    area = unknown(mosaics, values.shape)
     for m in mosaics:
-        np.copyto(result[m.box], heat_colours(deviation[m.box] / most), where=area[m.box][..., None])
-    return Image.fromarray(result), most
+        np.copyto(result[m.box], heat_colours(values[m.box]), where=area[m.box][..., None])
+    return Image.fromarray(result)

@@ -28,6 +28,7 @@ export const unmark = (id, area) => ask("DELETE", `${place(id)}/areas/${area}`);
 export const restore = (id, areas) => ask("POST", `${place(id)}/restore`, { areas });
 export const refine = (id, seeds) => ask("POST", `${place(id)}/variants`, { seeds });
 export const keep = (id, chosen) => ask("POST", `${place(id)}/file`, chosen);
+export const judge = (id, chosen) => ask("POST", `${place(id)}/looks`, chosen);
 export const cancel = (id) => ask("POST", `${place(id)}/cancel`, {});
 export const remove = (id) => ask("DELETE", place(id));
 export const forget = () => ask("DELETE", "/api/session");

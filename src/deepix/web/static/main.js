@@ -5,6 +5,7 @@ import * as areas from "./areas.js";
 import * as compare from "./compare.js";
 import * as detail from "./detail.js";
 import { $, choose, make, show } from "./dom.js";
+import * as looks from "./looks.js";
 import * as result from "./result.js";
 import * as stage from "./stage.js";
 import { add, attempt, changed, current, drop, isBusy, onChange, state } from "./state.js";
@@ -17,6 +18,13 @@ const HEARTBEAT = 4 * 60_000; // milliseconds; the server forgets who has been g
 const STAGES = {
   reading: "Reading the picture", finding: "Looking for pixelated areas", fitting: "Fitting the cells",
   restoring: "Restoring", writing: "Writing the file", refining: "Adding detail", keeping: "Writing the file",
+  judging: "Mapping what looks restored",
+};
+
+// What the colours of a view stand for.
+const LEGENDS = {
+  doubt: "levels: how far off the restoration may be, as the network expects it (standard deviation)",
+  looks: "%: how sure a network is, without knowing the areas, that a pixel was restored. Where it is not, the restoration looks like a photo; right it need not be.",
 };
 
 function render() {
@@ -34,6 +42,7 @@ function render() {
   tools.render();
   compare.render();
   detail.render();
+  looks.render();
   result.render();
 }
 
@@ -42,15 +51,19 @@ function head(picture) {
   $("facts").textContent = picture.size ? `${picture.size[0]} × ${picture.size[1]} pixels` : "";
   choose("view", picture.view);
   for (const input of document.querySelectorAll('input[name="view"]')) {
-    input.disabled = (input.value === "compare" && !picture.result) || (input.value === "doubt" && picture.result?.most == null);
+    input.disabled = (input.value === "compare" && !picture.result) || (input.value === "doubt" && picture.result?.most == null)
+      || (input.value === "looks" && !picture.result?.file);
   }
+  show($("looks-view"), Boolean(state.about?.looks));
   show($("bar"), picture.size !== null);
   show($("panel"), picture.size !== null || picture.stage === "failed");
   for (const section of document.querySelectorAll("#panel > section")) if (picture.size === null) section.hidden = true;
   if (picture.size !== null) $("areas-title").parentElement.hidden = false;
   $("zoom").value = picture.zoom;
-  show($("legend"), picture.view === "doubt");
-  $("most").textContent = picture.result?.most != null ? (picture.result.most * detail.growth(picture)).toFixed(0) : "";
+  show($("legend"), picture.view in LEGENDS);
+  $("legend-text").textContent = LEGENDS[picture.view] ?? "";
+  const most = picture.view === "looks" ? 100 : picture.result?.most != null && picture.result.most * detail.growth(picture);
+  $("most").textContent = most ? most.toFixed(0) : "";
   show($("notes"), picture.notes.length > 0);
   $("notes").querySelector("ul").replaceChildren(...picture.notes.map((note) => make("li", {}, note)));
   show($("stage"), picture.stage !== "failed");
@@ -85,7 +98,7 @@ function told(picture) {
 }
 
 function start() {
-  for (const part of [uploads, stage, areas, tools, compare, detail, result]) part.start();
+  for (const part of [uploads, stage, areas, tools, compare, detail, looks, result]) part.start();
   onChange(render);
   for (const input of document.querySelectorAll('input[name="view"]')) {
     input.addEventListener("change", () => { current().view = input.value; changed(); });

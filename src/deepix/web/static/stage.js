@@ -92,7 +92,7 @@ export function render() {
 }
 
 function wanted(picture) {
-  return { areas: ["before"], compare: ["before", "after", "refined"], doubt: ["doubt"] }[picture.view];
+  return { areas: ["before"], compare: ["before", "after", "refined"], doubt: ["doubt"], looks: ["after", "looks"] }[picture.view];
 }
 
 // What a layer shows: the view's name, and the number of the restoration that it is of; null where it is not there.
@@ -100,6 +100,7 @@ function source(picture, layer) {
   const { result } = picture;
   if (layer === "before") return ["before", 0];
   if (!result || (layer === "doubt" && result.most == null)) return null;
+  if (layer === "looks") return result.looks ? [result.looks.view, result.number] : null;
   if (layer !== "refined") return [layer, result.number];
   const variant = variantOf(picture);
   return variant ? [`variant-${variant.seed}`, result.number] : null;

@@ -53,6 +53,7 @@ export function add(id, name) {
     percent: 0, seed: 0, // of detail, and the variant that is shown
     wanted: null,        // the seed of a variant that is to be shown once it is there
     refine: false,       // it is to be given its first variants
+    judging: "",         // of what a map of what looks restored was asked for
     leaving: false,      // the visitor has it removed
     download: null,      // the detail and seed of the file that is to be fetched once it is written
   };

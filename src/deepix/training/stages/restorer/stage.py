@@ -218,6 +218,10 @@ class RestorerStage(Stage):
         network.to("cpu")
         return Assessment(scores, further)
 
+    def outdated(self, about: Mapping[str, Any], recipe: Recipe) -> str | None:
+        """Return that its deviations were calibrated as before: as many errors within one as of a Gaussian's."""
+        return None if "by_cells" in about["scores"] else "its deviations are not calibrated for both shares"
+
     def headline(self, scores: Mapping[str, Any]) -> str:
         """Return the errors."""
         return f"RMSE {scores['rmse']:.3f} (per picture {scores['rmse_per_picture']:.3f})"
