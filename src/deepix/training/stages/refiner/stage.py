@@ -197,20 +197,14 @@ class RefinerStage(Stage):
 
     def gather(self, recipe: Recipe, folder: Path) -> tuple[Path, Path]:
         """Make the examples that are not made, or were by other restorers."""
-        for_training = [(folder / source.file, source.times) for source in recipe.sources]
-        names, times = recipe.validation_sources, recipe.own.validation_times
-        for_validation = [(folder / name, number) for name, number in zip(names, times, strict=True)]
-        for path, given, seed in ((recipe.data, for_training, 0), (recipe.validation, for_validation, 1)):
-            if not path.exists() or outdated(path, recipe.own.restorers):
-                log.info(f"restoring examples from {', '.join(p.name for p, _ in given)} of {folder} into {path}")
-                prepare(given, path, recipe.own.restorers, seed)
-        return recipe.data, recipe.validation
+        given = [(folder / source.file, source.times) for source in recipe.sources]
+        return _made(recipe, recipe.data, given, 0), _validation(recipe, folder)
 
     # ── a release ────────────────────────────────────────────────────────────────────────────────
 
     def assess(self, network: Any, recipe: Recipe, folder: Path, device: str = "auto") -> Assessment:
         """Return the scores on the recipe's examples."""
-        cache = read(self.gather(recipe, folder)[1])
+        cache = read(_validation(recipe, folder))
         network.to(choose_device(device)).eval()
         parts = np.array_split(np.arange(len(cache.truth)), max(len(cache.truth) // 32, 1))
         reached = scores.score(
@@ -273,3 +267,17 @@ class RefinerStage(Stage):
 
 
 STAGE = RefinerStage()
+
+
+def _validation(recipe: Recipe, folder: Path) -> Path:
+    """Return the file of examples to validate with."""
+    given = zip((folder / name for name in recipe.validation_sources), recipe.own.validation_times, strict=True)
+    return _made(recipe, recipe.validation, list(given), 1)
+
+
+def _made(recipe: Recipe, path: Path, given: Sequence[tuple[Path, float]], seed: int) -> Path:
+    """Return a file of examples, which are made if they are not there, or were by other restorers."""
+    if not path.exists() or outdated(path, recipe.own.restorers):
+        log.info(f"restoring examples from {', '.join(p.name for p, _ in given)} into {path}")
+        prepare(given, path, recipe.own.restorers, seed)
+    return path
