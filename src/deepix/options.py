@@ -101,12 +101,7 @@ class Options:
         object.__setattr__(self, "mosaics", tuple(self.mosaics))
         if self.model is not None:
             object.__setattr__(self, "model", str(self.model))
-        if self.method not in METHODS:
-            raise ValueError(f"no such method: {self.method!r}; there are 'network' and 'smooth'")
-        if self.cell_value not in (None, *CELL_VALUES):
-            raise ValueError(f"no such cell value: {self.cell_value!r}; there are {', '.join(map(repr, CELL_VALUES))}")
-        if self.rounding not in ROUNDINGS:
-            raise ValueError(f"no such rounding: {self.rounding!r}; there are 'nearest' and 'truncate'")
+        _check_names(self.method, self.cell_value, self.rounding)
         for area in self.areas:
             if len(area) not in (4, 5):
                 raise ValueError(f"an area is (x, y, width, height) or (x, y, width, height, cell), not {area}")
@@ -176,6 +171,17 @@ class Options:
             if key not in NOT_IN_DIGEST and not (key in LATER and value == usual.get(key))
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _check_names(method: str, cell_value: str | None, rounding: str) -> None:
+    for what, name, names in (
+        ("method", method, METHODS),
+        ("cell value", cell_value or CELL_VALUES[0], CELL_VALUES),
+        ("rounding", rounding, ROUNDINGS),
+    ):
+        if name not in names:
+            *first, last = map(repr, names)
+            raise ValueError(f"no such {what}: {name!r}; there are {', '.join(first)} and {last}")
 
 
 def _check_detail(detail: float, variants: int, seed: int, method: str) -> None:

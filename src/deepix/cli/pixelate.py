@@ -33,8 +33,8 @@ def pixelate(
     cell_value: Annotated[
         options.CellValue,
         typer.Option(
-            help="What a cell shows: the mean of its pixels, the middle one of them (sample), the least or the greatest "
-            "value, or the mean of light (linear)."
+            help="What a cell shows: the mean of its pixels, the middle one (sample), the least or the greatest value, "
+            "or the mean of light (linear)."
         ),
     ] = options.CellValue.mean,
     random: Annotated[int | None, typer.Option(metavar="N", min=1, help="N random areas.", show_default=False)] = None,

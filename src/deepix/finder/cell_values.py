@@ -26,9 +26,10 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
-SAMPLES: dict[str, CellValue] = {"corner": CellValue("sample", (0.0, 0.0)), "middle": CellValue("sample", (0.5, 0.5))}
+SAMPLES = {"corner": CellValue("sample", (0.0, 0.0)), "middle": CellValue("sample", (0.5, 0.5))}
 """Where programs take samples: in the first pixel of a cell, or in the middle one."""
-KINDS = ("mean", *SAMPLES, "min", "max", "linear")
+OTHERS = {**SAMPLES, "min": CellValue("min"), "max": CellValue("max"), "linear": CellValue("linear")}
+KINDS = ("mean", *OTHERS)
 DEEPEST = 32
 """Lines of known pixels beside a cell that are looked at, at most: as many as the cell has pixels."""
 AROUND = 4
@@ -52,8 +53,8 @@ PREDICTED: dict[tuple[str, int], tuple[tuple[float, ...], float]] = {
     ("max", 0): ((0.161, -0.426, -0.108, 0.827), 0.848),
     ("linear", 0): ((0.159, -0.153, 0.088, 0.108, 0.299), 0.602),
 }
-"""For each kind, and each distance of a sample from what is known, the weights of `predictors` and the scale of what they
-leave."""
+"""For each kind, and each distance of a sample from what is known, the weights of `predictors` and the scale of what
+they leave."""
 ROUGH_MEANS, ROUGH_SAMPLES = (0.32, -0.15), (0.49, 0.14)
 """`roughness` of means and of samples on average, where nothing around the area tells."""
 SAMPLED = {
@@ -69,15 +70,15 @@ CELLS = 30
 """Number of cells at which half of the variance of their roughness is chance."""
 ENOUGH = {"corner": 3.5, "middle": 3.0, "min": 3.5, "max": 3.5, "linear": 3.5}
 """Logarithm of the odds above which it is told that cells show that, and not means."""
-PRIOR = 1.4
-"""Logarithm of the odds that a mosaic is of means, before it is looked at: four in five."""
+PRIOR = 2.0
+"""Logarithm of the odds that a mosaic is of means, before it is looked at: seven to one."""
 SURE_OF_MEANS, LEAST_SURE = 0.9, 0.5
 """Above this confidence, means are taken for sure; below the other, restorations come no nearer to the mosaic."""
 
 
 @dataclass(frozen=True, eq=False)
 class Beside:
-    """The cells along one side of the border, and the known pixels beside them; arrays are (cells, channels), in levels.
+    """The cells along one side of the border, and known pixels beside them; arrays are (cells, channels), in levels.
 
     Attributes
     ----------
@@ -138,7 +139,8 @@ def _beside(
     axis, step = side
     rows, columns = np.nonzero(labels >= 0)
     place = np.stack([rows, columns], axis=1)
-    lines, good = [], []
+    lines: list[Floats] = []
+    good: list[Bools] = []
     for k in range(1, max(2, min(round(depth), DEEPEST)) + 1):
         there = place.copy()
         there[:, axis] += step * k
@@ -175,12 +177,8 @@ def _beside(
         distance[name] = along[first, axis][enough] + 1.0
     line, second = (total(seen[k]) / counts[:, None] for k in (0, 1))
     second = np.where(total(weight[1] * np.ones_like(seen[1])) == counts[:, None], second, line)
-    return Beside(
-        *(a[enough] for a in (values[cells], line, second, mean, deviation, least, greatest)),
-        nearest,
-        distance,
-        depth,
-    )
+    planes = [a[enough] for a in (values[cells], line, second, mean, deviation, least, greatest)]
+    return Beside(*planes[:3], *planes[3:7], nearest, distance, depth)
 
 
 def predictors(b: Beside, kind: str) -> tuple[Floats, Floats, Floats, Indices]:
@@ -264,10 +262,9 @@ def told(pixels: Array, m: Mosaic, scene: Bools) -> CellValue:
     """
     scores = odds(likelihoods(pixels, m, scene), lattices(pixels, m, scene), m.cells.counts.size)
     best = max(scores, key=lambda kind: scores[kind] - ENOUGH[kind])
-    confidence = _probability(scores[best])
     if scores[best] > ENOUGH[best]:
         # what was told is never wholly sure
-        return replace(SAMPLES[best] if best in SAMPLES else CellValue(best), confidence=min(confidence, 0.9999))
+        return replace(OTHERS[best], confidence=min(_probability(scores[best]), 0.9999))
     doubt = _probability(max(scores.values()) - PRIOR)
     return MEAN if 1 - doubt > SURE_OF_MEANS else CellValue(confidence=max(1 - doubt, LEAST_SURE))
 

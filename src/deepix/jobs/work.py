@@ -272,13 +272,12 @@ def _notes(result: Restoration, job: RestoreJob) -> list[str]:
 
 
 def _shown(m: Mosaic) -> str:
+    """Return what the cells show where that is not their mean, and how it is known."""
     value = m.cell_value
     what = {"sample": "one of its pixels", "min": "its least value", "max": "its greatest value"}
-    how = (
-        f"told from the picture, confidence {value.confidence:.2f}; --cell-value says otherwise"
-        if value.told
-        else "as --cell-value says"
-    )
+    how = "as --cell-value says"
+    if value.told:
+        how = f"told from the picture, confidence {value.confidence:.2f}; --cell-value mean if not"
     return f"{_place(m)}: each cell shows {what.get(value.kind, 'its mean of light')}, not its mean ({how})"
 
 

@@ -21,7 +21,8 @@ class CellValue:
         sRGB again (GEGL and GIMP)
     at : where in a cell the sample was taken, across and down, in cells: (0, 0) is its first pixel, (0.5, 0.5) its
         middle one, the later of two. Where the area does not hold that pixel, the nearest to it that it holds
-    confidence : how sure it is that the cells show that, 0 … 1; below 1, restorations of means keep nearer to the mosaic
+    confidence : how sure it is that the cells show that, 0 … 1; below 1, restorations of means keep nearer to the
+        mosaic
 
     Raises
     ------

@@ -82,8 +82,8 @@ def project(
     Outside the mosaics the input's own pixels are returned; inside, each cell is shifted so that its
     mean (in which a pixel counts by its share, where cells share pixels) is what `pixelated` says. This is the
     orthogonal projection onto the pictures that would have given `pixelated`, so it never increases the squared error
-    to the truth. With `bounds`, it is the projection onto those of them that also keep within the bounds. Cells that show
-    something else than means are moved to a picture that would show it, see `deepix.mosaic.shown`.
+    to the truth. With `bounds`, it is the projection onto those of them that also keep within the bounds. Cells that
+    show something else than means are moved to a picture that would show it, see `deepix.mosaic.shown`.
 
     Parameters
     ----------

@@ -5,8 +5,8 @@
     linear    mean of light(x) = light(y), light being sRGB's decoding
 
 `held` moves an estimate to such a picture. For samples, and for the inequalities alone, that is the nearest one: the
-truth lies in a convex set, so that the squared error cannot grow. That a minimum is attained asks for the least change of
-one pixel more, and means of light are reached by one shift for each cell, as plain means within bounds are.
+truth lies in a convex set, so that the squared error cannot grow. That a minimum is attained asks for the least change
+of one pixel more, and means of light are reached by one shift for each cell, as plain means within bounds are.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ def _with_light(box: Array, y: Array, m: Mosaic, low: float, high: float, level:
         slope = _slope(cells.mean(clipped) / level) / level
         newton = shift + error / np.maximum(slope * cells.mean((moved == clipped).astype(np.float64)), 1e-9)
         shift = np.where((newton > lowest) & (newton < highest), newton, (lowest + highest) / 2)
-    return clipped.astype(box.dtype)
+    result: Array = clipped.astype(box.dtype)
+    return result
 
 
 def _slope(values: NDArray[np.float64]) -> NDArray[np.float64]:

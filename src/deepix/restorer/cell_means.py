@@ -1,10 +1,10 @@
 """Cells that show something else than means, made into means for the restorers, which know nothing else.
 
-A sample is worth less than a mean: the cell's mean is that of the samples around its middle under a Gaussian. An extreme
-lies off the mean by as much as it does in the cells of known pixels around the area, as the values along its border show,
-and by more where neighbouring cells' values lie on the mean's side: there goes an edge. A mean of light lies off as
-around the area. The constants are least squares over 120 photos of the training archives (cells of 5 to 32 pixels), where
-what is left of the deviation of cells' means is 0.41 of it (root mean square).
+A sample is worth less than a mean: the cell's mean is that of the samples around its middle under a Gaussian. An
+extreme lies off the mean by as much as it does in the cells of known pixels around the area, as the values along its
+border show, and by more where neighbouring cells' values lie on the mean's side: there goes an edge. A mean of light
+lies off as around the area. The constants are least squares over 120 photos of the training archives (cells of 5 to 32
+pixels), where what is left of the extremes' distance to the means is 0.41 of it (root mean square).
 
 What is restored of these means is then moved to a picture whose cells show what they do (`deepix.mosaic.project`).
 """
