@@ -120,65 +120,93 @@ def beside(pixels: Array, m: Mosaic, known: Bools) -> Iterator[Beside]:
         at[name] = np.zeros((len(values), 2), np.int64)
         at[name][m.labels()[rows, columns]] = np.stack([rows + m.y, columns + m.x], axis=1)
     for axis, step in ((0, -1), (0, 1), (1, -1), (1, 1)):
-        sizes = (m.grid.height, m.grid.width)
-        found = _beside(pixels, labels, known, (axis, step), sizes[axis], sizes[1 - axis], values, at)
-        if found is not None:
-            yield found
+        strip = Strip.of(pixels, labels, known, axis, step, (m.grid.height, m.grid.width)[axis])
+        if strip is not None:
+            enough = strip.counts >= LEAST_SHARE * (m.grid.width, m.grid.height)[axis]
+            if enough.any():
+                yield _told_beside(strip, values, at, enough)
 
 
-def _beside(
-    pixels: Array,
-    labels: Indices,
-    known: Bools,
-    side: tuple[int, int],
-    depth: float,
-    breadth: float,
-    values: Floats,
-    at: dict[str, Indices],
-) -> Beside | None:
-    axis, step = side
-    rows, columns = np.nonzero(labels >= 0)
-    place = np.stack([rows, columns], axis=1)
-    lines: list[Floats] = []
-    good: list[Bools] = []
-    for k in range(1, max(2, min(round(depth), DEEPEST)) + 1):
-        there = place.copy()
-        there[:, axis] += step * k
-        inside = (there[:, axis] >= 0) & (there[:, axis] < known.shape[axis])
-        there[:, axis] = there[:, axis].clip(0, known.shape[axis] - 1)
-        ok = inside & known[there[:, 0], there[:, 1]]
-        if k == 1:  # only the pixels at the border go on
-            place, there, ok = place[ok], there[ok], ok[ok]
-            cells, index, counts = np.unique(labels[place[:, 0], place[:, 1]], return_inverse=True, return_counts=True)
-        else:
-            ok &= good[-1]
-        good.append(ok)
-        lines.append(pixels[there[:, 0], there[:, 1]].astype(np.float64))
-    enough = counts >= LEAST_SHARE * breadth
-    if not enough.any():
-        return None
-    seen, weight = np.stack(lines), np.stack(good)[..., None]
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """The pixels of an area that lie at one side of its border, and the lines of known pixels that they go on into.
 
-    def total(a: Floats) -> Floats:
-        return np.stack([np.bincount(index, column, len(cells)) for column in a.T], axis=1)
+    Attributes
+    ----------
+    axis : 0 for the upper and the lower side, 1 for the left and the right one
+    depth : of the cells, in pixels
+    place : (pixels, 2), their rows and columns
+    cells : the cells at the border; index : (pixels,), the number among them; counts : pixels of each
+    seen : (lines, pixels, channels), the lines; good : bool (lines, pixels), which of them are known up to there
+    """
 
-    number = total(np.repeat(weight.sum(axis=0), seen.shape[2], axis=1).astype(np.float64))
-    mean = total((seen * weight).sum(axis=0)) / number
-    deviation = np.sqrt(np.maximum(total((seen**2 * weight).sum(axis=0)) / number - mean**2, 0))
+    axis: int
+    depth: float
+    place: Indices
+    cells: Indices
+    index: Indices
+    counts: Indices
+    seen: Floats
+    good: Bools
+
+    @classmethod
+    def of(cls, pixels: Array, labels: Indices, known: Bools, axis: int, step: int, depth: float) -> Strip | None:
+        """Return the strip beyond one side; None where nothing is known there."""
+        place = np.argwhere(labels >= 0)
+
+        def beyond(lines: int) -> tuple[Indices, Bools]:
+            there = place.copy()
+            there[:, axis] += step * lines
+            inside = (there[:, axis] >= 0) & (there[:, axis] < known.shape[axis])
+            there[:, axis] = there[:, axis].clip(0, known.shape[axis] - 1)
+            return there, inside & known[there[:, 0], there[:, 1]]
+
+        place = place[beyond(1)[1]]  # only the pixels at the border
+        if not len(place):
+            return None
+        seen, good = [], [np.ones(len(place), bool)]
+        for k in range(1, max(2, min(round(depth), DEEPEST)) + 1):
+            there, ok = beyond(k)
+            seen.append(pixels[there[:, 0], there[:, 1]].astype(np.float64))
+            good.append(good[-1] & ok)
+        cells, index, counts = np.unique(labels[place[:, 0], place[:, 1]], return_inverse=True, return_counts=True)
+        return cls(axis, depth, place, cells, index, counts, np.stack(seen), np.stack(good[1:]))
+
+    def total(self, values: Floats) -> Floats:
+        """Return the sums (cells, channels) of values (pixels, channels)."""
+        return np.stack([np.bincount(self.index, column, len(self.cells)) for column in values.T], axis=1)
+
+
+def _told_beside(strip: Strip, values: Floats, at: dict[str, Indices], enough: Bools) -> Beside:
+    """Return what lies beside those cells of a strip that have enough of their side there."""
+    axis, index, seen, weight = strip.axis, strip.index, strip.seen, strip.good[..., None]
+    number = strip.total(np.repeat(weight.sum(axis=0), seen.shape[2], axis=1).astype(np.float64))
+    mean = strip.total((seen * weight).sum(axis=0)) / number
+    deviation = np.sqrt(np.maximum(strip.total((seen**2 * weight).sum(axis=0)) / number - mean**2, 0))
     least, greatest = np.full(mean.shape, np.inf), np.full(mean.shape, -np.inf)
     np.minimum.at(least, index, np.where(weight, seen, np.inf).min(axis=0))
     np.maximum.at(greatest, index, np.where(weight, seen, -np.inf).max(axis=0))
     nearest, distance = {}, {}
     for name, where in at.items():
-        along = np.abs(place - where[cells][index])
-        order = np.lexsort((along[:, 1 - axis], index))
-        first = order[np.searchsorted(index[order], np.arange(len(cells)))]
+        apart = np.abs(strip.place - where[strip.cells][index])
+        order = np.lexsort((apart[:, 1 - axis], index))
+        first = order[np.searchsorted(index[order], np.arange(len(strip.cells)))]
         nearest[name] = seen[0][first][enough]
-        distance[name] = along[first, axis][enough] + 1.0
-    line, second = (total(seen[k]) / counts[:, None] for k in (0, 1))
-    second = np.where(total(weight[1] * np.ones_like(seen[1])) == counts[:, None], second, line)
-    planes = [a[enough] for a in (values[cells], line, second, mean, deviation, least, greatest)]
-    return Beside(*planes[:3], *planes[3:7], nearest, distance, depth)
+        distance[name] = apart[first, axis][enough] + 1.0
+    line, second = (strip.total(seen[k]) / strip.counts[:, None] for k in (0, 1))
+    whole = np.bincount(index, strip.good[1], len(strip.cells)) == strip.counts
+    return Beside(
+        values[strip.cells][enough],
+        line[enough],
+        np.where(whole[:, None], second, line)[enough],
+        mean[enough],
+        deviation[enough],
+        least[enough],
+        greatest[enough],
+        nearest,
+        distance,
+        strip.depth,
+    )
 
 
 def predictors(b: Beside, kind: str) -> tuple[Floats, Floats, Floats, Indices]:
