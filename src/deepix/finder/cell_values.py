@@ -1,10 +1,11 @@
-"""What the cells of a mosaic show, told from the picture: means, samples, extremes, or means of light.
+"""What the cells of a mosaic show, told from the picture: means, samples, or extremes.
 
 Two things tell. Along the border of the area the known pixels go on into the cells: there each kind predicts a cell's
 value (a mean lies near that of the line of pixels beside it, a minimum below, a sample near the known pixel that is
 nearest to it), and the likelihoods of the values add up over all cells of the border. And samples are rougher than
 means: what neighbouring cells differ by, at the second difference and crosswise against the first, is compared with
-what it would be around the area, where the picture can be pixelated in both ways.
+what it would be around the area, where the picture can be pixelated in both ways. Means of light are not told from
+plain ones: what they differ by, a few levels, is far less than what a mean differs by from what is predicted.
 
 The constants were fitted to photos of the training archives, pixelated in each way (benchmarks/cell_values.py --fit),
 and the thresholds chosen on validation photos. docs/design.md tells what share is told right.
@@ -28,7 +29,8 @@ Indices = NDArray[np.int64]
 
 SAMPLES = {"corner": CellValue("sample", (0.0, 0.0)), "middle": CellValue("sample", (0.5, 0.5))}
 """Where programs take samples: in the first pixel of a cell, or in the middle one."""
-OTHERS = {**SAMPLES, "min": CellValue("min"), "max": CellValue("max"), "linear": CellValue("linear")}
+EXTREMES = ("min", "max")
+OTHERS = {**SAMPLES, "min": CellValue("min"), "max": CellValue("max")}
 KINDS = ("mean", *OTHERS)
 DEEPEST = 32
 """Lines of known pixels beside a cell that are looked at, at most: as many as the cell has pixels."""
@@ -51,7 +53,6 @@ PREDICTED: dict[tuple[str, int], tuple[tuple[float, ...], float]] = {
     ("middle", 0): ((0.405, 0.028, -0.007, -0.003, 0.766), 0.356),
     ("min", 0): ((0.206, -0.456, 0.834, -0.084), 0.848),
     ("max", 0): ((0.161, -0.426, -0.108, 0.827), 0.848),
-    ("linear", 0): ((0.159, -0.153, 0.088, 0.108, 0.299), 0.602),
 }
 """For each kind, and each distance of a sample from what is known, the weights of `predictors` and the scale of what
 they leave."""
@@ -63,12 +64,13 @@ SAMPLED = {
 }
 """Of the logarithm of the odds that samples were taken there, and not means: weights of the likelihoods' ratio, of the
 roughness less what it is around, twice, less what it is on average, twice; 1; and how much the cells' number counts."""
-TEMPERED = 0.25
-"""Share of the likelihoods' ratio that counts for extremes and means of light: neighbouring cells are no independent
-witnesses."""
+TEMPERED = 0.35, 1.4
+"""Shares of the likelihoods' ratio that count for extremes, the latter over the root of the number of cells along the
+border; the smaller one counts. Neighbouring cells are no independent witnesses: what is darker than its surroundings
+looks like minima all along its border."""
 CELLS = 30
 """Number of cells at which half of the variance of their roughness is chance."""
-ENOUGH = {"corner": 3.5, "middle": 3.0, "min": 3.5, "max": 3.5, "linear": 3.5}
+ENOUGH = {"corner": 3.5, "middle": 3.0, "min": 3.5, "max": 3.5}
 """Logarithm of the odds above which it is told that cells show that, and not means."""
 PRIOR = 2.0
 """Logarithm of the odds that a mosaic is of means, before it is looked at: seven to one."""
@@ -225,8 +227,6 @@ def predictors(b: Beside, kind: str) -> tuple[Floats, Floats, Floats, Indices]:
     if kind in SAMPLES:
         parts.append(b.nearest[kind] - b.line)
         far = np.where(b.distance[kind] <= 1.5, 0, np.where(b.distance[kind] < 0.75 * b.depth, 1, 2))
-    if kind == "linear":
-        parts.append(unit**2 / (b.line + 20))
     return (np.stack(parts, axis=-1) / unit[..., None]).clip(-5, 5), (b.values - b.line) / unit, unit, far
 
 
@@ -288,7 +288,7 @@ def told(pixels: Array, m: Mosaic, scene: Bools) -> CellValue:
     m : in it; its grid is not blended
     scene : bool (H, W), where pixels are the scene's own
     """
-    scores = odds(likelihoods(pixels, m, scene), lattices(pixels, m, scene), m.cells.counts.size)
+    scores = odds(*likelihoods(pixels, m, scene), lattices(pixels, m, scene), m.cells.counts.size)
     best = max(scores, key=lambda kind: scores[kind] - ENOUGH[kind])
     if scores[best] > ENOUGH[best]:
         # what was told is never wholly sure
@@ -297,10 +297,11 @@ def told(pixels: Array, m: Mosaic, scene: Bools) -> CellValue:
     return MEAN if 1 - doubt > SURE_OF_MEANS else CellValue(confidence=max(1 - doubt, LEAST_SURE))
 
 
-def likelihoods(pixels: Array, m: Mosaic, scene: Bools) -> dict[str, float]:
-    """Return the logarithm of the likelihood of the cells along the border, for each kind."""
-    result = dict.fromkeys(KINDS, 0.0)
+def likelihoods(pixels: Array, m: Mosaic, scene: Bools) -> tuple[dict[str, float], int]:
+    """Return the logarithm of the likelihood of the cells along the border, for each kind, and how many they are."""
+    result, number = dict.fromkeys(KINDS, 0.0), 0
     for side in beside(pixels, m, scene):
+        number += len(side.values)
         for kind in KINDS:
             parts, values, _, far = predictors(side, kind)
             for distance in np.unique(far).tolist():
@@ -309,15 +310,17 @@ def likelihoods(pixels: Array, m: Mosaic, scene: Bools) -> dict[str, float]:
                 deviation = (values[there] - parts[there] @ np.array(weights)) / scale
                 density = -(FREEDOM + 1) / 2 * np.log1p(deviation**2 / FREEDOM) - math.log(scale)
                 result[kind] += float(density.mean(axis=1).sum())
-    return result
+    return result, number
 
 
-def odds(likelihood: dict[str, float], rough: tuple[Floats, Floats, Floats], cells: int) -> dict[str, float]:
-    """Return the logarithm of the odds of each kind against means.
+def odds(
+    likelihood: dict[str, float], witnesses: int, rough: tuple[Floats, Floats, Floats], cells: int
+) -> dict[str, float]:
+    """Return the logarithm of the odds against means: of samples, or of all else, whichever is likelier at the border.
 
     Parameters
     ----------
-    likelihood : of the border, as of `likelihoods`
+    likelihood, witnesses : of the border, as of `likelihoods`
     rough : as of `lattices`
     cells : how many there are
     """
@@ -330,11 +333,10 @@ def odds(likelihood: dict[str, float], rough: tuple[Floats, Floats, Floats], cel
     weight = math.sqrt(cells / (cells + CELLS))
     usual = (np.array(ROUGH_MEANS) + ROUGH_SAMPLES) / 2
     seen = np.concatenate([weight * (inside - between), weight * (inside - usual), [1, weight]])
-    result = {kind: TEMPERED * value for kind, value in ratio.items() if kind not in SAMPLES}
-    result["linear"] -= 1
-    for kind, weights in SAMPLED.items():
-        result[kind] = float(weights[0] * ratio[kind] + seen @ weights[1:])
-    return result
+    if max(ratio, key=ratio.__getitem__) in EXTREMES:
+        share = min(TEMPERED[0], TEMPERED[1] / math.sqrt(max(witnesses, 1)))
+        return {kind: share * ratio[kind] for kind in EXTREMES}
+    return {kind: float(weights[0] * ratio[kind] + seen @ weights[1:]) for kind, weights in SAMPLED.items()}
 
 
 def _probability(log_odds: float) -> float:
@@ -365,5 +367,5 @@ def with_cell_values(pixels: Array, mosaics: Sequence[Mosaic], kind: CellValueKi
 
 
 def _place_of_samples(pixels: Array, m: Mosaic, scene: Bools) -> CellValue:
-    scores = odds(likelihoods(pixels, m, scene), lattices(pixels, m, scene), m.cells.counts.size)
-    return SAMPLES[max(SAMPLES, key=scores.__getitem__)]
+    likelihood, _ = likelihoods(pixels, m, scene)
+    return SAMPLES[max(SAMPLES, key=likelihood.__getitem__)]

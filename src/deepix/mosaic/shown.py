@@ -20,7 +20,7 @@ from deepix.mosaic.types import Mosaic
 
 Bools = NDArray[np.bool_]
 LIGHT_STEPS = 60
-"""Most steps of `_with_light`: each at least halves the bracket, of which 1e-7 of the range is wanted."""
+"""Most steps of `_with_light`: every other one halves the bracket at least."""
 
 
 def shown(box: Array, m: Mosaic, rounding: Rounding = "nearest") -> Array:
@@ -69,14 +69,14 @@ def held(box: Array, y: Array, m: Mosaic, low: float, high: float, level: float)
     """
     kind = m.cell_value.kind
     values = m.cells.spread(y).astype(box.dtype)
+    if kind == "linear":
+        return _with_light(box, y, m, max(low, 0.0), min(high, level), level)
     box = np.clip(box, low, high)
     if kind == "sample":
         return np.where(as_channels(sampled(m), box), values, box)
     if kind == "min":
         return _with_least(box, values, m)
-    if kind == "max":
-        return -_with_least(-box, -values, m)
-    return _with_light(box, y, m, max(low, 0.0), min(high, level), level)
+    return np.negative(_with_least(-box, -values, m))
 
 
 def sampled(m: Mosaic) -> Bools:
@@ -134,13 +134,13 @@ def _with_least(box: Array, values: Array, m: Mosaic) -> Array:
 
 
 def _with_light(box: Array, y: Array, m: Mosaic, low: float, high: float, level: float) -> Array:
-    """Return clip(z + s_k) with the shift s_k that gives cell k its mean of light: Newton's method in a bracket."""
+    """Return clip(z + s_k) with the shift s_k that gives cell k its mean of light: by Newton steps and halving."""
     cells = m.cells
     target = light(np.clip(y, low, high) / level)
-    lowest, highest = np.full(y.shape, low - high), np.full(y.shape, high - low)
+    lowest, highest = np.full(y.shape, low - box.max()), np.full(y.shape, high - box.min())
     shift = np.zeros(y.shape)
     empty = as_channels(cells.counts == 0, y)
-    for _ in range(LIGHT_STEPS):
+    for step in range(LIGHT_STEPS):
         moved = box + cells.spread(shift)
         clipped = np.clip(moved, low, high)
         error = np.where(empty, 0, target - cells.mean(light(clipped / level)))
@@ -148,10 +148,11 @@ def _with_light(box: Array, y: Array, m: Mosaic, low: float, high: float, level:
             break
         lowest = np.where(error > 0, shift, lowest)
         highest = np.where(error < 0, shift, highest)
-        # the slope of the light at the mean stands for the mean slope, and the bracket for what that leaves
+        # the slope of the light at the mean stands for the mean slope; halving every other time makes up for that
         slope = _slope(cells.mean(clipped) / level) / level
         newton = shift + error / np.maximum(slope * cells.mean((moved == clipped).astype(np.float64)), 1e-9)
-        shift = np.where((newton > lowest) & (newton < highest), newton, (lowest + highest) / 2)
+        inside = (newton > lowest) & (newton < highest)
+        shift = np.where(inside & (step % 2 == 0), newton, (lowest + highest) / 2)
     result: Array = clipped.astype(box.dtype)
     return result
 
