@@ -178,7 +178,8 @@ def test_what_cells_show_survives_json_pickling_and_being_changed():
     for value in (MEAN, CellValue(confidence=0.7), *OTHERS):
         m = Mosaic(3, 5, 20, 12, Grid(3, 5, 4.5, 4), mask).showing(value)
         assert Mosaic.from_dict(json.loads(json.dumps(m.to_dict()))) == m == pickle.loads(pickle.dumps(m))
-        assert ("cell_value" in m.to_dict()) == (value != MEAN)
+        assert ("cell_value" in m.to_dict()) == (value is not MEAN)
+        assert Mosaic.from_dict(m.to_dict()).cell_value.confidence == value.confidence
         part = m.part(slice(0, 8), slice(4, 20))
         assert {m.moved(1, 2).cell_value, m.with_foreign(foreign).cell_value, part.cell_value} == {value}
         assert (m == m.showing(MEAN)) == (value == MEAN)

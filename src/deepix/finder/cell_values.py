@@ -74,7 +74,7 @@ ENOUGH = {"corner": 3.5, "middle": 3.0, "min": 3.5, "max": 3.5}
 """Logarithm of the odds above which it is told that cells show that, and not means."""
 PRIOR = 2.0
 """Logarithm of the odds that a mosaic is of means, before it is looked at: seven to one."""
-SURE_OF_MEANS, LEAST_SURE = 0.9, 0.5
+SURE_OF_MEANS, LEAST_SURE = 0.6, 0.5
 """Above this confidence, means are taken for sure; below the other, restorations come no nearer to the mosaic."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 CellValueKind = Literal["mean", "sample", "min", "max", "linear"]
@@ -22,7 +22,7 @@ class CellValue:
     at : where in a cell the sample was taken, across and down, in cells: (0, 0) is its first pixel, (0.5, 0.5) its
         middle one, the later of two. Where the area does not hold that pixel, the nearest to it that it holds
     confidence : how sure it is that the cells show that, 0 … 1; below 1, restorations of means keep nearer to the
-        mosaic
+        mosaic. Values of different confidence are equal
 
     Raises
     ------
@@ -31,7 +31,7 @@ class CellValue:
 
     kind: CellValueKind = "mean"
     at: tuple[float, float] = (0.5, 0.5)
-    confidence: float = 1.0
+    confidence: float = field(default=1.0, compare=False)
 
     def __post_init__(self) -> None:
         if self.kind not in CELL_VALUES:

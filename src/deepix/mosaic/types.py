@@ -146,8 +146,6 @@ class Mosaic:
         ----------
         cell_value : what; of other values than means the grid is not blended any more
         """
-        if cell_value == self.cell_value:
-            return self
         grid = self.grid if cell_value.is_mean else replace(self.grid, blended=False)
         return replace(self, grid=grid, cell_value=cell_value)
 
@@ -249,7 +247,7 @@ class Mosaic:
         }
         if self.grid.blended:
             result["grid"]["blended"] = True
-        if self.cell_value != MEAN:
+        if self.cell_value != MEAN or self.cell_value.told:
             result["cell_value"] = self.cell_value.to_dict()
         for name, plane in (("mask", self.mask), ("foreign", self.foreign)):
             if plane is not None:
