@@ -18,7 +18,7 @@ from PIL import Image
 from deepix import images, pipeline
 from deepix import mosaic as maths
 from deepix.images.opening import Readable
-from deepix.mosaic import Mosaic, Rounding
+from deepix.mosaic import CellValueKind, Mosaic, Rounding
 from deepix.options import Area, Method, Options
 from deepix.restoration import Restoration
 
@@ -34,6 +34,7 @@ def restore(
     mask: Array | None = None,
     foreign: Array | None = None,
     cell: int | None = None,
+    cell_value: CellValueKind | None = None,
     rounding: Rounding = "nearest",
     method: Method = "network",
     model: str | PathLike[str] | None = None,
@@ -62,6 +63,8 @@ def restore(
         frame, a caption, a pointer): it comes back as it is, and nothing is made of it, see `Mosaic.foreign`
     cell : the cells' size in pixels, for areas and masks that come without: only the grid's origin is then fitted; of
         mosaics that are found, only those of this size count, the others are in `Restoration.other_sizes`
+    cell_value : what the cells show of their pixels: "mean", "sample" (one of them), "min" or "max" (in each channel),
+        or "linear" (the mean of light); None: told from the picture, and given `mosaics` say it themselves
     rounding : how the mosaic's program made integers of means; "truncate" for the 64x64 challenge
     method : "network", or "smooth" without any training
     model : "photo" (also None), "challenge", or the path of an .onnx file that `deepix weights export` wrote
@@ -91,6 +94,7 @@ def restore(
         mask=mask,
         foreign=foreign,
         cell=cell,
+        cell_value=cell_value,
         rounding=rounding,
         method=method,
         model=model,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from deepix.mosaic import Mosaic, Rounding
+    from deepix.mosaic import CellValueKind, Mosaic, Rounding
 
 Area = tuple[int, int, int, int] | tuple[int, int, int, int, int]
 """A rectangle (x, y, width, height[, cell]), in pixels."""
@@ -30,11 +30,13 @@ Method = Literal["network", "smooth"]
 
 METHODS = ("network", "smooth")
 ROUNDINGS = ("nearest", "truncate")
+CELL_VALUES = ("mean", "sample", "min", "max", "linear")
+"""As `deepix.mosaic.CELL_VALUES`, which takes time to import."""
 TRAINED = (".safetensors", ".ckpt", ".pt", ".pth")
 """Suffixes of what training leaves, which is no model to restore with yet."""
 MASKS = ("mask", "foreign")
 """Options that are masks of a picture, written down as run lengths."""
-LATER = ("foreign", "detail", "variants", "seed", "restored_map")
+LATER = ("foreign", "cell_value", "detail", "variants", "seed", "restored_map")
 """Options that came later: left at their defaults, they are not in the digest, which stays what it was."""
 MOST_VARIANTS, MOST_SEED = 1000, (1 << 63) - 1
 """Of variants, and of their seeds."""
@@ -53,6 +55,8 @@ class Options:
     mosaics : areas whose grids are known, as `deepix find` gives them
     foreign : (H, W), non-zero where something was drawn over or beside mosaics: see `Mosaic.foreign`
     cell : the cells' size in pixels, where it is known
+    cell_value : what the cells show, a `deepix.mosaic.CellValueKind`; None: told from the picture. Of samples, where in
+        a cell they were taken is always told. `mosaics` say it themselves, where nothing is said here
     rounding : how the mosaic's program made integers of means: "nearest" or "truncate"
     method : "network" or "smooth"
     model : "photo" (also None), "challenge", or the path of an .onnx file, as text
@@ -77,6 +81,7 @@ class Options:
     mosaics: tuple[Mosaic, ...] = ()
     foreign: NDArray[Any] | None = None
     cell: int | None = None
+    cell_value: CellValueKind | None = None
     rounding: Rounding = "nearest"
     method: Method = "network"
     model: str | PathLike[str] | None = None
@@ -96,10 +101,7 @@ class Options:
         object.__setattr__(self, "mosaics", tuple(self.mosaics))
         if self.model is not None:
             object.__setattr__(self, "model", str(self.model))
-        if self.method not in METHODS:
-            raise ValueError(f"no such method: {self.method!r}; there are 'network' and 'smooth'")
-        if self.rounding not in ROUNDINGS:
-            raise ValueError(f"no such rounding: {self.rounding!r}; there are 'nearest' and 'truncate'")
+        _check_names(self.method, self.cell_value, self.rounding)
         for area in self.areas:
             if len(area) not in (4, 5):
                 raise ValueError(f"an area is (x, y, width, height) or (x, y, width, height, cell), not {area}")
@@ -169,6 +171,17 @@ class Options:
             if key not in NOT_IN_DIGEST and not (key in LATER and value == usual.get(key))
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _check_names(method: str, cell_value: str | None, rounding: str) -> None:
+    for what, name, names in (
+        ("method", method, METHODS),
+        ("cell value", cell_value or CELL_VALUES[0], CELL_VALUES),
+        ("rounding", rounding, ROUNDINGS),
+    ):
+        if name not in names:
+            *first, last = map(repr, names)
+            raise ValueError(f"no such {what}: {name!r}; there are {', '.join(first)} and {last}")
 
 
 def _check_detail(detail: float, variants: int, seed: int, method: str) -> None:

@@ -89,7 +89,7 @@ def run(
     ----------
     picture : as `deepix.images` has read it
     options : what is asked for
-    mosaics : what to restore, where that is known: then nothing is located, but `foreign` counts
+    mosaics : what to restore, where that is known: then nothing is located, but `foreign` and `cell_value` count
     models : that open the networks and keep them; None: the process's own
 
     Raises
@@ -97,7 +97,10 @@ def run(
     DeepixError : as `locate` and `restore`
     """
     if mosaics is not None:
-        return restore(picture, named_areas.with_foreign(mosaics, options, picture.pixels.shape), options, models)
+        mosaics = named_areas.with_foreign(mosaics, options, picture.pixels.shape)
+        if options.cell_value is not None:
+            mosaics = _showing(picture.pixels, mosaics, options)
+        return restore(picture, mosaics, options, models)
     located = locate(picture, options, models)
     sure, unsure = decide(located, options)
     result = restore(picture, sure, options, models)
@@ -110,7 +113,7 @@ def locate(picture: images.Picture, options: Options, models: Models | None = No
     Parameters
     ----------
     picture : as `deepix.images` has read it
-    options : `areas`, `mask`, `mosaics`, `foreign`, `cell`, `fast` and `threads` count
+    options : `areas`, `mask`, `mosaics`, `foreign`, `cell`, `cell_value`, `fast` and `threads` count
     models : that open the network and keep it; None: the process's own
 
     Raises
@@ -122,8 +125,10 @@ def locate(picture: images.Picture, options: Options, models: Models | None = No
     with threads.limit(options.threads):
         if options.named:
             mosaics, notes = named_areas.fitted(picture.pixels, options)
-            return Located(tuple(mosaics), named=True, notes=notes)
+            shown = _showing(picture.pixels, mosaics, options, len(options.mosaics))
+            return Located(tuple(shown), named=True, notes=notes)
         found = named_areas.with_foreign(_found(picture, options, models), options, picture.pixels.shape)
+        found = _showing(picture.pixels, found, options)
     # a cell size that the user knows settles what a finder can only guess
     cell = options.cell
     fits = [cell is None or (m.grid.width, m.grid.height) == (cell, cell) for m in found]
@@ -140,6 +145,13 @@ def _found(picture: images.Picture, options: Options, models: Models | None) -> 
         picture.pixels, lossy=lossy, fast=options.fast, models=models, quantization=picture.quantization
     )
     return [blended(picture.pixels, m) for m in found]
+
+
+def _showing(pixels: Array, mosaics: Sequence[Mosaic], options: Options, given: int = 0) -> list[Mosaic]:
+    """Return the mosaics with what their cells show: as the options or the first, given ones say, else told."""
+    if options.cell_value is not None:
+        given = 0
+    return [*mosaics[:given], *finder.with_cell_values(pixels, mosaics, options.cell_value)[given:]]
 
 
 def blended(pixels: Array, m: Mosaic) -> Mosaic:
@@ -360,12 +372,13 @@ def _check_promise(
 ) -> None:
     """Raise if the restoration does not pixelate to the input: exactly, or as nearly as the input itself allows.
 
-    Where the tiles are intact nothing may be left, and 1 level where a lossy file disturbed them or a grid is blended.
+    Where the tiles are intact nothing may be left, and 1 level where a lossy file disturbed them, a grid is blended, or
+    cells show means of light.
     Near both ends of the range side by side no picture attains the cells of a blended grid: there the restoration must
     come within that 1 level of what the input's own projection leaves.
     """
     resized = [m for m in mosaics if isinstance(m.cells, maths.BlendedCells)]
-    allowed = 1.0 if noise > 0 or resized else 0.0
+    allowed = 1.0 if noise > 0 or resized or any(m.cell_value.kind == "linear" for m in mosaics) else 0.0
     if resized and consistency > allowed:
         own = maths.quantize(seen.astype(np.float32), seen, resized, rounding)
         allowed += maths.consistency(own, seen, resized, rounding)

@@ -27,6 +27,16 @@ class Method(Enum):
     smooth = "smooth"
 
 
+class CellValue(Enum):
+    """As `deepix.mosaic.CellValueKind`."""
+
+    mean = "mean"
+    sample = "sample"
+    min = "min"
+    max = "max"
+    linear = "linear"
+
+
 class _Flag(NamedTuple):
     """A field of `Options` as an option of the command line.
 
@@ -117,12 +127,23 @@ MaxPixels = Annotated[
 ]
 Cell = Annotated[int | None, typer.Option("--cell", min=2, help="The cells' size in pixels.", show_default=False)]
 
+CellValueOption = Annotated[
+    CellValue | None,
+    typer.Option(
+        "--cell-value",
+        help="What a cell shows: the mean of its pixels, one of them (sample), the least or the greatest value, or the "
+        r"mean of light (linear). \[default: told from the picture]",
+        show_default=False,
+    ),
+]
+
 FLAGS = {
     "areas": _Flag("area", Areas, None, lambda given: tuple(area(text) for text in given or ())),
     "mask": _Flag("mask", MaskFile),
     "foreign": _Flag("foreign", ForeignFile),
     "mosaics": _Flag("mosaics", MosaicsFile),
     "cell": _Flag("cell", Cell),
+    "cell_value": _Flag("cell_value", CellValueOption, None, lambda given: given and given.value),
     "fast": _Flag(
         "fast",
         Annotated[

@@ -138,7 +138,7 @@ def register(app: typer.Typer) -> None:
 
 
 @takes_options(
-    *("areas", "mask", "mosaics", "foreign", "cell", "fast", "threshold", "force"),
+    *("areas", "mask", "mosaics", "foreign", "cell", "cell_value", "fast", "threshold", "force"),
     *("method", "model", "detail", "variants", "seed", "threads", "first_frame", "max_pixels"),
 )
 def restore(

@@ -30,6 +30,13 @@ def pixelate(
     area: options.Areas = None,
     mask: options.MaskFile = None,
     cell: options.Cell = None,
+    cell_value: Annotated[
+        options.CellValue,
+        typer.Option(
+            help="What a cell shows: the mean of its pixels, the middle one (sample), the least or the greatest value, "
+            "or the mean of light (linear)."
+        ),
+    ] = options.CellValue.mean,
     random: Annotated[int | None, typer.Option(metavar="N", min=1, help="N random areas.", show_default=False)] = None,
     first_frame: options.FirstFrame = False,
     max_pixels: options.MaxPixels = None,
@@ -68,6 +75,7 @@ def pixelate(
             mosaics = [_masked(picture, source, mask, cell or 1)]
         else:
             mosaics = [maths.Mosaic.rectangle(*a[:4], a[4] if len(a) == 5 else cell or 1) for a in areas]
+        mosaics = [m.showing(maths.CellValue(cell_value.value)) for m in mosaics]
         pixels = maths.pixelate(picture.pixels, mosaics)
     except ValueError as error:
         raise InputError(f"{source}: {error}") from error

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from deepix.finder.cell_values import with_cell_values
 from deepix.finder.grid import fit_grid
 from deepix.finder.search import find
 from deepix.finder.thresholds import REPORTED, SURE
 
-__all__ = ["REPORTED", "SURE", "find", "fit_grid"]
+__all__ = ["REPORTED", "SURE", "find", "fit_grid", "with_cell_values"]

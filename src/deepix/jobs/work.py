@@ -264,10 +264,21 @@ def _notes(result: Restoration, job: RestoreJob) -> list[str]:
         if len(result.variants) > 1:
             seeds = f"{len(result.variants)} variants, seeds {result.seed} to {result.seed + len(result.variants) - 1}"
         notes.append(f"detail {result.detail:g}, {seeds}: the detail is invented, a guess that fits the mosaic")
+    notes += [_shown(m) for m in result.mosaics if not m.cell_value.is_mean]
     if resized := sum(m.grid.blended for m in result.mosaics):
         mosaics = "1 mosaic was" if resized == 1 else f"{resized} mosaics were"
         notes.append(f"{mosaics} resized: pixelated again, the cells agree to 1 level, not exactly")
     return notes
+
+
+def _shown(m: Mosaic) -> str:
+    """Return what the cells show where that is not their mean, and how it is known."""
+    value = m.cell_value
+    what = {"sample": "one of its pixels", "min": "its least value", "max": "its greatest value"}
+    how = "as --cell-value says"
+    if value.told:
+        how = f"told from the picture, confidence {value.confidence:.2f}; --cell-value mean if not"
+    return f"{_place(m)}: each cell shows {what.get(value.kind, 'its mean of light')}, not its mean ({how})"
 
 
 def _place(m: Mosaic) -> str:

@@ -21,6 +21,9 @@ When a pixelated picture was resized, a pixel on the line between two cells hold
 
 and `project` is as above. Where no pixel straddles a line, C is 0 or 1, A† = C and y = A p as above.
 
+Cells may show something else than means (`Mosaic.cell_value`); `deepix.mosaic.shown` has what then takes the place of A
+and of the projection.
+
 Foreign pixels (`Mosaic.foreign`: what was drawn over or beside a mosaic afterwards) are in no cell: A, A† and y are
 those of the pixels that can be seen, and what is foreign comes back as it is.
 
@@ -30,17 +33,23 @@ pictures have cells rounded to integers, and the functions here know by which ru
 
 from deepix.mosaic.agreement import consistency, fit_blending, noise
 from deepix.mosaic.blended import BlendedCells
+from deepix.mosaic.cell_value import CELL_VALUES, MEAN, CellValue, CellValueKind
 from deepix.mosaic.cells import Array, Cells
 from deepix.mosaic.grid import Grid
-from deepix.mosaic.integers import Rounding
+from deepix.mosaic.integers import Rounding, white
 from deepix.mosaic.projection import cell_values, pixelate, project, project_box
 from deepix.mosaic.quantization import quantize
 from deepix.mosaic.random import random_mosaics
+from deepix.mosaic.shown import light, sampled, shown
 from deepix.mosaic.types import Mosaic, check, foreign_pixels, known, unknown
 
 __all__ = [
+    "CELL_VALUES",
+    "MEAN",
     "Array",
     "BlendedCells",
+    "CellValue",
+    "CellValueKind",
     "Cells",
     "Grid",
     "Mosaic",
@@ -51,11 +60,15 @@ __all__ = [
     "fit_blending",
     "foreign_pixels",
     "known",
+    "light",
     "noise",
     "pixelate",
     "project",
     "project_box",
     "quantize",
     "random_mosaics",
+    "sampled",
+    "shown",
     "unknown",
+    "white",
 ]

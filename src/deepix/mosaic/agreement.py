@@ -10,6 +10,7 @@ import numpy as np
 from deepix.mosaic.blended import BlendedCells
 from deepix.mosaic.cells import Array
 from deepix.mosaic.integers import Rounding, in_type, rounded_means
+from deepix.mosaic.shown import shown
 from deepix.mosaic.types import Mosaic
 
 
@@ -17,7 +18,8 @@ def consistency(restored: Array, pixelated: Array, mosaics: Sequence[Mosaic], ro
     """Return the largest difference that re-pixelating the restoration leaves to the input's cells.
 
     0 says that the restoration pixelates to the input, exactly: what `quantize` reaches in every intact mosaic whose
-    pixels each lie in one cell. In blended grids it only rounds pixels, and cells agree to 1 level.
+    pixels each lie in one cell. In blended grids it only rounds pixels, and cells agree to 1 level, as those that show
+    means of light do.
 
     Parameters
     ----------
@@ -35,8 +37,10 @@ def consistency(restored: Array, pixelated: Array, mosaics: Sequence[Mosaic], ro
             ours = in_type(m.cells.mean(restored[m.box]), restored.dtype, rounding)
             theirs = in_type(m.cells.fit(pixelated[m.box]), pixelated.dtype, rounding)
         else:
-            ours, theirs = (rounded_means(picture[m.box], m.cells, rounding) for picture in (restored, pixelated))
-        worst = max(worst, float(np.abs(ours.astype(np.float64) - theirs).max()))
+            ours = shown(restored[m.box], m, rounding)
+            theirs = rounded_means(pixelated[m.box], m.cells, rounding)
+        apart = np.abs(ours.astype(np.float64) - theirs)
+        worst = max(worst, float(apart[m.cells.counts > 0].max()))
     return worst
 
 

@@ -26,9 +26,9 @@ class Cells:
         inside = np.ones((len(rows), len(columns)), bool) if mask is None else mask
         self.counts: NDArray[np.int64] = self._reduce(inside, np.dtype(np.int64))
 
-    def _reduce(self, values: Array, dtype: np.dtype[Any]) -> Array:
-        by_row = np.add.reduceat(values, self._row_starts, axis=0, dtype=dtype)
-        by_cell: Array = np.add.reduceat(by_row, self._column_starts, axis=1, dtype=dtype)
+    def _reduce(self, values: Array, dtype: np.dtype[Any], how: np.ufunc = np.add) -> Array:
+        by_row = how.reduceat(values, self._row_starts, axis=0, dtype=dtype)
+        by_cell: Array = how.reduceat(by_row, self._column_starts, axis=1, dtype=dtype)
         return by_cell
 
     def sum(self, values: Array) -> Array:
@@ -42,6 +42,13 @@ class Cells:
         """Return A x: each cell's mean, float64."""
         total = self.sum(values)
         return np.asarray(total / as_channels(np.maximum(self.counts, 1), total), np.float64)
+
+    def least(self, values: Array) -> Array:
+        """Return each cell's least value, in the type of the values; that type's greatest one where a cell is empty."""
+        if self.mask is not None:
+            top = np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).max
+            values = np.where(as_channels(self.mask, values), values, np.array(top, values.dtype))
+        return self._reduce(values, values.dtype, np.minimum)
 
     def spread(self, cell_values: Array) -> Array:
         """Return A† y: each cell's value in all its pixels (the box's pixels outside the area get one too)."""

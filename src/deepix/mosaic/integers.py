@@ -13,6 +13,11 @@ Rounding = Literal["nearest", "truncate"]
 """How a cell's mean became an integer: to the nearest (halves up) or cut off, as the challenge does."""
 
 
+def white(dtype: np.dtype[Any]) -> float:
+    """Return the value of white: the largest one of an integer type, 255 for floats."""
+    return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 255.0
+
+
 def rounded_means(box: Array, cells: Cells, rounding: Rounding) -> Array:
     """Return the means of cells that share no pixels, in the type of the box; those of integers exactly."""
     if box.dtype.kind == "f":

@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from deepix.mosaic.blended import BlendedCells
 from deepix.mosaic.cells import Array, Cells
-from deepix.mosaic.integers import Rounding, in_type, rounded_means
+from deepix.mosaic.integers import Rounding, in_type, white
+from deepix.mosaic.shown import held, shown
 from deepix.mosaic.types import Mosaic, check, paste
 
 
 def pixelate(image: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "nearest") -> Array:
-    """Replace every cell of the mosaics by its mean; pixels that straddle cells of blended grids by a mixture of them.
+    """Replace every cell of the mosaics by what it shows, its mean if `Mosaic.cell_value` says nothing else.
+
+    Pixels that straddle cells of blended grids become a mixture of them.
 
     Parameters
     ----------
@@ -41,12 +44,12 @@ def pixelate(image: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "near
         if isinstance(m.cells, BlendedCells):
             paste(result, m, in_type(m.cells.paint(m.cells.mean(image[m.box])), image.dtype, rounding))
         else:
-            paste(result, m, m.cells.paint(rounded_means(image[m.box], m.cells, rounding)))
+            paste(result, m, m.cells.paint(shown(image[m.box], m, rounding)))
     return result
 
 
 def cell_values(pixelated: Array, m: Mosaic, rounding: Rounding = "nearest") -> NDArray[np.float64]:
-    """Return y: what the input says of each cell's true mean.
+    """Return y: what the input says of each cell's true mean, or of what else it shows.
 
     It is the mean of the cell's pixels (all equal in an intact mosaic, so that a lossy file's noise averages
     out), or the fit to them where cells share pixels; integers that were cut off get ½ added, the middle of what they
@@ -63,7 +66,8 @@ def cell_values(pixelated: Array, m: Mosaic, rounding: Rounding = "nearest") -> 
     float64 (rows, columns[, C]) of the cells, in the input's unit; 0 (or ½) where the area leaves a cell empty
     """
     values = m.cells.fit(pixelated[m.box])
-    return values + 0.5 if rounding == "truncate" and pixelated.dtype.kind != "f" else values
+    cut_off = rounding == "truncate" and pixelated.dtype.kind != "f" and m.cell_value.kind in ("mean", "linear")
+    return values + 0.5 if cut_off else values
 
 
 def project(
@@ -78,7 +82,8 @@ def project(
     Outside the mosaics the input's own pixels are returned; inside, each cell is shifted so that its
     mean (in which a pixel counts by its share, where cells share pixels) is what `pixelated` says. This is the
     orthogonal projection onto the pictures that would have given `pixelated`, so it never increases the squared error
-    to the truth. With `bounds`, it is the projection onto those of them that also keep within the bounds.
+    to the truth. With `bounds`, it is the projection onto those of them that also keep within the bounds. Cells that
+    show something else than means are moved to a picture that would show it, see `deepix.mosaic.shown`.
 
     Parameters
     ----------
@@ -110,7 +115,10 @@ def project(
     result = pixelated.astype(estimate.dtype)
     for m in mosaics:
         y = cell_values(pixelated, m, rounding)
-        if bounds is None:
+        if not m.cell_value.is_mean:
+            low, high = bounds or (-np.inf, np.inf)
+            values = held(estimate[m.box], y, m, low, high, white(pixelated.dtype))
+        elif bounds is None:
             values = project_box(estimate[m.box], y, m.cells)
         else:
             values = project_bounded(estimate[m.box], y, m.cells, *bounds)

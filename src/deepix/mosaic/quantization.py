@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from deepix.mosaic.blended import BlendedCells
 from deepix.mosaic.cells import Array
-from deepix.mosaic.integers import Rounding
+from deepix.mosaic.integers import Rounding, rounded_means
 from deepix.mosaic.projection import cell_values, project_bounded
+from deepix.mosaic.shown import held
 from deepix.mosaic.types import Mosaic, check, paste
 
 
@@ -22,6 +23,7 @@ def quantize(estimate: Array, pixelated: Array, mosaics: Sequence[Mosaic], round
     For an intact input `pixelate(quantize(…), mosaics, rounding)` is the input; for a lossy one each cell's
     mean is within ½ of the mean of the input's. In blended grids pixels are just rounded, which leaves each cell's
     mean within ½ of `cell_values`, but for cells that no picture attains: near both ends of the range side by side.
+    Samples, minima and maxima are exact too; cells that show means of light agree to 1 level.
 
     Parameters
     ----------
@@ -47,6 +49,9 @@ def quantize(estimate: Array, pixelated: Array, mosaics: Sequence[Mosaic], round
     result = pixelated.copy()
     for m in mosaics:
         box = estimate[m.box].astype(np.float64)
+        if not m.cell_value.is_mean:
+            paste(result, m, _quantize_shown(box, pixelated, m, rounding))
+            continue
         box = project_bounded(box, cell_values(pixelated, m, rounding), m.cells, 0, highest)
         if isinstance(m.cells, BlendedCells):
             paste(result, m, np.rint(box).astype(pixelated.dtype))
@@ -59,6 +64,18 @@ def quantize(estimate: Array, pixelated: Array, mosaics: Sequence[Mosaic], round
         )
         paste(result, m, rounded.reshape(box.shape).astype(pixelated.dtype))
     return result
+
+
+def _quantize_shown(box: NDArray[np.float64], pixelated: Array, m: Mosaic, rounding: Rounding) -> Array:
+    """Return the integers of a box whose cells show something else than means."""
+    highest = float(np.iinfo(pixelated.dtype).max)
+    if m.cell_value.kind == "linear":
+        y = cell_values(pixelated, m, rounding)
+    else:
+        # what is one of the pixels is a whole number, and the order of numbers outlives rounding
+        y = rounded_means(pixelated[m.box], m.cells, "nearest").astype(np.float64)
+        box = np.rint(box)
+    return np.rint(held(box, y, m, 0, highest, highest)).astype(pixelated.dtype)
 
 
 def _round_cells(plane: Array, observed: Array, m: Mosaic, rounding: Rounding) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from deepix.mosaic.blended import BlendedCells, Shares
 from deepix.mosaic.boxes import grown, within
+from deepix.mosaic.cell_value import MEAN, CellValue
 from deepix.mosaic.cells import Array, Cells
 from deepix.mosaic.grid import Grid
 
@@ -34,6 +35,7 @@ class Mosaic:
     foreign : bool (height, width), True at pixels in or near the area that were drawn after it was pixelated (a frame,
         a caption, a pointer) and belong to neither the scene nor the cells; None: there are none. They come back as
         they are, say nothing of what surrounds them, and a cell is what of it can be seen
+    cell_value : what the cells show of their pixels; means, if nothing is said. Only means can be blended
     """
 
     x: int
@@ -44,6 +46,7 @@ class Mosaic:
     mask: NDArray[np.bool_] | None = None
     confidence: float = 1.0
     foreign: NDArray[np.bool_] | None = None
+    cell_value: CellValue = MEAN
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -51,6 +54,8 @@ class Mosaic:
         for name, mask in (("mask", self.mask), ("mask of foreign pixels", self.foreign)):
             if mask is not None and (mask.shape != (self.height, self.width) or mask.dtype != bool):
                 raise ValueError(f"the {name} must be bool {(self.height, self.width)}, not {mask.dtype} {mask.shape}")
+        if self.grid.blended and not self.cell_value.is_mean:
+            raise ValueError(f"cells that show {self.cell_value.kind} have no blended grid: that is one of means")
         mask, foreign = self.mask, self.foreign
         if foreign is not None and not foreign.any():
             foreign = None
@@ -131,7 +136,18 @@ class Mosaic:
         if self.foreign is not None:
             ours[inside] |= self.foreign
         x, y = around[1].start, around[0].start
-        return Mosaic.from_mask(area, self.grid, self.confidence, x=x, y=y, foreign=ours if ours.any() else None)
+        result = Mosaic.from_mask(area, self.grid, self.confidence, x=x, y=y, foreign=ours if ours.any() else None)
+        return result.showing(self.cell_value)
+
+    def showing(self, cell_value: CellValue) -> Mosaic:
+        """Return the mosaic with cells that show this of their pixels.
+
+        Parameters
+        ----------
+        cell_value : what; of other values than means the grid is not blended any more
+        """
+        grid = self.grid if cell_value.is_mean else replace(self.grid, blended=False)
+        return replace(self, grid=grid, cell_value=cell_value)
 
     def part(self, rows: slice, columns: slice) -> Mosaic | None:
         """Return what of the mosaic lies in a part of its box; None where nothing of the area does.
@@ -158,7 +174,7 @@ class Mosaic:
         return hash(self._key())
 
     def _key(self) -> tuple[Any, ...]:
-        return (self.x, self.y, self.width, self.height, self.grid, self.confidence)
+        return (self.x, self.y, self.width, self.height, self.grid, self.confidence, self.cell_value)
 
     @property
     def box(self) -> tuple[slice, slice]:
@@ -231,6 +247,8 @@ class Mosaic:
         }
         if self.grid.blended:
             result["grid"]["blended"] = True
+        if self.cell_value != MEAN or self.cell_value.told:
+            result["cell_value"] = self.cell_value.to_dict()
         for name, plane in (("mask", self.mask), ("foreign", self.foreign)):
             if plane is not None:
                 # run lengths in row-major order, the first run False, as COCO's uncompressed masks
@@ -264,6 +282,7 @@ class Mosaic:
             planes.get("mask"),
             data.get("confidence", 1.0),
             planes.get("foreign"),
+            CellValue.from_dict(data["cell_value"]) if "cell_value" in data else MEAN,
         )
 
 

@@ -6,7 +6,6 @@ All of it is linear and keeps the cells' means, so that the result agrees with t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +19,6 @@ LUMINANCE = (0.299, 0.587, 0.114)
 """Weights of the encoded red, green and blue in the luminance (ITU-R BT.601)."""
 COLOUR_STEPS = (3, 8)
 """Conjugate-gradient steps for the differences of colours, see `deepix.restorer.smooth.smooth_along`."""
-
-
-def white(dtype: np.dtype[Any]) -> float:
-    """Return the value of white: the largest one of an integer type, 255 for floats."""
-    return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 255.0
 
 
 def to_planes(pixels: Floats) -> Floats:

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepix.inference.models import Models
-from deepix.mosaic import Array, Mosaic, Rounding, cell_values, check, project
+from deepix.mosaic import Array, Mosaic, Rounding, cell_values, check, project, white
 from deepix.mosaic.boxes import Box
-from deepix.restorer.colour import white
 from deepix.restorer.features import features
 from deepix.restorer.model import load
 from deepix.restorer.rectangles import smooth_each
@@ -56,8 +55,8 @@ def estimate_each(
     level = np.float32(white(pixelated.dtype))
     for m in mosaics:
         check([m], pixelated.shape[1:])
-        if m.mask is not None:
-            raise ValueError("pictures of one batch have rectangles only")
+        if m.mask is not None or not m.cell_value.is_mean:
+            raise ValueError("pictures of one batch have rectangles only, of means")
     boxes = _windows(mosaics, pixelated.shape[1:])
     moved = [m.moved(-box[1].start, -box[0].start) for m, box in zip(mosaics, boxes, strict=True)]
     result, deviation = pixelated.astype(np.float32), np.zeros(pixelated.shape, np.float32)

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepix.inference.models import Models
-from deepix.mosaic import Array, Mosaic, Rounding, cell_values, check, foreign_pixels, project, unknown
-from deepix.restorer.colour import white
+from deepix.mosaic import Array, Mosaic, Rounding, cell_values, check, foreign_pixels, project, unknown, white
+from deepix.restorer.cell_means import as_means, as_shown
 from deepix.restorer.each import estimate_each
 from deepix.restorer.fill import without_foreign
 from deepix.restorer.lattice import MARGIN, by_pitch, on_lattices, pitch
@@ -71,8 +71,8 @@ def estimate(
     check(mosaics, pixelated.shape)
     restorer = load(model, models)
     level = white(pixelated.dtype)
-    given = pixelated
-    pixelated, mosaics = without_foreign(pixelated, mosaics)
+    given, asked = pixelated, mosaics
+    pixelated, mosaics = without_foreign(*as_means(pixelated, mosaics, rounding))
     small = [m for m in mosaics if min(m.grid.width, m.grid.height) < restorer.cells[0]]
     groups = by_pitch(set(mosaics) - set(small), restorer.cells[1])
 
@@ -99,7 +99,7 @@ def estimate(
         paste(deviation[part.box], deviations, mask)
     if pixelated is not given:
         paste(result, given, foreign_pixels(mosaics, given.shape))
-    return result, deviation
+    return as_shown(result, given, asked, rounding), deviation
 
 
 def _shown_by_others(groups: Sequence[Sequence[Mosaic]], restorer: Restorer) -> list[Mosaic]:

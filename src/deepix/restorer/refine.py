@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from deepix import files
 from deepix.errors import DeepixError
-from deepix.mosaic import Array, Mosaic, check, project, unknown
+from deepix.mosaic import MEAN, Array, Mosaic, check, project, unknown, white
 from deepix.mosaic.boxes import Box, grown, tiles, within
 from deepix.mosaic.windows import crop, windows
-from deepix.restorer.colour import LUMINANCE, white
+from deepix.restorer.colour import LUMINANCE
 from deepix.restorer.features import CONTRAST_SUPPORT
 from deepix.restorer.lattice import MARGIN, Axis, by_pitch, on_lattice, on_lattices
 from deepix.restorer.model import DEFAULT, SHIPPED
@@ -96,6 +96,7 @@ def detail(
     DeepixError : the network returns numbers that are not finite
     """
     check(mosaics, pixelated.shape)
+    mosaics = [m.showing(MEAN) for m in mosaics]  # what is added keeps the cells' means, whatever they show
     level = white(pixelated.dtype)
     result = np.zeros(pixelated.shape[:2], np.float32)
     for group in by_pitch(mosaics, refiner.cells[1]):

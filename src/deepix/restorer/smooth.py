@@ -43,6 +43,7 @@ from PIL import Image
 from deepix.mosaic import Array, Grid, Mosaic, Rounding, cell_values, check, foreign_pixels, known, project, unknown
 from deepix.mosaic.boxes import tiles
 from deepix.mosaic.windows import crop, windows
+from deepix.restorer.cell_means import as_means, as_shown
 from deepix.restorer.energy import diffusion_tensor, minimise
 from deepix.restorer.fill import without_foreign
 
@@ -88,12 +89,12 @@ def smooth(pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding = "ne
     ValueError : a mosaic lies outside the picture, or two overlap
     """
     check(mosaics, pixelated.shape)
-    seen, ours = without_foreign(pixelated, mosaics)
+    seen, ours = without_foreign(*as_means(pixelated, mosaics, rounding))
     restored = smooth_seen(seen, ours, rounding)
     if seen is not pixelated:
         foreign = foreign_pixels(ours, pixelated.shape)
         restored[foreign] = pixelated[foreign]
-    return restored
+    return as_shown(restored, pixelated, mosaics, rounding)
 
 
 def smooth_seen(pixelated: Array, mosaics: Sequence[Mosaic], rounding: Rounding) -> Floats:
