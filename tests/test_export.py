@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
+from PIL import Image
 from reports import fit
 from skimage import data
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from deepix import challenge
 from deepix.cli import app
 from deepix.errors import DeepixError, InputError, OutputError
+from deepix.training import deviations as spread
 from deepix.training import networks, stages, weights
 from deepix.training.data import packing
 from deepix.training.data.crops import Crops
@@ -24,7 +26,7 @@ from deepix.training.engine.history import history
 from deepix.training.engine.stage import Assessment
 from deepix.training.networks.restorer import Restorer
 from deepix.training.stages.restorer import calibration as calibrate
-from deepix.training.stages.restorer.examples import validation_set
+from deepix.training.stages.restorer.examples import of_kind, validation_set
 from deepix.training.stages.restorer.settings import RestorerSettings as Settings
 
 RESTORERS = stages.get("restorer")
@@ -156,24 +158,24 @@ def test_gaussian_errors_are_calibrated(scale: float) -> None:
     rng = np.random.default_rng(0)
     deviations = rng.uniform(1, 10, 200_000)
     errors = scale * deviations * rng.standard_normal(deviations.shape)
-    factor = calibrate.factor(errors[::2], deviations[::2])
+    factor = spread.factor(errors[::2], deviations[::2])
     assert factor == pytest.approx(scale, rel=0.01)
-    shares = calibrate.coverage(errors[1::2], factor * deviations[1::2])
-    assert shares == pytest.approx(calibrate.GAUSSIAN, abs=0.005)
+    shares = spread.coverage(errors[1::2], factor * deviations[1::2])
+    assert shares == pytest.approx(spread.GAUSSIAN, abs=0.005)
 
 
-def test_heavier_tails_show_in_the_second_share() -> None:
-    errors = np.random.default_rng(0).standard_t(3, 200_000)
-    factor = calibrate.factor(errors[::2], np.ones(100_000))
-    one, two = calibrate.coverage(errors[1::2], np.full(100_000, factor))
-    assert one == pytest.approx(calibrate.GAUSSIAN[0], abs=0.005)
-    assert two < calibrate.GAUSSIAN[1] - 0.01
+def test_heavier_tails_are_shared_out_among_both_shares() -> None:
+    errors = np.random.default_rng(0).laplace(size=200_000)
+    factor = spread.factor(errors[::2], np.ones(100_000))
+    one, two = spread.coverage(errors[1::2], np.full(100_000, factor))
+    assert one - spread.GAUSSIAN[0] == pytest.approx(spread.GAUSSIAN[1] - two, abs=0.005)
+    assert (one, two) == pytest.approx((0.717, 0.920), abs=0.005)  # 1 − y and 1 − y², where y + y² = 2 − 0.683 − 0.954
 
 
 @pytest.mark.parametrize(("errors", "deviations"), [([], []), ([1.0], [1.0, 2.0]), ([1.0], [0.0]), ([1.0], [np.nan])])
 def test_what_cannot_be_calibrated_is_refused(errors: list[float], deviations: list[float]) -> None:
     with pytest.raises(ValueError, match="deviation"):
-        calibrate.factor(np.array(errors), np.array(deviations))
+        spread.factor(np.array(errors), np.array(deviations))
 
 
 def test_an_assessment_scores_as_training_does(folder: Path) -> None:
@@ -184,6 +186,25 @@ def test_an_assessment_scores_as_training_does(folder: Path) -> None:
     assert assessed.rmse_per_picture == pytest.approx(extra["val_rmse_per_picture"], rel=1e-4)
     assert assessed.pictures == 16
     assert 0 < assessed.within_one < assessed.within_two <= 1
+    pixels = sum(share.pixels for share in assessed.by_cells)
+    for which in ("within_one", "within_two"):
+        mean = sum(share.pixels * getattr(share, which) for share in assessed.by_cells) / pixels
+        assert mean == pytest.approx(getattr(assessed, which))
+
+
+def test_deviations_are_told_of_pictures_of_one_kind(folder: Path, tmp_path: Path) -> None:
+    given, network = settings(folder), export.load(folder / "run", RESTORERS)
+    for name, photo in (("cats-1", data.chelsea()), ("cats-2", data.chelsea()[::-1]), ("cup", data.coffee())):
+        Image.fromarray(photo).save(tmp_path / f"{name}.png")
+    crops = Crops(2, 48)
+    cats, all_of_them = (of_kind(tmp_path, begin, crops, given) for begin in ("cats", ""))
+    assert (len(cats.pixels), len(all_of_them.pixels)) == (4, 6)
+    of_cats, of_all = (calibrate.share("", network, kind, given.truncate, 1.0) for kind in (cats, all_of_them))
+    assert 0 < of_cats.pixels < of_all.pixels
+    assert 0 < of_cats.within_one < of_cats.within_two <= 1
+    assert calibrate.share("", network, cats, given.truncate, 100.0).within_one == 1
+    with pytest.raises(InputError, match="begins with 'dogs'"):
+        of_kind(tmp_path, "dogs", crops, given)
 
 
 def test_validation_pictures_may_be_examples_or_packed(folder: Path, tmp_path: Path) -> None:

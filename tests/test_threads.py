@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -163,3 +166,19 @@ def test_with_one_thread_the_caller_does_the_work_itself() -> None:
         failed: Future[None] = pool.submit(fail)
         with pytest.raises(KeyError, match="lost"):
             failed.result()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or os.cpu_count() == 1, reason="needs Linux and two cores")
+def test_a_process_held_to_one_core_opens_models_for_that_core() -> None:
+    program = """
+import os
+from pathlib import Path
+os.sched_setaffinity(0, {0})
+from deepix.inference.models import Models
+models = Models()
+opened = models.open("locator")
+print(*{line for task in Path("/proc/self/task").iterdir() for line in (task / "status").read_text().splitlines()
+        if line.startswith("Cpus_allowed_list")})
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["Cpus_allowed_list:", "0"]

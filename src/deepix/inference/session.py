@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, TypeAlias
 
 from deepix.errors import InputError, reason
+from deepix.threads import count
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -43,7 +44,7 @@ def open_session(
     ----------
     content : of the .onnx file
     name : what messages call the model
-    threads : that one run may use; None: ONNX Runtime's choice, one for each core
+    threads : that one run may use; None: one for each core that this process may run on
     wanted : names of `PROVIDERS` that may be used
 
     Raises
@@ -53,7 +54,8 @@ def open_session(
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
+    # 0 is one for each physical core of the machine, tied to it even if this process was given other cores
+    options.intra_op_num_threads = threads or (0 if count() == os.cpu_count() else count())
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.enable_mem_pattern = False  # inputs differ in size

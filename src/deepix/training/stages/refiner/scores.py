@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from deepix.training.deviations import factor
 from deepix.training.imagenet import FEATURES, TEXTURE, UNSEEN, of_luminance
 from deepix.training.networks.refiner import Refiner, Restored
 from deepix.training.stages.refiner.examples import Batch, restored
@@ -74,8 +75,8 @@ def tally(network: Refiner, batch: Batch, number: int = 0) -> Tensor:
     edges = {name: _edges(x, given) for name, x in (("truth", truth), ("after", one), ("before", given.picture))}
     for k in range(2):
         values += [float((edges[name][k].log() - edges["truth"][k].log()).sum()) for name in ("after", "before")]
-    ratio = (((one - truth).abs() - given.deviation * 1e-6) / given.deviation.clamp(min=1e-6))[free > 0]
-    values += [float(ratio.quantile(0.683)) * len(truth) if len(ratio) < 1 << 24 else math.nan, float(len(truth))]
+    errors, deviations = ((x[free > 0].numpy(force=True)) for x in (one - truth, given.deviation.clamp(min=1e-6)))
+    values += [factor(errors, deviations) * len(truth), float(len(truth))]
     values += [0.0] * (VALUES - len(values))
     textures = [_described(seen[name], free).sum(dim=0).tolist() for name in ("truth", "before", "after")]
     counts = []

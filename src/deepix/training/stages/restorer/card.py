@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from deepix.training.deviations import GAUSSIAN
 from deepix.training.engine.card import Card, table
 from deepix.training.engine.recipes import Recipe
 from deepix.training.networks import Network
-from deepix.training.stages.restorer.calibration import GAUSSIAN
 
 
 def card(recipe: Recipe, about: Mapping[str, Any], network: Network) -> Card:
@@ -39,7 +39,18 @@ def card(recipe: Recipe, about: Mapping[str, Any], network: Network) -> Card:
                     f"The network's standard deviations are multiplied by {about['calibration']:.3f}, chosen on every "
                     f"other validation picture. On the rest, {scores['within_one']:.1%} of the errors lie within 1 and "
                     f"{scores['within_two']:.1%} within 2 of them (a Gaussian's: {GAUSSIAN[0]:.1%} and "
-                    f"{GAUSSIAN[1]:.1%})."
+                    f"{GAUSSIAN[1]:.1%}).",
+                    "",
+                    *table(
+                        ("errors", "pixels", "within 1", "within 2"),
+                        [
+                            (what, f"{pixels:,}", f"{one:.1%}", f"{two:.1%}")
+                            for what, pixels, one, two in [
+                                *((f"in cells of {name} pixels", *rest) for name, *rest in scores.get("by_cells", ())),
+                                *scores.get("kinds", ()),
+                            ]
+                        ],
+                    ),
                 ],
             )
         ],

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepix import challenge, files
+from deepix import challenge, files, sources
 from deepix.errors import DeepixError, InputError
 from deepix.training import operators
-from deepix.training.data import packing, random_mosaics
+from deepix.training.data import packing, preparing, random_mosaics
 from deepix.training.data.crops import Crops
 from deepix.training.data.packed import Packed, information_path, open_packed
 from deepix.training.data.random_mosaics import Ranges
@@ -188,6 +188,30 @@ def validation_set(settings: RestorerSettings) -> Fixed:
     ours = [examples.mosaics[i] for i in chosen]
     rectangles = [[(m.x, m.y, m.width, m.height, m.grid.x, m.grid.y, m.grid.width, m.grid.height)] for m in ours]
     return Fixed(examples.images[chosen], np.array(rectangles, np.int64), settings.batch)
+
+
+def of_kind(file: Path, begin: str, crops: Crops | None, settings: RestorerSettings) -> Fixed:
+    """Return crops of those pictures of a file whose names begin so, with fixed random mosaics.
+
+    Parameters
+    ----------
+    file : see `sources.read`
+    begin : of names, without folders
+    crops : how they are cut out; None: prepared as the challenge does it
+    settings : ranges of the mosaics
+
+    Raises
+    ------
+    InputError : the file cannot be read, or a picture in it cannot, or none has such a name
+    """
+    chosen = (item for item in sources.read(file).items if Path(item.name.rpartition(":")[2]).name.startswith(begin))
+    made = [preparing.prepare(preparing.Loaded(i, item.name, item.load()), crops) for i, item in enumerate(chosen)]
+    for why in made:
+        if isinstance(why, str):
+            raise InputError(why)
+    if not made:
+        raise InputError(f"{file}: no picture in it has a name that begins with '{begin}'")
+    return _with_random_mosaics(np.concatenate(made), settings)
 
 
 def _with_random_mosaics(pixels: NDArray[np.uint8], settings: RestorerSettings) -> Fixed:

@@ -49,6 +49,7 @@ from deepix.training.stages.restorer.examples import (
     as_pictures,
     augmented,
     fixed_sample,
+    of_kind,
     open_data,
     patches,
     ranges,
@@ -78,11 +79,14 @@ class Own(NamedTuple):
     crops : how the pictures to train on are packed
     validation_crops : how those to validate with are; None: the file lies in the folder of data
     also : a file of `challenge.read_examples` in the folder of data that the model's card has a score on too
+    kinds : further pictures of which the card tells how well the deviations hold: of what kind they are; a file in the
+        folder of data, and how their names in it begin
     """
 
     crops: Crops
     validation_crops: Crops | None
     also: str | None
+    kinds: Mapping[str, tuple[str, str]]
 
 
 class RestorerStage(Stage):
@@ -179,7 +183,8 @@ class RestorerStage(Stage):
     def recipe(self, data: Mapping[str, Any], validation: Mapping[str, Any]) -> Own:
         """Return how pictures are packed."""
         for_validation = _crops(validation["crops"]) if "crops" in validation else None
-        return Own(_crops(data["crops"]), for_validation, validation.get("also"))
+        kinds = {name: (file, begin) for name, (file, begin) in validation.get("kinds", {}).items()}
+        return Own(_crops(data["crops"]), for_validation, validation.get("also"), kinds)
 
     def gather(self, recipe: Recipe, folder: Path) -> tuple[Path, Path]:
         """Pack what is not packed."""
@@ -202,6 +207,14 @@ class RestorerStage(Stage):
             scores["also"] = {
                 "validation": recipe.own.also, **asdict(_as_the_challenge(network, recipe, folder / recipe.own.also))
             }  # fmt: skip
+        kinds = {
+            name: of_kind(folder / file, begin, recipe.own.validation_crops, settings)
+            for name, (file, begin) in recipe.own.kinds.items()
+        }
+        scores["kinds"] = [
+            calibration.share(name, network, pictures, settings.truncate, further["calibration"])
+            for name, pictures in kinds.items()
+        ]
         network.to("cpu")
         return Assessment(scores, further)
 
