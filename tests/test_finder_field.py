@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
 from deepix.finder import find
 from deepix.finder.drawings import is_drawn
@@ -219,6 +220,49 @@ def test_pixelated_photos_were_not_drawn(name, cell):
     photo = getattr(skimage.data, name)()
     whole = Mosaic.rectangle(0, 0, photo.shape[1], photo.shape[0], cell)
     assert not is_drawn(luminance(pixelate(photo, [whole])), whole)
+
+
+def few_colours(rng):
+    """A ground of a few colours and a figure on it, drawn in squares of 6 pixels."""
+    colours = rng.integers(0, 256, (6, 3))
+    ground = np.digitize(ndimage.gaussian_filter(rng.random((50, 60)), 2), (0.48, 0.52))
+    half = rng.integers(1, 6, (16, 8))
+    ground[20:36, 20:36] = np.concatenate([half, half[:, ::-1]], axis=1)
+    return colours[ground].repeat(6, axis=0).repeat(6, axis=1).astype(np.uint8)
+
+
+def printed_code(rng):
+    """A square of dark and bright modules of 7 pixels on a white page."""
+    page = np.full((300, 320, 3), 255, np.uint8)
+    page[40:250, 50:260] = 255 * rng.integers(0, 2, (30, 30, 1)).repeat(7, axis=0).repeat(7, axis=1)
+    return page
+
+
+def board_in_uneven_light(_):
+    """A chequerboard of 26 pixels that becomes brighter to the right, by a level every few pixels."""
+    y, x = np.mgrid[0:260, 0:400]
+    return np.rint(np.where((y // 26 + x // 26) % 2, 60, 190) + x / 8).astype(np.uint8)[..., None].repeat(3, axis=2)
+
+
+@pytest.mark.parametrize("drawing", [few_colours, printed_code, board_in_uneven_light])
+@pytest.mark.parametrize("seed", range(3))
+def test_pieces_of_drawings_in_few_colours_are_no_mosaics(drawing, seed):
+    assert find(drawing(np.random.default_rng(seed)), lossy=False) == []
+
+
+def test_two_squares_of_a_drawing_side_by_side_are_no_cell():
+    plane = luminance(few_colours(np.random.default_rng(0)))
+    assert is_drawn(plane, Mosaic.rectangle(120, 120, 48, 60, 12, 6))
+    assert is_drawn(plane, Mosaic.rectangle(0, 0, 360, 300, 6))  # all of it
+
+
+@pytest.mark.parametrize("quality", [64, 256])
+def test_mosaics_in_few_colours_were_not_drawn(quality):
+    """A palette's colours come again as well, but the photo around the cells has steps anywhere."""
+    m = Mosaic.rectangle(100, 80, 120, 96, 12)
+    image = Image.fromarray(pixelate(PHOTO, [m])).quantize(quality, dither=Image.Dither.NONE).convert("RGB")
+    assert not is_drawn(luminance(np.asarray(image)), m)
+    assert_found(find(np.asarray(image), lossy=False), m)
 
 
 def test_blocks_of_a_coarse_file_are_no_cells():

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from deepix.finder.grid import fit_grid
+from deepix.finder.other_cells import other_cells
 from deepix.finder.search import find
 from deepix.finder.thresholds import REPORTED, SURE
 
-__all__ = ["REPORTED", "SURE", "find", "fit_grid"]
+__all__ = ["REPORTED", "SURE", "find", "fit_grid", "other_cells"]
