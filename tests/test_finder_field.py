@@ -9,7 +9,7 @@ import skimage.data
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from deepix.finder import find
+from deepix.finder import find, intact_tiles
 from deepix.finder.drawings import is_drawn
 from deepix.finder.file_blocks import are_blocks
 from deepix.finder.frames import framed
@@ -19,6 +19,7 @@ from deepix.finder.uneven_tiles import fitted
 from deepix.mosaic import Mosaic, pixelate
 
 PHOTO = skimage.data.astronaut()[100:400, 60:460]
+CODE = Mosaic.rectangle(64, 54, 84, 70, 7)
 
 
 def saved(pixels, quality):
@@ -254,6 +255,28 @@ def test_two_squares_of_a_drawing_side_by_side_are_no_cell():
     plane = luminance(few_colours(np.random.default_rng(0)))
     assert is_drawn(plane, Mosaic.rectangle(120, 120, 48, 60, 12, 6))
     assert is_drawn(plane, Mosaic.rectangle(0, 0, 360, 300, 6))  # all of it
+
+
+def test_modules_of_a_code_are_no_cells():
+    page = printed_code(np.random.default_rng(0))
+    assert is_drawn(luminance(saved(page, 85)), CODE)
+    assert not is_drawn(luminance(saved(pixelate(PHOTO, [CODE]), 85)), CODE)
+
+
+def test_flat_blocks_of_a_file_that_were_moved_are_no_cells():
+    """A coarse frame of a film: flat blocks where blocks are, and some that moved; they differ by a few levels."""
+    rng = np.random.default_rng(0)
+    frame = 100 + rng.integers(0, 4, (20, 24)).repeat(8, axis=0).repeat(8, axis=1)
+    textured = rng.random((20, 24)) < 0.6
+    frame += rng.integers(0, 9, frame.shape) * textured.repeat(8, axis=0).repeat(8, axis=1)
+    cells = rng.permutation(48).reshape(6, 8).repeat(8, axis=0).repeat(8, axis=1)
+    for contrast, number in ((0.2, 0), (2, 1)):
+        moved = frame.copy()
+        moved[42:90, 59:123] = 100 + np.rint(contrast * cells)
+        assert len(intact_tiles.candidates(moved.astype(np.uint8))) == number
+    frame += rng.integers(0, 2, frame.shape)  # without flat blocks around, a mosaic may differ as little
+    frame[42:90, 59:123] = 100 + np.rint(0.2 * cells)
+    assert len(intact_tiles.candidates(frame.astype(np.uint8))) == 1
 
 
 @pytest.mark.parametrize("quality", [64, 256])
