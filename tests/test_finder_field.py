@@ -88,6 +88,25 @@ def test_a_cut_first_cell_makes_no_uneven_grid():
     assert fitted(np.array([0, 10, 21, 40, 41, 60])) is None
 
 
+def test_equal_cells_between_others_may_be_uneven_ones():
+    up = np.ceil(np.arange(12) * 100 / 11 - 1e-9)  # 10, 9, 9 … 9: no even grid's first cell is larger
+    origin, size, uneven = fitted(300 + up.astype(np.int64))
+    assert uneven and size == pytest.approx(100 / 11) and 299.5 < origin <= 300.5
+    assert fitted(np.array([177, 208, 240, 271])) == (177.0, pytest.approx(94 / 3), True)  # 31, 32, 31
+    assert fitted(np.array([177, 180, 184, 187])) == (180.0, 4.0, False)  # 3, 4, 3: small cells are cut so at times
+    assert fitted(np.array([177, 208, 240, 272])) == (208.0, 32.0, False)  # cut at one end
+    assert fitted(np.array([177, 199, 231, 263, 285])) == (199.0, 32.0, False)
+
+
+def test_a_line_of_words_across_a_mosaic_in_a_lossy_file_does_not_cut_it():
+    m = Mosaic.rectangle(100, 60, 150, 120, 15)
+    for at in (8, 12):
+        image = Image.fromarray(pixelate(PHOTO, [m]))
+        draw = ImageDraw.Draw(image)
+        draw.text((104, 60 + 4 * at), "in words that go across", fill="yellow", font=ImageFont.load_default(13))
+        assert_found(find(saved(np.asarray(image), 90), lossy=True), m, least=0.8)
+
+
 @pytest.mark.parametrize("across", [True, False])
 def test_parts_of_square_cells_are_told_from_cells(across):
     truth = Mosaic.rectangle(60, 40, 210, 180, 30)
