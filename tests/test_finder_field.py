@@ -91,7 +91,9 @@ def test_a_cut_first_cell_makes_no_uneven_grid():
 def test_equal_cells_between_others_may_be_uneven_ones():
     up = np.ceil(np.arange(12) * 100 / 11 - 1e-9)  # 10, 9, 9 … 9: no even grid's first cell is larger
     origin, size, uneven = fitted(300 + up.astype(np.int64))
-    assert uneven and size == pytest.approx(100 / 11) and 299.5 < origin <= 300.5
+    assert uneven
+    assert size == pytest.approx(100 / 11)
+    assert 299.5 < origin <= 300.5
     assert fitted(np.array([177, 208, 240, 271])) == (177.0, pytest.approx(94 / 3), True)  # 31, 32, 31
     assert fitted(np.array([177, 180, 184, 187])) == (180.0, 4.0, False)  # 3, 4, 3: small cells are cut so at times
     assert fitted(np.array([177, 208, 240, 272])) == (208.0, 32.0, False)  # cut at one end
@@ -325,6 +327,14 @@ def test_cells_alike_are_no_frame() -> None:
     inside, frame = framed(plane, m) or (m, np.zeros(0))
     assert (inside.x, inside.y, inside.width, inside.height) == (25, 35, 86, 54)
     assert frame.sum() == 96 * 64 - 86 * 54
+    mask = np.ones((64, 96), bool)
+    mask[8:, :2] = mask[:, -1] = False  # pieces of the frame, not all of it, were taken for cells
+    again = framed(plane, Mosaic(20, 30, 96, 64, m.grid, mask))
+    assert again is not None
+    assert again[0] == inside
+    assert np.array_equal(again[1], frame)
+    mask[:30, :30] = False  # another shape than a rectangle
+    assert framed(plane, Mosaic(20, 30, 96, 64, m.grid, mask)) is None
 
 
 def resized(pixels, scale, how):

@@ -49,8 +49,10 @@ def with_cells(kind):
 @pytest.mark.parametrize("kind", [turned, crystals, hexagons])
 def test_their_place_is_told(kind):
     rows, columns = other_cells(with_cells(kind))
-    assert abs(rows.start - 40) < 8 and abs(rows.stop - 200) < 8
-    assert abs(columns.start - 60) < 8 and abs(columns.stop - 260) < 8
+    assert abs(rows.start - 40) < 8
+    assert abs(rows.stop - 200) < 8
+    assert abs(columns.start - 60) < 8
+    assert abs(columns.stop - 260) < 8
     assert other_cells(with_cells(kind)[..., 0].astype(np.uint16) * 257) is not None
 
 
@@ -75,4 +77,5 @@ def test_the_commands_say_so_and_name_no_area(verb, tmp_path):
     Image.fromarray(with_cells(turned)).save(path)
     result = CliRunner().invoke(app, [verb, str(path)])
     assert "are no upright rectangles" in " ".join(result.output.split())
-    assert "name it with" not in result.output and "nothing pixelated" not in result.output
+    assert "name it with" not in result.output
+    assert "nothing pixelated" not in result.output

@@ -277,7 +277,8 @@ def _pieces_of(area: Candidate, noisy: Sequence[Candidate]) -> list[Candidate]:
         parts = [part for part in parts if part[0] >= ALONE * max(part[1], number)]
     covered = COVERED_WHOLE if whole_pixels(m) else COVERED_RESIZED
     pieces = [c for _, _, c in parts]
-    if whole_pixels(m) and not any(part[0] >= ALONE * number for part in parts) and all(_on_lines(c, m) for c in pieces):
+    alone = any(part[0] >= ALONE * number for part in parts)
+    if whole_pixels(m) and not alone and all(_on_lines(c, m) for c in pieces):
         return []  # what hides a part of it has cut it into these
     enough = sum(common for common, _, _ in parts) >= covered * number
     return pieces if enough and sum(c.score for c in pieces) > area.score else []
@@ -285,12 +286,15 @@ def _pieces_of(area: Candidate, noisy: Sequence[Candidate]) -> list[Candidate]:
 
 def _on_lines(c: Candidate, m: Mosaic) -> bool:
     """Whether the lines of a candidate's grid within its box are those of a mosaic's grid."""
-    box = (c.mosaic.x, c.mosaic.width), (c.mosaic.y, c.mosaic.height)
-    ours, theirs = c.mosaic.grid, m.grid
-    axes = ((ours.x, ours.width, theirs.x, theirs.width), (ours.y, ours.height, theirs.y, theirs.height))
-    for (start, side), (x, size, other, its) in zip(box, axes, strict=True):
-        at = np.arange(start + 1, start + side)
-        if not np.array_equal(at[(at - x) % size == 0], at[(at - other) % its == 0]):
+    g, h, one = c.mosaic.grid, m.grid, c.mosaic
+    axes = (
+        (one.x, one.width, (g.x, g.width), (h.x, h.width)),
+        (one.y, one.height, (g.y, g.height), (h.y, h.height)),
+    )
+    for start, length, *grids in axes:
+        at = np.arange(start + 1, start + length)
+        ours, theirs = (at[(at - origin) % cell == 0] for origin, cell in grids)
+        if not np.array_equal(ours, theirs):
             return False
     return True
 

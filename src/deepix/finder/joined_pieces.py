@@ -68,11 +68,12 @@ def _one(plane: NDArray[np.float32], a: Candidate, b: Candidate) -> Candidate | 
         for k, (p, q, r) in enumerate(zip(m.box, n.box, larger.box, strict=True))
     )
     box = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
-    gap = _whole_cells(gap, (rows, columns)[axis], *((m.grid.y, m.grid.height) if axis == 0 else (m.grid.x, m.grid.width)))
+    lines = (m.grid.y, m.grid.height) if axis == 0 else (m.grid.x, m.grid.width)
+    gap = _whole_cells(gap, box[axis], *lines)
     part: Box = (gap, columns) if axis == 0 else (rows, gap)
     width, height = columns.stop - columns.start, rows.stop - rows.start
     whole = Mosaic(columns.start, rows.start, width, height, m.grid, confidence=min(m.confidence, n.confidence))
-    off = _drawn_over(plane, replace(whole, **_placed(part)))
+    off = _drawn_over(plane, _part(whole, part))
     if off is None:
         return None
     foreign = np.zeros(plane.shape, bool)
@@ -84,15 +85,10 @@ def _one(plane: NDArray[np.float32], a: Candidate, b: Candidate) -> Candidate | 
     return replace(joint, foreign=foreign[box])
 
 
-def _placed(box: Box) -> dict[str, int]:
-    """Return a box as a mosaic has it."""
-    rows, columns = box
-    return {
-        "x": columns.start,
-        "y": rows.start,
-        "width": columns.stop - columns.start,
-        "height": rows.stop - rows.start,
-    }
+def _part(m: Mosaic, box: Box) -> Mosaic:
+    """Return a part of a rectangle."""
+    (rows, columns), width = box, box[1].stop - box[1].start
+    return replace(m, x=columns.start, y=rows.start, width=width, height=rows.stop - rows.start)
 
 
 def _between(m: Mosaic, n: Mosaic) -> tuple[int, slice | None]:
