@@ -274,7 +274,7 @@ def test_pieces_of_drawings_in_few_colours_are_no_mosaics(drawing, seed):
 
 def test_two_squares_of_a_drawing_side_by_side_are_no_cell():
     plane = luminance(few_colours(np.random.default_rng(0)))
-    assert is_drawn(plane, Mosaic.rectangle(120, 120, 48, 60, 12, 6))
+    assert is_drawn(plane, Mosaic.rectangle(120, 120, 48, 60, (12, 6)))
     assert is_drawn(plane, Mosaic.rectangle(0, 0, 360, 300, 6))  # all of it
 
 
@@ -282,6 +282,15 @@ def test_modules_of_a_code_are_no_cells():
     page = printed_code(np.random.default_rng(0))
     assert is_drawn(luminance(saved(page, 85)), CODE)
     assert not is_drawn(luminance(saved(pixelate(PHOTO, [CODE]), 85)), CODE)
+
+
+def test_few_cells_in_two_colours_may_be_a_photo():
+    plane = np.full((120, 120), 90, np.float32) + np.arange(120, dtype=np.float32) / 40
+    plane[20:95] += 80 * (np.arange(75) // 25 % 2)[:, None]
+    assert not is_drawn(plane, Mosaic.rectangle(20, 20, 75, 75, 25))
+    striped = np.full((400, 60), 90, np.float32) + np.arange(60, dtype=np.float32) / 9
+    striped += 40 * (np.arange(400) // 20 % 2)[:, None]
+    assert is_drawn(striped, Mosaic.rectangle(10, 20, 16, 340, (6, 20)))
 
 
 def test_flat_blocks_of_a_file_that_were_moved_are_no_cells():
@@ -313,6 +322,7 @@ def test_blocks_of_a_coarse_file_are_no_cells():
     plane = luminance(saved(PHOTO, 12))
     blocks = Mosaic.rectangle(96, 80, 64, 48, 8)
     assert are_blocks(plane, blocks)
+    assert are_blocks(plane, Mosaic.rectangle(96, 80, 64, 48, (16, 8)))  # two of them are flat and alike
     assert not are_blocks(plane, blocks.moved(3, 0))
     assert not are_blocks(plane, Mosaic.rectangle(96, 80, 64, 48, 16))
     assert not are_blocks(luminance(pixelate(PHOTO, [blocks])), blocks)

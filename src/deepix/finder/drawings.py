@@ -56,9 +56,11 @@ TWO = 0.03
 """The largest share of the cells' variance that is left within two kinds where they are those of a printed code."""
 APART = 60.0
 """The least difference of these kinds, in levels."""
+STRIPED = 20.0
+"""The same where they alternate along an axis."""
 OFTEN = 0.2
 """The least share of neighbouring cells that differ in kind, along each axis of such a code."""
-CODE = 12
+CODE = 24
 """The least number of cells that tell one."""
 
 
@@ -105,10 +107,11 @@ def _is_chequerboard(means: Array, there: Array) -> bool:
 def _is_code(means: Array, there: Array) -> bool:
     """Whether cells have two colours and nothing between, and change often: the modules of a QR code, or stripes."""
     kinds = _kinds(means, there) if np.count_nonzero(there) >= CODE else None
-    if kinds is None or kinds[1] > TWO or kinds[2] < APART:
+    if kinds is None or kinds[1] > TWO:
         return False
     changes = _changes(kinds[0], there)
-    return min(changes) >= OFTEN or max(changes) > ALTERNATING
+    striped = max(changes) > ALTERNATING and kinds[2] >= STRIPED
+    return striped or (min(changes) >= OFTEN and kinds[2] >= APART)
 
 
 def _kinds(means: Array, there: Array) -> tuple[NDArray[np.bool_], float, float] | None:
