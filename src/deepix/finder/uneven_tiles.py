@@ -27,7 +27,7 @@ CUTS = (0.0, 0.5 - 1e-6, 1e-3 - 0.5)
 """Where a grid's origin lies, from an area's first pixel on, whose lines are at k · size rounded to the nearest pixel
 (Pillow), up (OpenCV's nearest neighbour) or down."""
 NO_ACCIDENT = 8
-"""The least size of cells, in pixels, of which both ends are hardly ever cut by one pixel."""
+"""The least size of cells, in pixels, of which hardly ever one pixel is left beyond the last whole one, and alike."""
 SHORT = 1e-6
 """How far inside its bounds a line is kept, in pixels."""
 
@@ -119,15 +119,14 @@ def fitted(lines: NDArray[np.int64]) -> tuple[float, float, bool] | None:
 def _is_natural(lines: NDArray[np.int64], inner: int) -> bool:
     """Whether lines with equal cells between the first and the last are those of a whole number of uneven cells.
 
-    One of both cells is larger, which no even grid's are, or both are smaller by just a pixel, which is no accident if
+    One of both is larger: of even cells it is so only where a cut pixel beyond is like it, which is no accident if
     cells have many.
     """
     first, *_, last = np.diff(lines)
     number = np.concatenate([[0], np.cumsum(np.maximum(np.rint(np.diff(lines) / inner), 1))])
     size = float(lines[-1] - lines[0]) / number[-1]
-    larger = max(first, last) == inner + 1
-    smaller = first == last == inner - 1 and inner >= NO_ACCIDENT
-    return bool((larger or smaller) and any(_has(lines, number, lines[0] + off, size) for off in CUTS))
+    larger = max(first, last) == inner + 1 and inner >= NO_ACCIDENT
+    return bool(larger and any(_has(lines, number, lines[0] + off, size) for off in CUTS))
 
 
 def natural(area: GridBox) -> GridBox:
