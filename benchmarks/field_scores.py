@@ -189,7 +189,7 @@ class Told:
         said = [line for line in said if not line.startswith(TABLE)]
         self.cases += 1
         self.messages.update(re.sub(r"\d+(\.\d+)?", "N", line) for line in said)
-        self.advised += any("--area" in line for line in said)
+        self.advised += any("name it with --area" in line for line in said)
         if restored is not None:
             before, after = (squares(p, case.target) for p in (images.load(case.content).pixels, restored))
             ratio = float(np.sqrt(after / max(before, 1e-9)))

@@ -62,6 +62,12 @@ def test_truncated_cells():
     assert_found(find(pixelate(GRAY, [FACE], "truncate")), FACE)
 
 
+def test_cells_too_long_for_the_locator_are_found_by_their_tiles():
+    gravel = skimage.data.gravel()
+    m = Mosaic(0, 1, 132, 186, Grid(0, 1, 44, 3))
+    assert_found(find(pixelate(gravel, [m]), lossy=False), m)
+
+
 @settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
 @given(data=st.data())
 def test_intact_tiles_of_any_size_are_found_exactly(data):

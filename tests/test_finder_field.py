@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
-from deepix.finder import find
+from deepix.finder import find, intact_tiles
 from deepix.finder.drawings import is_drawn
 from deepix.finder.file_blocks import are_blocks
 from deepix.finder.frames import framed
@@ -18,6 +19,7 @@ from deepix.finder.uneven_tiles import fitted
 from deepix.mosaic import Mosaic, pixelate
 
 PHOTO = skimage.data.astronaut()[100:400, 60:460]
+CODE = Mosaic.rectangle(64, 54, 84, 70, 7)
 
 
 def saved(pixels, quality):
@@ -84,6 +86,27 @@ def test_a_cut_first_cell_makes_no_uneven_grid():
     assert fitted(np.array([10, 39, 67, 96])) is not None
     assert fitted(np.array([10, 39, 67, 96]))[2]  # 29, 28, 29: the middle one is not cut
     assert fitted(np.array([0, 10, 21, 40, 41, 60])) is None
+
+
+def test_equal_cells_between_others_may_be_uneven_ones():
+    up = np.ceil(np.arange(12) * 100 / 11 - 1e-9)  # 10, 9, 9 … 9: no even grid's first cell is larger
+    origin, size, uneven = fitted(300 + up.astype(np.int64))
+    assert uneven
+    assert size == pytest.approx(100 / 11)
+    assert 299.5 < origin <= 300.5
+    assert fitted(np.array([177, 208, 240, 271])) == (208.0, 32.0, False)  # 31, 32, 31: as likely cut at both ends
+    assert fitted(np.array([177, 180, 183, 186, 190])) == (180.0, 3.0, False)  # a pixel that is alike
+    assert fitted(np.array([177, 208, 240, 272])) == (208.0, 32.0, False)  # cut at one end
+    assert fitted(np.array([177, 199, 231, 263, 285])) == (199.0, 32.0, False)
+
+
+def test_a_line_of_words_across_a_mosaic_in_a_lossy_file_does_not_cut_it():
+    m = Mosaic.rectangle(100, 60, 150, 120, 15)
+    for at in (8, 12):
+        image = Image.fromarray(pixelate(PHOTO, [m]))
+        draw = ImageDraw.Draw(image)
+        draw.text((104, 60 + 4 * at), "in words that go across", fill="yellow", font=ImageFont.load_default(13))
+        assert_found(find(saved(np.asarray(image), 90), lossy=True), m, least=0.8)
 
 
 @pytest.mark.parametrize("across", [True, False])
@@ -221,10 +244,85 @@ def test_pixelated_photos_were_not_drawn(name, cell):
     assert not is_drawn(luminance(pixelate(photo, [whole])), whole)
 
 
+def few_colours(rng):
+    """A ground of a few colours and a figure on it, drawn in squares of 6 pixels."""
+    colours = rng.integers(0, 256, (6, 3))
+    ground = np.digitize(ndimage.gaussian_filter(rng.random((50, 60)), 2), (0.48, 0.52))
+    half = rng.integers(1, 6, (16, 8))
+    ground[20:36, 20:36] = np.concatenate([half, half[:, ::-1]], axis=1)
+    return colours[ground].repeat(6, axis=0).repeat(6, axis=1).astype(np.uint8)
+
+
+def printed_code(rng):
+    """A square of dark and bright modules of 7 pixels on a white page."""
+    page = np.full((300, 320, 3), 255, np.uint8)
+    page[40:250, 50:260] = 255 * rng.integers(0, 2, (30, 30, 1)).repeat(7, axis=0).repeat(7, axis=1)
+    return page
+
+
+def board_in_uneven_light(_):
+    """A chequerboard of 26 pixels that becomes brighter to the right, by a level every few pixels."""
+    y, x = np.mgrid[0:260, 0:400]
+    return np.rint(np.where((y // 26 + x // 26) % 2, 60, 190) + x / 8).astype(np.uint8)[..., None].repeat(3, axis=2)
+
+
+@pytest.mark.parametrize("drawing", [few_colours, printed_code, board_in_uneven_light])
+@pytest.mark.parametrize("seed", range(3))
+def test_pieces_of_drawings_in_few_colours_are_no_mosaics(drawing, seed):
+    assert find(drawing(np.random.default_rng(seed)), lossy=False) == []
+
+
+def test_two_squares_of_a_drawing_side_by_side_are_no_cell():
+    plane = luminance(few_colours(np.random.default_rng(0)))
+    assert is_drawn(plane, Mosaic.rectangle(120, 120, 48, 60, (12, 6)))
+    assert is_drawn(plane, Mosaic.rectangle(0, 0, 360, 300, 6))  # all of it
+
+
+def test_modules_of_a_code_are_no_cells():
+    page = printed_code(np.random.default_rng(0))
+    assert is_drawn(luminance(saved(page, 85)), CODE)
+    assert not is_drawn(luminance(saved(pixelate(PHOTO, [CODE]), 85)), CODE)
+
+
+def test_few_cells_in_two_colours_may_be_a_photo():
+    plane = np.full((120, 120), 90, np.float32) + np.arange(120, dtype=np.float32) / 40
+    plane[20:95] += 80 * (np.arange(75) // 25 % 2)[:, None]
+    assert not is_drawn(plane, Mosaic.rectangle(20, 20, 75, 75, 25))
+    striped = np.full((400, 60), 90, np.float32) + np.arange(60, dtype=np.float32) / 9
+    striped += 40 * (np.arange(400) // 20 % 2)[:, None]
+    assert is_drawn(striped, Mosaic.rectangle(10, 20, 16, 340, (6, 20)))
+
+
+def test_flat_blocks_of_a_file_that_were_moved_are_no_cells():
+    """A coarse frame of a film: flat blocks where blocks are, and some that moved; they differ by a few levels."""
+    rng = np.random.default_rng(0)
+    frame = 100 + rng.integers(0, 4, (20, 24)).repeat(8, axis=0).repeat(8, axis=1)
+    textured = rng.random((20, 24)) < 0.6
+    frame += rng.integers(0, 9, frame.shape) * textured.repeat(8, axis=0).repeat(8, axis=1)
+    cells = rng.permutation(48).reshape(6, 8).repeat(8, axis=0).repeat(8, axis=1)
+    for contrast, number in ((0.2, 0), (2, 1)):
+        moved = frame.copy()
+        moved[42:90, 59:123] = 100 + np.rint(contrast * cells)
+        assert len(intact_tiles.candidates(moved.astype(np.uint8))) == number
+    frame += rng.integers(0, 2, frame.shape)  # without flat blocks around, a mosaic may differ as little
+    frame[42:90, 59:123] = 100 + np.rint(0.2 * cells)
+    assert len(intact_tiles.candidates(frame.astype(np.uint8))) == 1
+
+
+@pytest.mark.parametrize("quality", [64, 256])
+def test_mosaics_in_few_colours_were_not_drawn(quality):
+    """A palette's colours come again as well, but the photo around the cells has steps anywhere."""
+    m = Mosaic.rectangle(100, 80, 120, 96, 12)
+    image = Image.fromarray(pixelate(PHOTO, [m])).quantize(quality, dither=Image.Dither.NONE).convert("RGB")
+    assert not is_drawn(luminance(np.asarray(image)), m)
+    assert_found(find(np.asarray(image), lossy=False), m)
+
+
 def test_blocks_of_a_coarse_file_are_no_cells():
     plane = luminance(saved(PHOTO, 12))
     blocks = Mosaic.rectangle(96, 80, 64, 48, 8)
     assert are_blocks(plane, blocks)
+    assert are_blocks(plane, Mosaic.rectangle(96, 80, 64, 48, (16, 8)))  # two of them are flat and alike
     assert not are_blocks(plane, blocks.moved(3, 0))
     assert not are_blocks(plane, Mosaic.rectangle(96, 80, 64, 48, 16))
     assert not are_blocks(luminance(pixelate(PHOTO, [blocks])), blocks)
@@ -239,6 +337,14 @@ def test_cells_alike_are_no_frame() -> None:
     inside, frame = framed(plane, m) or (m, np.zeros(0))
     assert (inside.x, inside.y, inside.width, inside.height) == (25, 35, 86, 54)
     assert frame.sum() == 96 * 64 - 86 * 54
+    mask = np.ones((64, 96), bool)
+    mask[8:, :2] = mask[:, -1] = False  # pieces of the frame, not all of it, were taken for cells
+    again = framed(plane, Mosaic(20, 30, 96, 64, m.grid, mask))
+    assert again is not None
+    assert again[0] == inside
+    assert np.array_equal(again[1], frame)
+    mask[:30, :30] = False  # another shape than a rectangle
+    assert framed(plane, Mosaic(20, 30, 96, 64, m.grid, mask)) is None
 
 
 def resized(pixels, scale, how):

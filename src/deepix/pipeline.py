@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+OTHER_CELLS = "are no upright rectangles"
+"""What a note says of cells that were seen, but can be neither found nor restored."""
 LOOKED_AT = 9
 """Cells (of 16 pixels at least) around mosaics in which pixels can matter: windows, and what is blurred for them."""
 
@@ -68,7 +70,7 @@ class Located:
     mosaics : those that were found, each with its confidence, or that the user named
     named : the user said where: what was named is not questioned
     other_sizes : those that were found, but have cells of another size than the one asked for
-    notes : one line for each thing that was left out
+    notes : one line for each thing that was left out, or that was seen and is none of what can be found
     """
 
     mosaics: tuple[Mosaic, ...]
@@ -135,6 +137,20 @@ def locate(picture: images.Picture, options: Options, models: Models | None = No
     return Located(
         tuple(m for m, fit in zip(found, fits, strict=True) if fit),
         other_sizes=tuple(m for m, fit in zip(found, fits, strict=True) if not fit),
+        notes=() if found else _other_cells(picture),
+    )
+
+
+def _other_cells(picture: images.Picture) -> tuple[str, ...]:
+    """Return what is to be said of a picture in which nothing was found, but other cells than upright ones are."""
+    box = None if picture.format and picture.lossy else finder.other_cells(picture.pixels)
+    if box is None:
+        return ()
+    (rows, columns), of = box, "a turned grid, hexagons or crystals"
+    place = f"{columns.start},{rows.start},{columns.stop - columns.start},{rows.stop - rows.start}"
+    return (
+        f"the cells around {place} {OTHER_CELLS} ({of}): they cannot be restored, and named with --area they would "
+        "be taken for others, which makes the picture worse",
     )
 
 

@@ -279,7 +279,7 @@ def find(
 
     def line(result: JobResult) -> str:
         rows.extend(_row(result.source, m) for m in result.mosaics)
-        return "" if result.mosaics else f"{label(result.source)}: nothing pixelated found"
+        return "" if result.mosaics or _of_other_cells(result) else f"{label(result.source)}: nothing pixelated found"
 
     def table() -> None:
         from rich.table import Table
@@ -359,11 +359,18 @@ def _target(text: str | None, listing: Listing) -> Destination | None:
     return found
 
 
+def _of_other_cells(result: JobResult) -> bool:
+    """Whether a note says that cells were seen which cannot be restored: naming an area would not help."""
+    from deepix.pipeline import OTHER_CELLS
+
+    return any(OTHER_CELLS in said for said in result.notes)
+
+
 def _restored(result: JobResult, quality: int) -> str:
     """Return the line for a picture that was restored, or was not."""
     name = label(result.source)
     if not result.mosaics:
-        if result.unsure or result.other_sizes:
+        if result.unsure or result.other_sizes or _of_other_cells(result):
             return ""  # the notes say more
         return f"{name}: nothing pixelated found; name it with --area or --mask"
     output = result.written["output"]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from deepix.finder.cell_values import with_cell_values
 from deepix.finder.grid import fit_grid
+from deepix.finder.other_cells import other_cells
 from deepix.finder.search import find
 from deepix.finder.thresholds import REPORTED, SURE
 
-__all__ = ["REPORTED", "SURE", "find", "fit_grid", "with_cell_values"]
+__all__ = ["REPORTED", "SURE", "find", "fit_grid", "other_cells", "with_cell_values"]

@@ -18,6 +18,8 @@ INTACT = 5.0
 """How much the evidence for tiles of exactly one colour counts, that for all others being 1."""
 LEARNED = 64
 """The largest cells, in pixels, that the locator has learned from."""
+LONGEST = 12
+"""The largest ratio of the cells' sides of a mosaic that the locator surely sees: of 44 x 3 it showed nothing."""
 FEWEST = 3
 """The least number of cells along each axis of a mosaic that the locator surely sees."""
 NARROWEST = 4
@@ -86,7 +88,8 @@ class Candidate:
         columns = slice(m.x // stride, -(-(m.x + m.width) // stride))
         cells = min(m.width / m.grid.width, m.height / m.grid.height)
         large = cells >= FEWEST and min(m.width, m.height) >= NARROWEST * stride
-        visible = large and max(m.grid.width, m.grid.height) <= LEARNED
+        short, long = sorted((m.grid.width, m.grid.height))
+        visible = large and long <= min(LEARNED, LONGEST * short)
         return replace(self, map_mean=float(pixelated[rows, columns].mean()), visible=visible)
 
     @property

@@ -7,8 +7,8 @@ means: what neighbouring cells differ by, at the second difference and crosswise
 what it would be around the area, where the picture can be pixelated in both ways. Means of light are not told from
 plain ones: what they differ by, a few levels, is far less than what a mean differs by from what is predicted.
 
-The constants were fitted to photos of the training archives, pixelated in each way (benchmarks/cell_values.py --fit),
-and the thresholds chosen on validation photos. docs/design.md tells what share is told right.
+The constants were fitted to photos of the training archives, pixelated in each way, and the thresholds chosen on
+validation photos. docs/design.md tells what share is told right.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from deepix.finder.drawings import is_drawn
 from deepix.finder.file_blocks import are_blocks
 from deepix.finder.frames import framed
 from deepix.finder.geometry import is_coarser, lies_in, overlapping, same_grid, size, whole_pixels, without
+from deepix.finder.joined_pieces import joined
 from deepix.finder.square_cells import squared
 from deepix.finder.thresholds import MAP_NOTHING, MAP_PIXELATED, REPORTED, SURE, WEAK_EVIDENCE
 from deepix.mosaic import Mosaic, unknown
@@ -82,7 +83,7 @@ def decide(candidates: Sequence[Candidate], plane: NDArray[np.float32]) -> list[
     drawn = [c.mosaic for c in whole if is_drawn(plane, c.mosaic)]
     kept = [c for c in whole if not any(c.mosaic is m or is_coarser(c.mosaic, m) for m in drawn)]
     kept = [c for c in kept if not _are_blocks(plane, c, kept)]
-    return with_overlays(suppressed(kept, TRIMMED), plane)
+    return with_overlays(joined(plane, suppressed(kept, TRIMMED)), plane)
 
 
 def _are_blocks(plane: NDArray[np.float32], c: Candidate, found: Sequence[Candidate]) -> bool:
@@ -276,8 +277,26 @@ def _pieces_of(area: Candidate, noisy: Sequence[Candidate]) -> list[Candidate]:
         parts = [part for part in parts if part[0] >= ALONE * max(part[1], number)]
     covered = COVERED_WHOLE if whole_pixels(m) else COVERED_RESIZED
     pieces = [c for _, _, c in parts]
+    alone = any(part[0] >= ALONE * number for part in parts)
+    if whole_pixels(m) and not alone and all(_on_lines(c, m) for c in pieces):
+        return []  # what hides a part of it has cut it into these
     enough = sum(common for common, _, _ in parts) >= covered * number
     return pieces if enough and sum(c.score for c in pieces) > area.score else []
+
+
+def _on_lines(c: Candidate, m: Mosaic) -> bool:
+    """Whether the lines of a candidate's grid within its box are those of a mosaic's grid."""
+    g, h, one = c.mosaic.grid, m.grid, c.mosaic
+    axes = (
+        (one.x, one.width, (g.x, g.width), (h.x, h.width)),
+        (one.y, one.height, (g.y, g.height), (h.y, h.height)),
+    )
+    for start, length, *grids in axes:
+        at = np.arange(start + 1, start + length)
+        ours, theirs = (at[(at - origin) % cell == 0] for origin, cell in grids)
+        if not np.array_equal(ours, theirs):
+            return False
+    return True
 
 
 def _beside(c: Candidate, areas: Sequence[Candidate]) -> bool:

@@ -1,7 +1,8 @@
 """Cells that were drawn, not averaged: chequerboards, pixel art, blocks with a texture.
 
 In a pixelated photo the means of four cells around a corner hardly ever come again elsewhere, and how they differ
-crosswise, the mixed difference, has no order. What was drawn of squares repeats itself.
+crosswise, the mixed difference, has no order. What was drawn of squares repeats itself, goes on around the cells in the
+same few colours, or has two of them only.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepix.finder.geometry import whole_pixels
+from deepix.finder.grid import SMALLEST
 from deepix.mosaic import Mosaic
+from deepix.mosaic.boxes import grown
 
 Array = NDArray[Any]
 
@@ -36,6 +40,28 @@ AGAIN = 0.35
 """The least share of corners, of four cells that are not all alike, that come again elsewhere."""
 LEVELS = 2.0
 """Levels of luminance that are taken for the same."""
+AROUND = 64
+"""Pixels around cells, or four cells if that is more, in which a drawing goes on."""
+COLOURS = 32
+"""The largest number of colours there, told by their luminance, of a drawing: a photo has hundreds."""
+SAMPLED = 5
+"""Every so many columns and rows are looked at first, which hold too many colours of most photos."""
+SQUARE = 0.98
+"""The least share of steps there that lie where squares meet."""
+EDGES = 12.0
+"""The least length of such steps beyond the cells, in squares' sides."""
+SHARED = 8
+"""The least number of cells to a colour where there is nothing beyond them."""
+TWO = 0.03
+"""The largest share of the cells' variance that is left within two kinds where they are those of a printed code."""
+APART = 60.0
+"""The least difference of these kinds, in levels."""
+STRIPED = 20.0
+"""The same where they alternate along an axis."""
+OFTEN = 0.2
+"""The least share of neighbouring cells that differ in kind, along each axis of such a code."""
+CODE = 24
+"""The least number of cells that tell one."""
 
 
 def is_drawn(plane: NDArray[np.float32], m: Mosaic) -> bool:
@@ -49,7 +75,7 @@ def is_drawn(plane: NDArray[np.float32], m: Mosaic) -> bool:
     means, there = m.cells.mean(plane[m.box]), m.cells.counts > 0
     if min(means.shape) < 2:
         return False
-    if _is_chequerboard(means, there):
+    if _is_chequerboard(means, there) or _is_code(means, there) or _goes_on(plane, m):
         return True
     corners = there[1:, 1:] & there[1:, :-1] & there[:-1, 1:] & there[:-1, :-1]
     saddle = np.where(corners, np.diff(np.diff(means, axis=0), axis=1), 0)
@@ -72,16 +98,81 @@ def is_chequerboard(plane: NDArray[np.float32], m: Mosaic) -> bool:
 
 
 def _is_chequerboard(means: Array, there: Array) -> bool:
+    kinds = _kinds(means, there)
+    if kinds is None or kinds[1] > UNIFORM:
+        return False
+    return all(share > ALTERNATING for share in _changes(kinds[0], there))
+
+
+def _is_code(means: Array, there: Array) -> bool:
+    """Whether cells have two colours and nothing between, and change often: the modules of a QR code, or stripes."""
+    kinds = _kinds(means, there) if np.count_nonzero(there) >= CODE else None
+    if kinds is None or kinds[1] > TWO:
+        return False
+    changes = _changes(kinds[0], there)
+    striped = max(changes) > ALTERNATING and kinds[2] >= STRIPED
+    return striped or (min(changes) >= OFTEN and kinds[2] >= APART)
+
+
+def _kinds(means: Array, there: Array) -> tuple[NDArray[np.bool_], float, float] | None:
+    """Return which cells are bright, the share of variance within dark and bright ones, and how far these are apart."""
     low, high = np.quantile(means[there], (0.1, 0.9))
     if low == high:
-        return False
+        return None
     bright = means > (low + high) / 2
-    left = np.where(bright, means - means[bright & there].mean(), means - means[~bright & there].mean())
-    if left[there].var() > UNIFORM * means[there].var():
-        return False
+    centres = means[~bright & there].mean(), means[bright & there].mean()
+    left = means - np.where(bright, centres[1], centres[0])
+    return bright, float(left[there].var() / means[there].var()), float(centres[1] - centres[0])
+
+
+def _changes(bright: NDArray[np.bool_], there: Array) -> list[float]:
+    """Return the shares of neighbouring cells that differ in kind, of both axes; without those that have none."""
     changes = (np.diff(bright, axis=axis) for axis in (0, 1))
     pairs = (there[1:] & there[:-1], there[:, 1:] & there[:, :-1])
-    return all(float(c[p].mean()) > ALTERNATING for c, p in zip(changes, pairs, strict=True) if p.any())
+    return [float(c[p].mean()) for c, p in zip(changes, pairs, strict=True) if p.any()]
+
+
+def _goes_on(plane: NDArray[np.float32], m: Mosaic) -> bool:
+    """Whether what is around cells was drawn of squares as they are, in few colours.
+
+    Nearly all steps in a lossless drawing lie where its squares meet; cells may be some of these side by side. Where
+    nothing is around, as in a whole picture, there must be many cells to each colour.
+    """
+    if not whole_pixels(m):
+        return False
+    box = grown(m.box, max(AROUND, int(4 * max(m.grid.width, m.grid.height))), plane.shape)
+    p = plane[box]
+    if len(np.unique(p[::SAMPLED, ::SAMPLED])) > COLOURS:
+        return False
+    colours = len(np.unique(p))
+    if colours > COLOURS:
+        return False
+    beyond = np.ones(p.shape, bool)
+    beyond[tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(m.box, box, strict=True))] = False
+    edges = [
+        _edges(p, beyond, axis, int(size), int(origin) - box[axis].start)
+        for axis, size, origin in ((1, m.grid.width, m.grid.x), (0, m.grid.height, m.grid.y))
+    ]
+    if any(edge is None for edge in edges):
+        return False
+    if min(edge for edge in edges if edge is not None) >= EDGES:
+        return True
+    return bool(p.shape == plane.shape and m.cells.counts.size >= SHARED * colours)
+
+
+def _edges(p: Array, beyond: NDArray[np.bool_], axis: int, size: int, origin: int) -> float | None:
+    """Return how long the steps beyond the cells are along an axis, in sides of the largest squares that meet there.
+
+    None if there are no such squares: their sides are a whole part of the cells'.
+    """
+    steps = np.diff(p, axis=axis) != 0
+    total = steps.sum(axis=1 - axis)
+    for side in (size // parts for parts in range(1, size // SMALLEST + 1) if size % parts == 0):
+        on = (np.arange(1, p.shape[axis]) - origin) % side == 0
+        if total[on].sum() >= SQUARE * max(int(total.sum()), 1):
+            outer = np.delete(beyond, 0, axis=axis) & np.delete(beyond, -1, axis=axis)
+            return float(np.count_nonzero(steps & outer) / side)
+    return None
 
 
 def _alternates(saddle: Array, corners: Array) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepix.finder.candidates import LARGEST_BLOCK
 from deepix.finder.geometry import covered
 from deepix.finder.jpeg_noise import SIDE
 from deepix.mosaic import Mosaic
@@ -37,9 +38,10 @@ def are_blocks(plane: NDArray[np.float32], m: Mosaic, others: Sequence[Mosaic] =
     others : around it, whose lines say nothing of blocks
     """
     g = m.grid
-    for size, origin in ((g.width, g.x), (g.height, g.y)):
-        if abs(size - SIDE) > OFF or abs((origin + SIDE / 2) % SIDE - SIDE / 2) > OFF:
-            return False
+    if abs(min(g.width, g.height) - SIDE) > OFF or max(g.width, g.height) > LARGEST_BLOCK + OFF:
+        return False  # flat blocks side by side may be taken for one cell
+    if any(abs((v + SIDE / 2) % SIDE - SIDE / 2) > OFF for v in (g.width, g.x, g.height, g.y)):
+        return False
     box = grown(m.box, AROUND, plane.shape)
     outside = np.ones(plane[box].shape, bool)
     inner = grown(m.box, 1, plane.shape)

@@ -28,6 +28,8 @@ SIDES = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Top, bottom, left and right: axis, and whether it is the last along it."""
 KNOWN = 2
 """The least number of sides on which a frame stands out from what is beside it."""
+NEARLY = 0.9
+"""The least share of its box that an area covers which may be a rectangle with pieces of its frame."""
 LEAST = 8
 """The least width and height, in pixels, of what a frame leaves of an area."""
 
@@ -38,9 +40,9 @@ def framed(plane: NDArray[np.float32], m: Mosaic) -> tuple[Mosaic, Mask] | None:
     Parameters
     ----------
     plane : luminance of the picture, (H, W)
-    m : a rectangle in it; others have no frame
+    m : a rectangle in it, or nearly one; others have no frame
     """
-    if m.mask is not None or min(m.width, m.height) < LEAST:
+    if min(m.width, m.height) < LEAST or (m.mask is not None and m.mask.mean() < NEARLY):
         return None
     sides = [_lines(plane, m, side) for side in SIDES]
     seen = ([line.colour for line in lines if line.colour is not None] for lines in sides)
@@ -54,7 +56,10 @@ def framed(plane: NDArray[np.float32], m: Mosaic) -> tuple[Mosaic, Mask] | None:
             frame[outer] = True
             frame[inner] = False
             y, x = (slice(max(s.start, a), min(s.stop, b)) for s, a, b in zip(inner, *_corners(m), strict=True))
-            return replace(m, x=x.start, y=y.start, width=x.stop - x.start, height=y.stop - y.start), frame
+            mask = None if m.mask is None else m.mask[y.start - m.y : y.stop - m.y, x.start - m.x : x.stop - m.x].copy()
+            mask = None if mask is None or mask.all() else mask
+            size = x.stop - x.start, y.stop - y.start
+            return replace(m, x=x.start, y=y.start, width=size[0], height=size[1], mask=mask), frame
     return None
 
 

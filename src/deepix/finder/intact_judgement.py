@@ -46,13 +46,14 @@ AROUND = 64
 """Pixels around an area where blocks are looked for."""
 
 
-def judge(pixels: Array, area: GridBox, log_ratio: float) -> float:
+def judge(pixels: Array, area: GridBox, log_ratio: float, in_blocks: bool = False) -> float:
     """Return how sure one can be that this is a pixelated part of a photo: 0 … 1, to be believed above 0.5.
 
     A photo's cells differ from most of their neighbours, and not as the sum of a row's and a column's value (as in
     gradients and drawn frames): the mixed difference of the four cells around a corner is not 0. More is needed where
     tiles lie as a JPEG file's own blocks do (coarse files of clean photos show such tiles) or where there are few of
-    them. `log_ratio` is the evidence for the grid in this area, in nats.
+    them; so it is `in_blocks`, in a picture with a file's flat blocks, which may have been moved as films are.
+    `log_ratio` is the evidence for the grid in this area, in nats.
     """
     cells = _differences(pixels, area)
     if cells is None:
@@ -64,7 +65,7 @@ def judge(pixels: Array, area: GridBox, log_ratio: float) -> float:
     little = log_ratio < LITTLE
     if differing < (MOSTLY if little else SOMETIMES):
         return 0.0
-    aligned = all(v % SIDE == 0 for v in (*area.cell, *area.origin))
+    aligned = in_blocks or all(v % SIDE == 0 for v in (*area.cell, *area.origin))
     if aligned or log_ratio < CERTAIN_INTACT or differing < MOSTLY:
         usual = contrast if little else min(float(np.quantile(d, 0.8)) for d in (rows, columns))
         if strongest < STRONG or (contrast < ALIGNED_CONTRAST if aligned else usual < LOW_CONTRAST):

@@ -22,6 +22,7 @@ from deepix.finder.fast_filters import connected
 from deepix.finder.grid import LARGEST, SMALLEST, Steps, steps
 from deepix.finder.grid_box import GridBox, inside_one
 from deepix.finder.intact_judgement import judge, of_blocks, of_resized_blocks
+from deepix.finder.jpeg_noise import SIDE
 from deepix.finder.stripes import in_stripes
 from deepix.finder.thresholds import CERTAIN_INTACT
 from deepix.finder.tile_growth import grow, steps_within, support, trim_flat
@@ -46,6 +47,9 @@ FAILED = 60
 at most 8 lay before one that did lead to a mosaic; large ones have hundreds of pairs of equal tiles by chance."""
 LIMIT = 300
 """Proposals, at most, of one picture."""
+FLAT_BLOCKS = 20
+"""The least number of tiles, outside of all rectangles, that are blocks of a file: by chance one in thousands lies as
+these do."""
 
 
 def candidates(pixels: Array) -> list[Candidate]:
@@ -86,7 +90,20 @@ def candidates(pixels: Array) -> list[Candidate]:
             found.append((log_ratio, fit))
             if log_ratio >= CERTAIN_INTACT:
                 sure.append(fit)
+    if _flat_blocks(tiles, result) >= FLAT_BLOCKS:
+        kept = [k for k, (value, fit) in enumerate(found) if judge(pixels, fit, value, in_blocks=True) > 0.5]
+        result, found = [result[k] for k in kept], [found[k] for k in kept]
     return result + overlaid_tiles.candidates(pixels, across, down, found)
+
+
+def _flat_blocks(tiles: NDArray[np.int64], found: Sequence[Candidate]) -> int:
+    """Return how many tiles are one or several whole blocks of a file of 8 x 8 pixels, outside of what was found."""
+    blocks = tiles[(tiles % SIDE == 0).all(axis=1)]
+    x, y = (blocks[:, axis] + blocks[:, axis + 2] // 2 for axis in (0, 1))
+    outside = np.ones(len(blocks), bool)
+    for m in (c.mosaic for c in found):
+        outside &= (x < m.x) | (x >= m.x + m.width) | (y < m.y) | (y >= m.y + m.height)
+    return int(np.count_nonzero(outside))
 
 
 def _squared(across: Steps, down: Steps, area: GridBox) -> GridBox:

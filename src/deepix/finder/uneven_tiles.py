@@ -26,6 +26,8 @@ LIMIT = 40
 CUTS = (0.0, 0.5 - 1e-6, 1e-3 - 0.5)
 """Where a grid's origin lies, from an area's first pixel on, whose lines are at k · size rounded to the nearest pixel
 (Pillow), up (OpenCV's nearest neighbour) or down."""
+NO_ACCIDENT = 8
+"""The least size of cells, in pixels, of which hardly ever one pixel is left beyond the last whole one, and alike."""
 SHORT = 1e-6
 """How far inside its bounds a line is kept, in pixels."""
 
@@ -104,14 +106,27 @@ def fitted(lines: NDArray[np.int64]) -> tuple[float, float, bool] | None:
     inner = single[1:-1][single[1:-1] > 0]
     ends = min(single[0], single[-1]) if len(gaps) > 3 else max(single[0], single[-1])
     # the first and the last cell may be cut; they cannot be larger than the others, but one for pixels like it beyond
-    if not len(inner) or (np.ptp(inner) == 0 and ends <= inner[0]):
+    if not len(inner) or (np.ptp(inner) == 0 and ends <= inner[0] and not _is_natural(lines, inner[0])):
         on = lines[1] if len(lines) > 2 else lines[0]
-        return float(on), float(single.max()), False
+        return float(on), float(inner[0] if len(inner) else single.max()), False
     for some in (lines, lines[1:], lines[:-1], lines[1:-1]):
         result = _through(some, size)
         if result is not None:
             return *result, True
     return None
+
+
+def _is_natural(lines: NDArray[np.int64], inner: int) -> bool:
+    """Whether lines with equal cells between the first and the last are those of a whole number of uneven cells.
+
+    One of both is larger: of even cells it is so only where a cut pixel beyond is like it, which is no accident if
+    cells have many.
+    """
+    first, *_, last = np.diff(lines)
+    number = np.concatenate([[0], np.cumsum(np.maximum(np.rint(np.diff(lines) / inner), 1))])
+    size = float(lines[-1] - lines[0]) / number[-1]
+    larger = max(first, last) == inner + 1 and inner >= NO_ACCIDENT
+    return bool(larger and any(_has(lines, number, lines[0] + off, size) for off in CUTS))
 
 
 def natural(area: GridBox) -> GridBox:
