@@ -92,11 +92,14 @@ def test_tiles_on_several_grids_do_not_grow():
     assert decided(intact(tiles, 300), intact(other, 200), region, shape) == [tiles, other]
 
 
-@pytest.mark.parametrize(("pieces", "log_ratio", "expected"), [(1, 600, 0), (2, 300, 2), (2, 200, 0)])
-def test_nearly_intact_rectangles_take_an_areas_place_if_they_cover_it_and_have_more_evidence(
-    pieces, log_ratio, expected
+@pytest.mark.parametrize(
+    ("pieces", "log_ratio", "cell", "expected"),
+    [(1, 600, 8, 0), (2, 300, 8, 2), (2, 200, 8, 0), (2, 300, 12, 0)],  # 12: on the area's own lines
+)
+def test_nearly_intact_rectangles_of_another_grid_take_an_areas_place_if_they_cover_it_and_have_more_evidence(
+    pieces, log_ratio, cell, expected
 ):
-    parts = [mosaic(100, 80, 48, 96, 12), mosaic(172, 80, 48, 96, 12)][:pieces]  # 40 % each
+    parts = [mosaic(100, 80, 48, 96, cell), mosaic(172, 80, 48, 96, cell)][:pieces]  # 40 % each
     found = decided(outlined(AREA, 500), *(noisy(m, log_ratio) for m in parts))
     assert found == (parts if expected else [AREA])
 
@@ -205,8 +208,8 @@ def test_a_shape_that_tiles_grow_to_has_at_least_their_evidence():
 
 
 def test_what_takes_an_areas_place_may_have_others_beside_it():
-    parts = [mosaic(100, 80, 48, 96, 12), mosaic(148, 80, 72, 96, 12)]
-    beside = mosaic(222, 80, 48, 96, 12)
+    parts = [mosaic(100, 80, 48, 96, 8), mosaic(148, 80, 72, 96, 8)]
+    beside = mosaic(222, 80, 48, 96, 8)
     assert decided(outlined(AREA, 500), *(noisy(m, 400) for m in parts), noisy(beside, 300)) == [*parts, beside]
 
 
