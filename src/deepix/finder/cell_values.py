@@ -353,14 +353,16 @@ def with_cell_values(pixels: Array, mosaics: Sequence[Mosaic], kind: CellValueKi
     kind : what they show, where that is known: then only where samples were taken is told. Blended grids are of means,
         unless it says otherwise
     """
+    if kind not in (None, "sample"):
+        return [m.showing(CellValue(kind)) for m in mosaics]
+    if not mosaics:  # most pictures have none, and the whole picture in floats is large
+        return []
     planes = pixels.reshape(*pixels.shape[:2], -1) * (255 / white(pixels.dtype))
     scene = known(mosaics, pixels.shape)
     result = []
     for m in mosaics:
         if kind == "sample":
             result.append(m.showing(_place_of_samples(planes, m.showing(CellValue(kind)), scene)))
-        elif kind is not None:
-            result.append(m.showing(CellValue(kind)))
         else:
             result.append(m if m.grid.blended else m.showing(told(planes, m, scene)))
     return result
