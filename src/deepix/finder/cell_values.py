@@ -357,14 +357,17 @@ def with_cell_values(pixels: Array, mosaics: Sequence[Mosaic], kind: CellValueKi
         return [m.showing(CellValue(kind)) for m in mosaics]
     if not mosaics:  # most pictures have none, and the whole picture in floats is large
         return []
-    planes = pixels.reshape(*pixels.shape[:2], -1) * (255 / white(pixels.dtype))
     scene = known(mosaics, pixels.shape)
     result = []
     for m in mosaics:
+        # nothing farther away is looked at, and a photo is large
+        box = _around(m, scene.shape)
+        planes = pixels[box].reshape(*scene[box].shape, -1) * (255 / white(pixels.dtype))
+        near = m.moved(-box[1].start, -box[0].start)
         if kind == "sample":
-            result.append(m.showing(_place_of_samples(planes, m.showing(CellValue(kind)), scene)))
+            result.append(m.showing(_place_of_samples(planes, near.showing(CellValue(kind)), scene[box])))
         else:
-            result.append(m if m.grid.blended else m.showing(told(planes, m, scene)))
+            result.append(m if m.grid.blended else m.showing(told(planes, near, scene[box])))
     return result
 
 
