@@ -14,8 +14,9 @@ validation photos. docs/design.md tells what share is told right.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ SURE_OF_MEANS, LEAST_SURE = 0.6, 0.5
 
 @dataclass(frozen=True, eq=False)
 class Beside:
-    """The cells along one side of the border, and known pixels beside them; arrays are (cells, channels), in levels.
+    """The cells along the border, side by side, and known pixels beside them; arrays are (cells, channels), in levels.
 
     Attributes
     ----------
@@ -89,7 +90,7 @@ class Beside:
     mean, deviation, least, greatest : of as many lines as the cell is deep
     nearest : for each of `SAMPLES` the known pixel in the first line that is nearest to the sample
     distance : for each of `SAMPLES` (cells,), how far it is from the sample, in pixels
-    depth : of the cells, in pixels
+    depth : (cells,), how deep they are, in pixels
     """
 
     values: Floats
@@ -101,11 +102,23 @@ class Beside:
     greatest: Floats
     nearest: dict[str, Floats]
     distance: dict[str, Floats]
-    depth: float
+    depth: Floats
+
+    @classmethod
+    def joined(cls, sides: Sequence[Beside]) -> Beside:
+        """Return several sides as one."""
+
+        def along(name: str) -> Any:
+            parts = [getattr(side, name) for side in sides]
+            if isinstance(parts[0], dict):
+                return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+            return np.concatenate(parts)
+
+        return cls(**{field.name: along(field.name) for field in fields(cls)})
 
 
-def beside(pixels: Array, m: Mosaic, known: Bools) -> Iterator[Beside]:
-    """Yield what lies beside the cells of a mosaic on each of its four sides, where anything does.
+def beside(pixels: Array, m: Mosaic, known: Bools) -> Beside | None:
+    """Return what lies beside the cells of a mosaic on its four sides; None where nothing does.
 
     Parameters
     ----------
@@ -121,12 +134,14 @@ def beside(pixels: Array, m: Mosaic, known: Bools) -> Iterator[Beside]:
     for name, (rows, columns) in places.items():
         at[name] = np.zeros((len(values), 2), np.int64)
         at[name][m.labels()[rows, columns]] = np.stack([rows + m.y, columns + m.x], axis=1)
+    sides = []
     for axis, step in ((0, -1), (0, 1), (1, -1), (1, 1)):
         strip = Strip.of(pixels, labels, known, axis, step, (m.grid.height, m.grid.width)[axis])
         if strip is not None:
             enough = strip.counts >= LEAST_SHARE * (m.grid.width, m.grid.height)[axis]
             if enough.any():
-                yield _told_beside(strip, values, at, enough)
+                sides.append(_told_beside(strip, values, at, enough))
+    return Beside.joined(sides) if sides else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,25 +169,23 @@ class Strip:
     @classmethod
     def of(cls, pixels: Array, labels: Indices, known: Bools, axis: int, step: int, depth: float) -> Strip | None:
         """Return the strip beyond one side; None where nothing is known there."""
-        place = np.argwhere(labels >= 0)
-
-        def beyond(lines: int) -> tuple[Indices, Bools]:
-            there = place.copy()
-            there[:, axis] += step * lines
-            inside = (there[:, axis] >= 0) & (there[:, axis] < known.shape[axis])
-            there[:, axis] = there[:, axis].clip(0, known.shape[axis] - 1)
-            return there, inside & known[there[:, 0], there[:, 1]]
-
-        place = place[beyond(1)[1]]  # only the pixels at the border
+        before, after = [slice(None)] * 2, [slice(None)] * 2
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        inside, outside = (after, before) if step < 0 else (before, after)
+        border = np.zeros(known.shape, bool)
+        border[tuple(inside)] = (labels[tuple(inside)] >= 0) & known[tuple(outside)]
+        place = np.argwhere(border)
         if not len(place):
             return None
-        seen, good = [], [np.ones(len(place), bool)]
-        for k in range(1, max(2, min(round(depth), DEEPEST)) + 1):
-            there, ok = beyond(k)
-            seen.append(pixels[there[:, 0], there[:, 1]].astype(np.float64))
-            good.append(good[-1] & ok)
+        lines = np.arange(1, max(2, min(round(depth), DEEPEST)) + 1)
+        there = np.repeat(place.T[:, None], len(lines), axis=1)
+        there[axis] += step * lines[:, None]
+        beyond = (there[axis] < 0) | (there[axis] >= known.shape[axis])
+        there[axis] = there[axis].clip(0, known.shape[axis] - 1)
+        good = np.logical_and.accumulate(known[there[0], there[1]] & ~beyond)
+        seen = pixels[there[0], there[1]].astype(np.float64)
         cells, index, counts = np.unique(labels[place[:, 0], place[:, 1]], return_inverse=True, return_counts=True)
-        return cls(axis, depth, place, cells, index, counts, np.stack(seen), np.stack(good[1:]))
+        return cls(axis, depth, place, cells, index, counts, seen, good)
 
     def total(self, values: Floats) -> Floats:
         """Return the sums (cells, channels) of values (pixels, channels)."""
@@ -207,7 +220,7 @@ def _told_beside(strip: Strip, values: Floats, at: dict[str, Indices], enough: B
         greatest[enough],
         nearest,
         distance,
-        strip.depth,
+        np.full(enough.sum(), strip.depth),
     )
 
 
@@ -243,7 +256,7 @@ def roughness(values: Floats) -> Floats:
     """
 
     def size(*differences: Floats) -> float:
-        norms = np.concatenate([np.sqrt((d**2).mean(axis=2)).ravel() for d in differences])
+        norms = np.concatenate([np.sqrt(np.einsum("ijc,ijc->ij", d, d) / d.shape[2]).ravel() for d in differences])
         norms = norms[np.isfinite(norms)]
         return float(norms.mean()) if norms.size else np.nan
 
@@ -268,9 +281,10 @@ def lattices(pixels: Array, m: Mosaic, known: Bools) -> tuple[Floats, Floats, Fl
     outer = Mosaic.from_mask(known[around], m.grid, x=x, y=y)
     outer = outer.showing(SAMPLES["middle"])
     view = pixels[outer.box].astype(np.float64)
-    at = sampled(outer)
     few = outer.cells.counts < 0.9 * m.grid.width * m.grid.height
-    means, samples = outer.cells.mean(view), outer.cells.sum(np.where(at[..., None], view, 0.0))
+    means, samples = outer.cells.mean(view), np.full((*few.shape, view.shape[2]), np.nan)
+    at = sampled(outer)
+    samples.reshape(few.size, -1)[outer.labels()[at]] = view[at]
     means[few], samples[few] = np.nan, np.nan
     return roughness(inside), roughness(means), roughness(samples)
 
@@ -299,18 +313,19 @@ def told(pixels: Array, m: Mosaic, scene: Bools) -> CellValue:
 
 def likelihoods(pixels: Array, m: Mosaic, scene: Bools) -> tuple[dict[str, float], int]:
     """Return the logarithm of the likelihood of the cells along the border, for each kind, and how many they are."""
-    result, number = dict.fromkeys(KINDS, 0.0), 0
-    for side in beside(pixels, m, scene):
-        number += len(side.values)
-        for kind in KINDS:
-            parts, values, _, far = predictors(side, kind)
-            for distance in np.unique(far).tolist():
-                there = far == distance
-                weights, scale = PREDICTED.get((kind, distance), PREDICTED[kind, min(distance, 1)])
-                deviation = (values[there] - parts[there] @ np.array(weights)) / scale
-                density = -(FREEDOM + 1) / 2 * np.log1p(deviation**2 / FREEDOM) - math.log(scale)
-                result[kind] += float(density.mean(axis=1).sum())
-    return result, number
+    result = dict.fromkeys(KINDS, 0.0)
+    border = beside(pixels, m, scene)
+    if border is None:
+        return result, 0
+    for kind in KINDS:
+        parts, values, _, far = predictors(border, kind)
+        for distance in np.unique(far).tolist():
+            there = far == distance
+            weights, scale = PREDICTED.get((kind, distance), PREDICTED[kind, min(distance, 1)])
+            deviation = (values[there] - parts[there] @ np.array(weights)) / scale
+            density = -(FREEDOM + 1) / 2 * np.log1p(deviation**2 / FREEDOM) - math.log(scale)
+            result[kind] += float(density.mean(axis=1).sum())
+    return result, len(border.values)
 
 
 def odds(

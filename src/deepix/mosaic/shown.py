@@ -85,6 +85,7 @@ def sampled(m: Mosaic) -> Bools:
     It is the pixel at the place that the mosaic's `cell_value` says, or the one nearest to it that the area holds.
     """
     squares: list[NDArray[np.float64]] = []
+    lines: list[Bools] = []
     grid = m.grid
     for start, length, origin, size, place in (
         (m.y, m.height, grid.y, grid.height, m.cell_value.at[1]),
@@ -93,8 +94,19 @@ def sampled(m: Mosaic) -> Bools:
         pixels = np.arange(start, start + length)
         cell = np.floor((pixels + 0.5 - origin) / size)
         squares.append((pixels - np.floor(origin + (cell + place) * size + 1e-6)) ** 2)
+        lines.append(_least_of_each(squares[-1], cell))
+    if m.cells.mask is None:  # the same row in all cells of a row of them, and so the columns
+        return lines[0][:, None] & lines[1]
     distance = squares[0][:, None] + squares[1]
     return _first((distance == m.cells.spread(m.cells.least(distance))) & m.area, m)
+
+
+def _least_of_each(values: NDArray[np.float64], cell: NDArray[np.float64]) -> Bools:
+    """Return bool (n,): True at the first of the least values of each run of pixels of one cell."""
+    result = np.zeros(len(values), bool)
+    order = np.lexsort((values, cell))
+    result[order[np.flatnonzero(np.diff(cell[order], prepend=np.nan))]] = True
+    return result
 
 
 def light(encoded_values: Array) -> NDArray[np.float64]:
