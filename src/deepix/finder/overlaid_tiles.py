@@ -237,14 +237,14 @@ def tiles_around(pixels: Array, area: GridBox, start: tuple[int, int]) -> tuple[
     shape = int(rows[-1]) + 1, int(columns[-1]) + 1
     values = _codes(pixels)
     cell = (rows[:, None] * shape[1] + columns).ravel()
-    order = np.lexsort((values.ravel(), cell))
-    sorted_cell, sorted_value = cell[order], values.ravel()[order]
-    first = np.flatnonzero((np.diff(sorted_cell, prepend=-1) != 0) | (np.diff(sorted_value, prepend=-1) != 0))
-    run = np.diff(first, append=len(order))
-    best = np.lexsort((run, sorted_cell[first]))
-    last = np.flatnonzero(np.diff(sorted_cell[first][best], append=-1) != 0)
+    ordered = np.sort(cell * (values.max() + 1) + values.ravel())
+    first = np.flatnonzero(np.diff(ordered, prepend=-1) != 0)
+    run = np.diff(first, append=len(ordered))
+    sorted_cell, sorted_value = np.divmod(ordered[first], values.max() + 1)
+    best = np.lexsort((run, sorted_cell))
+    last = np.flatnonzero(np.diff(sorted_cell[best], append=-1) != 0)
     chosen = best[last]  # the longest run of each cell, and all cells have one
-    colour, number = sorted_value[first][chosen].reshape(shape), run[chosen].reshape(shape)
+    colour, number = sorted_value[chosen].reshape(shape), run[chosen].reshape(shape)
     size = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
     padded = np.pad(colour, 1, constant_values=-1)
     different = [
@@ -259,10 +259,13 @@ def tiles_around(pixels: Array, area: GridBox, start: tuple[int, int]) -> tuple[
 
 
 def _codes(pixels: Array) -> NDArray[np.int64]:
-    """Return one number for each colour: (H, W)."""
+    """Return one number for each colour, in the colours' order: (H, W); of up to 24 bits."""
     channels = pixels.reshape(*pixels.shape[:2], -1)
+    bits = 8 * pixels.dtype.itemsize
     result = channels[..., 0].astype(np.int64)
     for c in range(1, channels.shape[2]):
-        result <<= 16
+        result <<= bits
         result |= channels[..., c]
+    if bits > 8:  # so that a cell's number has room beside it
+        result = np.unique(result, return_inverse=True)[1].reshape(result.shape)
     return result
