@@ -95,19 +95,19 @@ def started(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
-def killed(command: Sequence[object], moments: random.Random, times: int, longest: float, manifest: Path) -> int:
-    """Kill the program at so many random moments after its first result; return how often it was still at work."""
+def killed(command: Sequence[object], moments: random.Random, times: int, most: int, manifest: Path) -> int:
+    """Kill the program so often, after 1 to `most` more results each time; return how often it was still at work."""
 
     def results() -> int:
         return manifest.read_bytes().count(b'"result"') if manifest.exists() else 0
 
     struck = 0
     for _ in range(times):
-        before = results()
+        enough = results() + moments.randint(1, most)
         with started(*command) as process:
-            while process.poll() is None and results() <= before:
+            while process.poll() is None and results() < enough:
                 time.sleep(0.01)
-            time.sleep(moments.uniform(0, longest))
+            time.sleep(moments.uniform(0, 0.05))
             struck += process.poll() is None
             process.send_signal(signal.SIGKILL)  # this process alone: its workers are to end by themselves
             process.communicate()

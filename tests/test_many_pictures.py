@@ -150,7 +150,7 @@ def test_a_large_picture_waits_for_room_and_comes_alone(folder, tmp_path):
 def test_what_was_killed_at_any_moment_is_gone_on_with(folder, expected, tmp_path, workers):
     out, _ = expected
     command = ("restore", folder, "-o", tmp_path, "--workers", workers, "--resume", *cases.FAST)
-    struck = cases.killed(command, random.Random(workers), 3, 0.05, tmp_path / MANIFEST)
+    struck = cases.killed(command, random.Random(workers), 3, 2, tmp_path / MANIFEST)
     done = cases.call(*command, code=1)
     assert struck
     assert cases.content(tmp_path) == cases.content(out)
