@@ -39,6 +39,9 @@ Array = NDArray[Any]
 
 OTHER_CELLS = "are no upright rectangles"
 """What a note says of cells that were seen, but can be neither found nor restored."""
+CHANNELS = 1.04
+"""By what errors of red, green and blue are larger than those of their luminance, whose deviation is predicted: in 240
+areas of validation photos, by the factors that `deepix.training.deviations` gives."""
 LOOKED_AT = 9
 """Cells (of 16 pixels at least) around mosaics in which pixels can matter: windows, and what is blurred for them."""
 
@@ -230,6 +233,8 @@ def restore(
             pictures.append(picture.with_pixels(restored))
         doubtful = _map(pictures[0].pixels[box], inside, pixels.shape, box, models) if options.restored_map else None
         spread = None if known.spread is None else _grown(known.spread, options, models)
+        if spread is not None and pixels.ndim == 3 and pixels.shape[2] == 3:
+            spread = spread * np.float32(CHANNELS)
     return Restoration(
         pictures[0],
         list(mosaics),
@@ -285,14 +290,15 @@ def _refined(
     if not options.detail or spread is None:
         yield values
         return
-    from deepix.restorer import refine
+    from deepix.restorer import model, refine
     from deepix.restorer.refine_model import load_refiner
 
     refiner = load_refiner(models)
     refine.check_restorer(refiner, None if options.model is None else str(options.model))
+    doubt = spread / np.float32(model.load(options.model or model.DEFAULT, models).calibration)
     for seed in range(options.seed, options.seed + options.variants):
         added = refine.detail(
-            values, spread, seen, mosaics, refiner, seed=seed, origin=(box[1].start, box[0].start)
+            values, doubt, seen, mosaics, refiner, seed=seed, origin=(box[1].start, box[0].start)
         )  # fmt: skip
         added *= np.float32(options.detail)
         yield values + (added[..., None] if values.ndim == 3 else added)

@@ -29,7 +29,7 @@ from deepix.restorer.colour import LUMINANCE
 from deepix.restorer.features import CONTRAST_SUPPORT
 from deepix.restorer.lattice import MARGIN, Axis, by_pitch, on_lattice, on_lattices
 from deepix.restorer.model import DEFAULT, SHIPPED
-from deepix.restorer.refine_model import Adversary, Refiner, planes
+from deepix.restorer.refine_model import UNIT, Adversary, Refiner, planes
 from deepix.restorer.refine_noise import white_noise
 
 Floats = NDArray[np.float32]
@@ -79,8 +79,8 @@ def detail(
     Parameters
     ----------
     estimate : float32 (H, W) or (H, W, C), in the unit of `pixelated`: the restoration
-    deviation : float32 (H, W), in the same unit: the predicted standard deviation of its error; where it is not a
-        number, nothing is added
+    deviation : float32 (H, W), in the same unit: the predicted standard deviation of its error, over the restorer's
+        `calibration`; where it is not a number, nothing is added
     pixelated : the shape of `estimate`, integers of their type's whole range, or floats of 0 … 255
     mosaics : areas must not overlap
     refiner : the network
@@ -166,7 +166,7 @@ def _parts(
         box = rows.pixels, columns.pixels
         shown = crop(group, box)
         bright = luminance(estimate[box], level)
-        doubt = np.nan_to_num(deviation[box]) / np.float32(level)
+        doubt = np.nan_to_num(deviation[box]) * np.float32(UNIT / level)
         doubt[~unknown(shown, doubt.shape)] = 0  # of other mosaics, which are refined by themselves
         if (rows.pitch, columns.pitch) != (1.0, 1.0):
             bright, doubt = (columns.reduced(rows.reduced(plane, 0), 1) for plane in (bright, doubt))

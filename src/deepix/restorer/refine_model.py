@@ -28,6 +28,9 @@ MAP_INPUT, MAP_OUTPUT = "luminance", "restored"
 """Names in the ONNX files."""
 MOST = 8.0
 """Largest detail that is believed, in deviations."""
+UNIT = 0.81
+"""What a refiner takes for a deviation, over what the restorer's network predicts before it is calibrated: about what
+calibrations are, which then may change without another refiner."""
 ABSENT = "this installation has no trained {} (weights/{}.onnx), which {} needs"
 
 

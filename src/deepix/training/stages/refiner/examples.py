@@ -14,6 +14,7 @@ from torch import Tensor
 
 from deepix import files, sources
 from deepix.errors import DeepixError, InputError
+from deepix.restorer.refine_model import UNIT
 from deepix.training import operators, weights
 from deepix.training.data import random_mosaics, stored
 from deepix.training.data.crops import Crops
@@ -41,8 +42,8 @@ class Examples(NamedTuple):
     Attributes
     ----------
     truth : uint8 (N, S, S): luminance
-    restored, deviation : float16 (N, S, S), in units of white: a restoration and the calibrated standard deviation of
-        its error
+    restored, deviation : float16 (N, S, S), in units of white: a restoration, and the predicted deviation of its error
+        (calibrated by nothing but `deepix.restorer.refine_model.UNIT`)
     rectangles : int16 (N, M, 8): the mosaics, as of `random_mosaics.draw`
     restorer : uint8 (N,): which of `restorers`
     photo : int32 (N,): of which photo
@@ -102,7 +103,7 @@ def prepare(
     InputError : a file cannot be read, or no photo can be used
     OutputError : the output cannot be written
     """
-    networks = [(weights.load(path), _calibration(path)) for path in restorers]
+    networks = [weights.load(path) for path in restorers]
     digests = [digest(path.with_suffix(".onnx")) for path in restorers]
     drawn, photo = _crops(paths, seed)
     if not len(drawn):
@@ -118,10 +119,9 @@ def prepare(
     which = (np.arange(count) // BATCH % len(networks)).astype(np.uint8)
     for start in range(0, count, BATCH):
         part = slice(start, start + BATCH)
-        network, calibration = networks[which[start]]
-        estimate = _restored(network, drawn[part], rectangles[part])
+        estimate = _restored(networks[which[start]], drawn[part], rectangles[part])
         restored[part] = estimate.picture[:, 0].numpy()
-        deviation[part] = calibration * estimate.deviation[:, 0].numpy()
+        deviation[part] = UNIT * estimate.deviation[:, 0].numpy()
     examples = Examples(
         drawn, restored, deviation, rectangles.numpy().astype(np.int16), which, photo,
         np.array([path.name for path in restorers]), np.array(digests),
@@ -156,10 +156,6 @@ def _restored(network: Any, pixels: NDArray[np.uint8], rectangles: Tensor) -> An
     truth = torch.from_numpy(pixels)[:, None].float() / 255
     mosaics = random_mosaics.from_rectangles(rectangles, SIDE, SIDE)
     return network.estimate(Sample(None, operators.pixelate(truth, mosaics, truncate=False), mosaics))
-
-
-def _calibration(path: Path) -> float:
-    return float(weights.metadata(path).extra.get("calibration", 1.0))
 
 
 def digest(path: Path) -> str:

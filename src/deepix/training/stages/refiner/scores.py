@@ -39,8 +39,8 @@ TALLIED = VALUES + 3 * DESCRIPTORS + 4 * BINS
 class Score(NamedTuple):
     """Ratios to the unrefined restoration's: RMSE, feature distances, distance of mean textures. Blocks and seam over
     the truth's. Spread: root mean square difference of two variants over the predicted deviation. Growth: by what the
-    predicted deviation is to be multiplied. ROC: areas under the adversary's curve, for restored and refined. Merit: by
-    which weights are chosen, less is better."""
+    factor of the predicted deviations is larger. ROC: areas under the adversary's curve, for restored and refined.
+    Merit: by which weights are chosen, less is better."""
 
     rmse: float
     features: float
@@ -75,8 +75,9 @@ def tally(network: Refiner, batch: Batch, number: int = 0) -> Tensor:
     edges = {name: _edges(x, given) for name, x in (("truth", truth), ("after", one), ("before", given.picture))}
     for k in range(2):
         values += [float((edges[name][k].log() - edges["truth"][k].log()).sum()) for name in ("after", "before")]
-    errors, deviations = ((x[free > 0].numpy(force=True)) for x in (one - truth, given.deviation.clamp(min=1e-6)))
-    values += [factor(errors, deviations) * len(truth), float(len(truth))]
+    deviations = given.deviation.clamp(min=1e-6)[free > 0].numpy(force=True)
+    before, after = (factor((x - truth)[free > 0].numpy(force=True), deviations) for x in (given.picture, one))
+    values += [after / before * len(truth), float(len(truth))]
     values += [0.0] * (VALUES - len(values))
     textures = [_described(seen[name], free).sum(dim=0).tolist() for name in ("truth", "before", "after")]
     counts = []
