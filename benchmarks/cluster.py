@@ -147,7 +147,7 @@ def _draw(samples: list[Sample], plot: Path) -> None:
 
 
 def processor_seconds() -> float:
-    """Return the processor time of the whole machine, on Linux: Ray's processes are not below the one that starts them."""
+    """Return the processor time of the whole machine, on Linux: not all of Ray's processes have this one above them."""
     user, nice, system, *_ = map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:])
     return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
