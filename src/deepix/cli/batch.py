@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +156,13 @@ def _manifest(listing: Listing, jobs: Sequence[FindJob | RestoreJob], course: Co
         if manifest.complete(job.source for job in jobs):
             others = (path for path, _ in (*listing.passed_over, *listing.failed))
             manifest.finish([*(job.source for job in jobs), *others])
+
+
+def of_other_cells(notes: Iterable[str]) -> bool:
+    """Whether a note says that cells were seen which cannot be restored: naming an area would not help."""
+    from deepix.pipeline import OTHER_CELLS
+
+    return any(OTHER_CELLS in said for said in notes)
 
 
 def label(path: Path, stream: str = "input") -> str:

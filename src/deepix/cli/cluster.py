@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from deepix.cli.batch import Course, Shown
+from deepix.cli.batch import Course, Shown, of_other_cells
 from deepix.cli.common import count, err, extra, fail, note, progress_bar
 from deepix.errors import DeepixError, OutputError
 
@@ -208,7 +208,7 @@ class _Tally:
     def _line(self, name: str, one: Outcome) -> str:
         mosaics = one.result["mosaics"]
         if not mosaics:
-            unsure = one.result["unsure"] or one.result["other_sizes"]
+            unsure = one.result["unsure"] or one.result["other_sizes"] or of_other_cells(one.result["notes"])
             return f"{name}: {'left as it is' if unsure else 'nothing pixelated found'}"
         where = f" -> {one.report['output']}" if one.report.get("output") else ""
         return f"{name}{where}: {count(len(mosaics), 'mosaic')}, {one.result['seconds']:.1f} s"

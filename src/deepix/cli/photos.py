@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from deepix.cli.batch import Course, Shown, label, work
+from deepix.cli.batch import Course, Shown, label, of_other_cells, work
 from deepix.cli.cluster import cluster_of, work_on_cluster
 from deepix.cli.common import count, out, show_log
 from deepix.cli.options import takes_options
@@ -279,7 +279,9 @@ def find(
 
     def line(result: JobResult) -> str:
         rows.extend(_row(result.source, m) for m in result.mosaics)
-        return "" if result.mosaics or _of_other_cells(result) else f"{label(result.source)}: nothing pixelated found"
+        if result.mosaics or of_other_cells(result.notes):
+            return ""
+        return f"{label(result.source)}: nothing pixelated found"
 
     def table() -> None:
         from rich.table import Table
@@ -359,18 +361,11 @@ def _target(text: str | None, listing: Listing) -> Destination | None:
     return found
 
 
-def _of_other_cells(result: JobResult) -> bool:
-    """Whether a note says that cells were seen which cannot be restored: naming an area would not help."""
-    from deepix.pipeline import OTHER_CELLS
-
-    return any(OTHER_CELLS in said for said in result.notes)
-
-
 def _restored(result: JobResult, quality: int) -> str:
     """Return the line for a picture that was restored, or was not."""
     name = label(result.source)
     if not result.mosaics:
-        if result.unsure or result.other_sizes or _of_other_cells(result):
+        if result.unsure or result.other_sizes or of_other_cells(result.notes):
             return ""  # the notes say more
         return f"{name}: nothing pixelated found; name it with --area or --mask"
     output = result.written["output"]
