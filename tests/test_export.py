@@ -197,14 +197,14 @@ def test_deviations_are_told_of_pictures_of_one_kind(folder: Path, tmp_path: Pat
     for name, photo in (("cats-1", data.chelsea()), ("cats-2", data.chelsea()[::-1]), ("cup", data.coffee())):
         Image.fromarray(photo).save(tmp_path / f"{name}.png")
     crops = Crops(2, 48)
-    cats, all_of_them = (of_kind([tmp_path], crops, given, begin=begin) for begin in ("cats", ""))
+    cats, all_of_them = (of_kind(tmp_path, begin, crops, given) for begin in ("cats", ""))
     assert (len(cats.pixels), len(all_of_them.pixels)) == (4, 6)
     of_cats, of_all = (calibrate.share("", network, kind, given.truncate, 1.0) for kind in (cats, all_of_them))
     assert 0 < of_cats.pixels < of_all.pixels
     assert 0 < of_cats.within_one < of_cats.within_two <= 1
     assert calibrate.share("", network, cats, given.truncate, 100.0).within_one == 1
     with pytest.raises(InputError, match="begins with 'dogs'"):
-        of_kind([tmp_path], crops, given, begin="dogs")
+        of_kind(tmp_path, "dogs", crops, given)
 
 
 def test_validation_pictures_may_be_examples_or_packed(folder: Path, tmp_path: Path) -> None:

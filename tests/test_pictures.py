@@ -246,11 +246,13 @@ def test_the_whole_picture_is_a_crop_prepared_as_the_challenge_does_it(photos: A
     np.testing.assert_array_equal(result, challenge.prepare(image))
 
 
-def test_crops_of_a_photos_own_pixels_are_parts_of_it() -> None:
+def test_crops_of_a_photos_own_size_are_parts_of_it() -> None:
     image = Image.fromarray(data.camera())
-    for part in crop(image, Crops(3, size=40, scale=None), np.random.default_rng(0)):
-        places = np.lib.stride_tricks.sliding_window_view(data.camera(), (40, 40))[:, :, 0, 0] == part[0, 0]
-        assert any(np.array_equal(data.camera()[y : y + 40, x : x + 40], part) for y, x in np.argwhere(places))
+    for part in crop(image, Crops(3, size=40, own_size=True), np.random.default_rng(0)):
+        corners = np.lib.stride_tricks.sliding_window_view(data.camera(), (40, 40))[:, :, 0, 0] == part[0, 0]
+        assert any(np.array_equal(data.camera()[y : y + 40, x : x + 40], part) for y, x in np.argwhere(corners))
+    with pytest.raises(ValueError, match="crops need 513 x 513"):
+        crop(image, Crops(size=513, own_size=True), np.random.default_rng(0))
 
 
 def test_places_of_crops() -> None:

@@ -182,20 +182,6 @@ def test_only_a_better_model_is_shipped(shipped: Recipe) -> None:
     assert export.about("released/tiny.onnx")["scores"]["rmse"] < worse
 
 
-def test_deviations_are_calibrated_with_photos_own_pixels_where_the_recipe_says_so(shipped: Recipe) -> None:
-    before = export.about("released/tiny.onnx")
-    Path("tiny.toml").write_text(RECIPE.replace('also = "examples.npz"', 'calibrate = ["val.zip"]'))
-    recipe, said = recipes.read("tiny.toml"), list[str]()
-    assert released(recipe, said.append)
-    assert "other pictures" in " ".join(said)
-    about = export.about("released/tiny.onnx")
-    assert about["scores"]["calibrated_with"] == ["val.zip"]
-    assert about["scores"]["rmse"] == before["scores"]["rmse"]
-    assert about["calibration"] != before["calibration"]
-    assert "square of photos' own pixels, one of each in val.zip" in Path("cards/tiny.md").read_text()
-    assert not released(recipe)
-
-
 def test_a_score_on_other_pictures_is_not_believed(shipped: Recipe) -> None:
     model = onnx.load("released/tiny.onnx")
     (entry,) = model.metadata_props

@@ -53,6 +53,10 @@ Ratio = Annotated[
 Enlarge = Annotated[
     float | None, typer.Option(min=1, show_default="1", help="Largest factor by which a crop may be enlarged.")
 ]
+OwnSize = Annotated[
+    bool,
+    typer.Option("--own-size", help="Squares of a picture's own pixels, none resized; the three above do not count."),
+]
 Colour = Annotated[bool, typer.Option("--colour", "--color", help="Keep the colours; otherwise crops are grayscale.")]
 Seed = Annotated[int | None, typer.Option(min=0, show_default="0", help="Seed of the random crops.")]
 Jobs = Annotated[
@@ -72,6 +76,7 @@ def pack(
     scale: Scale = None,
     ratio: Ratio = None,
     enlarge: Enlarge = None,
+    own_size: OwnSize = False,
     colour: Colour = False,
     seed: Seed = None,
     jobs: Jobs = None,
@@ -96,10 +101,8 @@ def pack(
     from deepix.training.data.packed import information_path
     from deepix.training.data.packing import pack as write_packed
 
-    crops = _crops(
-        number,
-        {"size": size, "scale": scale, "ratio": ratio, "enlarge": enlarge, "colour": colour or None, "seed": seed},
-    )
+    given = {"size": size, "scale": scale, "ratio": ratio, "enlarge": enlarge, "seed": seed}
+    crops = _crops(number, {**given, "own_size": own_size or None, "colour": colour or None})
     with show_log(quiet), _progress(quiet) as progress:
         report = write_packed(
             sources,

@@ -27,8 +27,9 @@ class Crops:
     ----------
     number : crops of each picture
     size : width and height of the result, in pixels
-    scale : least and greatest share of the picture's area; None: squares of the picture's own pixels
+    scale : least and greatest share of the picture's area
     ratio : least and greatest width : height; other than 1 it distorts
+    own_size : squares of the picture's own pixels, nothing resized; scale, ratio and enlarge do not count
     enlarge : by how much a crop may be enlarged at most; a picture with a shorter side below size / enlarge is skipped
     colour : RGB; else gray by `challenge.to_grayscale`
     seed : picture i of all pictures read draws from the i-th stream of it
@@ -40,16 +41,17 @@ class Crops:
 
     number: int = 1
     size: int = challenge.SIZE
-    scale: tuple[float, float] | None = (0.1, 1.0)
+    scale: tuple[float, float] = (0.1, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     enlarge: float = 1.0
     colour: bool = False
+    own_size: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.number < 1 or self.size < 1 or self.seed < 0:
             raise ValueError("number and size of crops must be at least 1, and the seed at least 0")
-        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1] <= 1:
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"the scale must be 0 < least ≤ greatest ≤ 1, not {self.scale[0]} … {self.scale[1]}")
         if not 0 < self.ratio[0] <= self.ratio[1] < math.inf:
             raise ValueError(f"the ratio must be 0 < least ≤ greatest, not {self.ratio[0]} … {self.ratio[1]}")
@@ -59,7 +61,7 @@ class Crops:
     @property
     def smallest(self) -> int:
         """The least width and height of a crop, in pixels of its picture."""
-        return math.ceil(self.size / self.enlarge)
+        return self.size if self.own_size else math.ceil(self.size / self.enlarge)
 
 
 def crop(image: Image.Image, crops: Crops, rng: np.random.Generator) -> Bytes:
@@ -91,13 +93,12 @@ def crop(image: Image.Image, crops: Crops, rng: np.random.Generator) -> Bytes:
 
 def place(width: int, height: int, crops: Crops, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """Return x, y, width and height of a random crop of a picture of width x height pixels."""
-    w, h = _size(width, height, crops, rng)
+    w, h = (crops.size, crops.size) if crops.own_size else _resized(width, height, crops, rng)
     return int(rng.integers(0, width - w, endpoint=True)), int(rng.integers(0, height - h, endpoint=True)), w, h
 
 
-def _size(width: int, height: int, crops: Crops, rng: np.random.Generator) -> tuple[int, int]:
-    if crops.scale is None:
-        return crops.size, crops.size
+def _resized(width: int, height: int, crops: Crops, rng: np.random.Generator) -> tuple[int, int]:
+    """Return width and height of what becomes a crop."""
     for _ in range(ATTEMPTS):
         area = rng.uniform(*crops.scale) * width * height
         ratio = math.exp(rng.uniform(*np.log(crops.ratio)))

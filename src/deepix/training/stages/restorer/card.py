@@ -37,8 +37,8 @@ def card(recipe: Recipe, about: Mapping[str, Any], network: Network) -> Card:
                 "Predicted standard deviations",
                 [
                     f"The network's standard deviations are multiplied by {about['calibration']:.3f}, chosen on every "
-                    f"other {_calibrated_with(scores)}. On the rest, {scores['within_one']:.1%} of the errors lie "
-                    f"within 1 and {scores['within_two']:.1%} within 2 of them (a Gaussian's: {GAUSSIAN[0]:.1%} and "
+                    f"other validation picture. On the rest, {scores['within_one']:.1%} of the errors lie within 1 and "
+                    f"{scores['within_two']:.1%} within 2 of them (a Gaussian's: {GAUSSIAN[0]:.1%} and "
                     f"{GAUSSIAN[1]:.1%}).",
                     "",
                     *table(
@@ -61,9 +61,3 @@ def card(recipe: Recipe, about: Mapping[str, Any], network: Network) -> Card:
         ],
         choices=" and the standard deviations' factor",
     )
-
-
-def _calibrated_with(scores: Mapping[str, Any]) -> str:
-    if "calibrated_with" not in scores:
-        return "validation picture"
-    return f"square of photos' own pixels, one of each in {' and '.join(scores['calibrated_with'])}"

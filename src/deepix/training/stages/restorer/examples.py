@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -191,28 +190,27 @@ def validation_set(settings: RestorerSettings) -> Fixed:
     return Fixed(examples.images[chosen], np.array(rectangles, np.int64), settings.batch)
 
 
-def of_kind(paths: Sequence[Path], crops: Crops | None, settings: RestorerSettings, *, begin: str = "") -> Fixed:
-    """Return crops of those pictures of files whose names begin so, with fixed random mosaics.
+def of_kind(file: Path, begin: str, crops: Crops | None, settings: RestorerSettings) -> Fixed:
+    """Return crops of those pictures of a file whose names begin so, with fixed random mosaics.
 
     Parameters
     ----------
-    paths : see `sources.read`
+    file : see `sources.read`
+    begin : of names, without folders
     crops : how they are cut out; None: prepared as the challenge does it
     settings : ranges of the mosaics
-    begin : of names, without folders
 
     Raises
     ------
-    InputError : a file cannot be read, or a picture in it cannot, or none has such a name
+    InputError : the file cannot be read, or a picture in it cannot, or none has such a name
     """
-    every = (item for path in paths for item in sources.read(path).items)
-    chosen = (item for item in every if Path(item.name.rpartition(":")[2]).name.startswith(begin))
+    chosen = (item for item in sources.read(file).items if Path(item.name.rpartition(":")[2]).name.startswith(begin))
     made = [preparing.prepare(preparing.Loaded(i, item.name, item.load()), crops) for i, item in enumerate(chosen)]
     for why in made:
         if isinstance(why, str):
             raise InputError(why)
     if not made:
-        raise InputError(f"{paths[0]}: no picture in it has a name that begins with '{begin}'")
+        raise InputError(f"{file}: no picture in it has a name that begins with '{begin}'")
     return _with_random_mosaics(np.concatenate(made), settings)
 
 
