@@ -23,6 +23,9 @@ Bools = NDArray[np.bool_]
 
 TILE, HALO = 512, 48
 """About the side (pixels) of the network's tiles, and by how much each sees more than it restores."""
+REDUCED = 1.16
+"""By what errors are larger than predicted where a picture is looked at through larger pixels: what is lost on the way
+counts, too. So that as many lie within 1 and 2 deviations as in smaller cells (`benchmarks/photos.py`)."""
 BATCH_PIXELS = 1 << 18
 """Pixels that the network is given at a time, at least a tile: bounds memory."""
 
@@ -134,6 +137,8 @@ class Part:
             planes = in_tiles(restore_colours, planes, self.on_lattice)
         planes = _each_plane(self._enlarged, planes)
         deviation = self._enlarged(self.deviation.mean(axis=2)).clip(0)
+        if (self.rows.pitch, self.columns.pitch) != (1.0, 1.0):
+            deviation = deviation * np.float32(REDUCED)
         return from_planes(planes) * np.float32(white), deviation * np.float32(white)
 
     def _enlarged(self, plane: Floats) -> Floats:

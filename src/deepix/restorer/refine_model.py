@@ -28,7 +28,7 @@ MAP_INPUT, MAP_OUTPUT = "luminance", "restored"
 """Names in the ONNX files."""
 MOST = 8.0
 """Largest detail that is believed, in deviations."""
-UNIT = 0.7
+UNIT = 0.74
 """What a refiner takes for a deviation, over what the restorer's network predicts before it is calibrated; so those may
 be calibrated anew without another refiner. Chosen on the validation examples: less is less detail, and seams between
 cells show; more is farther from the truth, in features and RMSE."""
