@@ -150,8 +150,8 @@ def cut(maps: Any, stride: int, region: Region, m: Mosaic) -> list[Region]:
     rest = opened(region.inside & ~near, THIN)
     labels, number = ndimage.label(rest)
     masks = [labels == k for k in range(1, number + 1)]
-    found = [r for r in (_region(maps, stride, region, part) for part in masks) if r is not None]
-    first = _region(maps, stride, region, region.inside & near)
+    found = [r for r in (part_of(maps, stride, region, part) for part in masks) if r is not None]
+    first = part_of(maps, stride, region, region.inside & near)
     return [first, *found] if first is not None and found else []
 
 
@@ -166,7 +166,7 @@ def parts_of(maps: Any, stride: int, region: Region, part: Mask, left: int, top:
     here = part[y : y + h, x : x + w]
     inside[: here.shape[0], : here.shape[1]] = here
     labels, number = ndimage.label(opened(inside, THIN))
-    found = (_region(maps, stride, region, labels == k) for k in range(1, number + 1))
+    found = (part_of(maps, stride, region, labels == k) for k in range(1, number + 1))
     return [r for r in found if r is not None]
 
 
@@ -176,7 +176,7 @@ def without_mosaics(region: Region, mosaics: Sequence[Mosaic]) -> Region | None:
     return replace(region, inside=inside) if np.count_nonzero(inside) >= THIN**2 else None
 
 
-def _region(maps: Any, stride: int, whole: Region, part: Mask) -> Region | None:
+def part_of(maps: Any, stride: int, whole: Region, part: Mask) -> Region | None:
     """Return a part of a region as one of its own; None if it is too small."""
     rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
     if np.count_nonzero(part) < LEAST * stride**2:

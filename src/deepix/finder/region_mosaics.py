@@ -30,6 +30,7 @@ from deepix.finder.jpeg_noise import SIDE, saved_quality
 from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.map_regions import Region, covers, cut, enlarged, parts_of, regions, without_mosaics
 from deepix.finder.square_cells import coarser
+from deepix.finder.surroundings import without_surroundings
 from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
@@ -131,6 +132,7 @@ def located(
     """
     height, width = luminance.shape
     found = [r for r in regions(maps, stride, (height, width)) if not any(covers(m, r) for m in known)]
+    found = [without_surroundings(r, luminance, maps, stride) for r in found]
     if not found:
         return []
     saved = saved_quality(luminance) if quality is None else quality
