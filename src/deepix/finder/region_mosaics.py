@@ -72,6 +72,8 @@ USUAL = 0.25
 """The logarithm of that ratio at which it says nothing: in mosaics of whole pixels it usually is more."""
 EXPLAINED = 0.25
 """Evidence, in nats for each pixel, of an area whose blurred lines are none of resizing."""
+NOT_EXPLAINED = 0.1
+"""Nats for each pixel by which sharp lines, if they explain nothing, are worse than blurred ones at least."""
 CUTS = 2
 """How often, at most, what an area leaves of its region is cut off and looked at as a region of its own."""
 CERTAIN = 400.0
@@ -354,7 +356,17 @@ def _best(window: Window, lines: GridFit, others: float) -> Placed:
     same = (blurred.grid.width, blurred.grid.height) == (whole.grid.width, whole.grid.height)
     # files blur lines as well, and leave their own marks: then a rectangle is right that is one by all pixels
     plain = blurred.area.mask is None or whole.area.mask is not None
-    return blurred if same and plain and blurred.own > np.exp(USUAL) * max(whole.own, LITTLE) else whole
+    better = blurred.own > np.exp(USUAL) * max(whole.own, LITTLE)
+    if whole.own < 0:  # sharp lines explain nothing here, whatever cells have been made of blurred ones
+        far = _density(blurred, window) - _density(whole, window) > NOT_EXPLAINED
+        return blurred if plain and (far or (same and better)) else whole
+    return blurred if same and plain and better else whole
+
+
+def _density(placed: Placed, window: Window) -> float:
+    """Return the evidence for each pixel of an area that counts, in nats, without the map's."""
+    counts = areas.counting(placed.grid, window.inside.shape)
+    return placed.own / max(float(counts[_covered(placed.area, window.inside.shape)].sum()), 1.0)
 
 
 def _placed(window: Window, lines: GridFit, whole: bool, blended: bool = False) -> Placed:

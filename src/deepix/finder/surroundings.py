@@ -33,7 +33,7 @@ FEW = 0.25
 BAND = 3
 """The least number of rows or columns of places that are left out on one side."""
 FADING = 0.9
-"""The mean of the map over what is left out, at most: in mosaics with flat surroundings it is higher up to their end."""
+"""The mean of the map over what is left out, at most: within mosaics it is higher up to their ends."""
 
 
 def without_surroundings(region: Region, luminance: NDArray[np.float32], maps: Any, stride: int) -> Region:
