@@ -27,6 +27,7 @@ from deepix.finder.geometry import without
 from deepix.finder.grid_box import GridBox
 from deepix.finder.grid_lines import SHARP, GridFit, fit
 from deepix.finder.jpeg_noise import SIDE, saved_quality
+from deepix.finder.jpeg_noise import USUAL as USUAL_QUALITY
 from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.map_regions import Region, covers, cut, enlarged, parts_of, regions, without_mosaics
 from deepix.finder.square_cells import coarser
@@ -45,6 +46,9 @@ UNPROMISING = -6.0
 -4.4 or more, 60 of 81 others less than -6."""
 PROMISING = -2.5
 """The log-odds of `confidence.promise` from which on an area is always looked for."""
+OTHER_FILES = 65
+"""The JPEG quality that leaves about the noise which WebP and video leave in tiles: tried where the usual one explains
+nothing of an area."""
 SPENT = 100_000
 """Pixels of regions less than `PROMISING`, in one picture, in which areas are looked for, best first: bounds time."""
 POOLED = 3.0
@@ -175,7 +179,12 @@ class _Search:
 
     def one(self, region: Region, lines: GridFit, others: float) -> Located:
         """Return the mosaic of a region."""
-        return _mosaic(self.luminance, self.maps.pixelated, self.stride, self.quality, region, lines, others)
+        given = self.luminance, self.maps.pixelated, self.stride
+        found = _mosaic(*given, self.quality, region, lines, others)
+        if found.log_ratio >= 0 or self.quality != USUAL_QUALITY:
+            return found
+        again = _mosaic(*given, OTHER_FILES, region, lines, others)
+        return again if again.log_ratio > 0 else found
 
     def mosaics(self, region: Region, lines: GridFit, others: float, cuts: int) -> list[Located]:
         """Return the mosaics of a region, of which parts may be cut off, each a region of its own."""
