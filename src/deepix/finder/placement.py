@@ -19,7 +19,8 @@ from deepix.finder.fast_filters import dilated
 from deepix.finder.grid_box import GridBox
 from deepix.finder.grid_lines import SHARP, GridFit, fit
 from deepix.finder.likelihood import LikelihoodMaps
-from deepix.mosaic import Grid
+from deepix.finder.square_cells import as_lined
+from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -114,7 +115,9 @@ def _placed(window: Window, lines: GridFit, whole: bool, blended: bool = False) 
     area: Area | None = None
     fitted = _followed(likelihood, grid, outer, inside) if rectangular and whole and not blended else None
     if fitted is not None:
-        area, grid = Area(fitted[1].box, None, fitted[0]), Grid(*fitted[1].origin, *fitted[1].cell)
+        area = Area(fitted[1].box, None, fitted[0])
+        found = Mosaic(*fitted[1].box, Grid(*fitted[1].origin, *fitted[1].cell))
+        grid = as_lined(window.likelihood.luminance, found, grid).grid
         if abs(grid.width - lines.across.size) > OTHER_LINES or abs(grid.height - lines.down.size) > OTHER_LINES:
             lines = fit(window.likelihood.luminance, covered(area, inside.shape), (grid.width, grid.height))
     else:
