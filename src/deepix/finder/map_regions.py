@@ -35,6 +35,8 @@ SPARE = 4
 """Pixels around an area that still belong to it when it is cut off its region: an error of the maps' outline."""
 THIN = 10
 """The least width and height, in pixels, of what remains of a region when an area is cut off it."""
+CUTS = (1 / 3, 1 / 2, 2 / 3)
+"""Where a region is cut in two, in shares of its width or height."""
 COVERED = 0.9
 """The least share of a region that a mosaic covers which explains the region."""
 
@@ -168,6 +170,20 @@ def parts_of(maps: Any, stride: int, region: Region, part: Mask, left: int, top:
     labels, number = ndimage.label(opened(inside, THIN))
     found = (part_of(maps, stride, region, labels == k) for k in range(1, number + 1))
     return [r for r in found if r is not None]
+
+
+def halves(maps: Any, stride: int, region: Region) -> list[Region]:
+    """Return the parts of a region on either side of straight cuts across it, at `CUTS` of its width and height."""
+    result = []
+    for axis, length in enumerate(region.inside.shape):
+        for share in CUTS:
+            at = round(share * length)
+            for side in slice(at), slice(at, None):
+                part = np.zeros_like(region.inside)
+                box = (side, slice(None)) if axis == 0 else (slice(None), side)
+                part[box] = region.inside[box]
+                result.append(part_of(maps, stride, region, part))
+    return [r for r in result if r is not None]
 
 
 def without_mosaics(region: Region, mosaics: Sequence[Mosaic]) -> Region | None:

@@ -22,12 +22,12 @@ from scipy import special
 from deepix import threads
 from deepix.finder import areas, confidence, layers
 from deepix.finder.areas import Area
-from deepix.finder.geometry import without
+from deepix.finder.geometry import whole_pixels, without
 from deepix.finder.grid_lines import GridFit, fit
 from deepix.finder.jpeg_noise import SIDE, saved_quality
 from deepix.finder.jpeg_noise import USUAL as USUAL_QUALITY
 from deepix.finder.likelihood import LikelihoodMaps
-from deepix.finder.map_regions import Region, covers, cut, enlarged, parts_of, regions, without_mosaics
+from deepix.finder.map_regions import Region, covers, cut, enlarged, halves, parts_of, regions, without_mosaics
 from deepix.finder.placement import Placed, Window, best, covered
 from deepix.finder.square_cells import coarser
 from deepix.finder.surroundings import without_surroundings
@@ -52,6 +52,10 @@ SPENT = 100_000
 """Pixels of regions less than `PROMISING`, in one picture, in which areas are looked for, best first: bounds time."""
 POOLED = 3.0
 """The most that another region of the picture speaks for or against whole pixels, as log-odds."""
+FUSED = 3.0
+"""The log-odds against whole pixels from which on a region's lines may be those of several mosaics together."""
+CLEARER = 9.0
+"""The log-odds of whole pixels that the lines of a part of it have then."""
 CUTS = 2
 """How often, at most, what an area leaves of its region is cut off and looked at as a region of its own."""
 CERTAIN = 400.0
@@ -165,15 +169,38 @@ class _Search:
         if lines.confidence < FAINT or confidence.promise(region, lines) < UNPROMISING:
             return []
         one = self.one(region, lines, others)
-        parts = cut(self.maps, self.stride, region, one.mosaic) if cuts else []
-        (first, *rest) = [self.mosaics(part, self.lines(part), others, cuts - 1) for part in parts] or [[]]
+        if not cuts:
+            return [one]
+        first, more = self.parts(region, one, others, cuts)
         if first:
-            more = [f for fs in rest for f in fs if f.mosaic.confidence >= LIKELY and not _same_grid(f, first[0])]
             # what is certain by its evidence need not answer for what the map shows around it
             certain = one.log_ratio >= CERTAIN and first[0].mosaic.confidence > one.mosaic.confidence
             if more or certain or not one.resembles:
                 return _settled(first, more)
-        return self.layered(region, one, others) if cuts else [one]
+        return self.apart(region, one, lines, others, cuts) or self.layered(region, one, others)
+
+    def parts(self, region: Region, one: Located, others: float, cuts: int) -> tuple[list[Located], list[Located]]:
+        """Return the mosaics of the part of a region that one covers, and those on other grids in what it leaves."""
+        parts = cut(self.maps, self.stride, region, one.mosaic)
+        (first, *rest) = [self.mosaics(part, self.lines(part), others, cuts - 1) for part in parts] or [[]]
+        if not first:
+            return [], []
+        return first, [f for fs in rest for f in fs if f.mosaic.confidence >= LIKELY and not _same_grid(f, first[0])]
+
+    def apart(self, region: Region, one: Located, lines: GridFit, others: float, cuts: int) -> list[Located]:
+        """Return a region's mosaics where it holds several of about the same cells, whose lines look like resized ones.
+
+        None if it does not: no part of it has clearer lines, or what is found in the parts explains less.
+        """
+        if lines.log_odds > -FUSED:
+            return []
+        ways = [(part, self.lines(part)) for part in halves(self.maps, self.stride, region)]
+        part, clear = max(ways, key=lambda way: way[1].log_odds, default=(region, lines))
+        if clear.log_odds < CLEARER:
+            return []
+        first, more = self.parts(region, self.one(part, clear, others), others, cuts)
+        found = _settled(first, more) if first and more else []
+        return found if sum(f.log_ratio for f in found) > one.log_ratio else []
 
     def layered(self, region: Region, one: Located, others: float) -> list[Located]:
         """Return a region's mosaic and those that lie over it."""
@@ -255,8 +282,10 @@ def _outlined_as(other: Located | None, one: Located) -> Located:
 def _same_grid(a: Located, b: Located) -> bool:
     """Whether two mosaics may lie on one grid."""
     g, h = a.mosaic.grid, b.mosaic.grid
+    exact = whole_pixels(a.mosaic) and whole_pixels(b.mosaic)
     return all(
-        abs(size / other - 1) <= SAME_SIZE and abs((off + size / 2) % size - size / 2) <= SAME_PLACE * size + 0.5
+        abs(size / other - 1) <= SAME_SIZE
+        and abs((off + size / 2) % size - size / 2) <= (0.0 if exact else SAME_PLACE * size + 0.5)
         for size, other, off in ((g.width, h.width, g.x - h.x), (g.height, h.height, g.y - h.y))
     )
 
