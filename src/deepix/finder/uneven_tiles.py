@@ -86,7 +86,10 @@ def _proposal(tiles: NDArray[np.int64]) -> GridBox | None:
     across, down = (fitted(at) for at in lines)
     if across is None or down is None:
         return None
-    if across[2] != down[2] or _are_short(lines, (across[1], down[1])):  # a program does the same along both axes
+    # what resizing has left of tiles ends anywhere between lines
+    whole = all(np.isin([tiles[:, k], tiles[:, k] + tiles[:, k + 2]], lines[k]).all() for k in (0, 1))
+    # a program does the same along both axes
+    if whole and (across[2] != down[2] or _are_short(lines, (across[1], down[1]))):
         across, down = (_whole_number(at, one) for at, one in zip(lines, (across, down), strict=True))
     if not (across[2] or down[2]):
         return None
