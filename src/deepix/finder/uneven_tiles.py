@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from deepix.finder.fast_filters import connected
 from deepix.finder.grid_box import GridBox
+from deepix.finder.jpeg_noise import SIDE
 
 Array = NDArray[Any]
 
@@ -152,8 +153,10 @@ def _whole_number(lines: NDArray[np.int64], one: tuple[float, float, bool]) -> t
 def _are_short(lines: Sequence[NDArray[np.int64]], sizes: tuple[float, float]) -> bool:
     """Whether the first and the last of otherwise even cells lack a pixel more often than cuts anywhere would have it.
 
-    Of cells of n pixels one in n is cut so.
+    Of cells of n pixels one in n is cut so. Rectangles drawn over cells that are a file's blocks often are.
     """
+    if all(at[1] % SIDE == 0 == size % SIDE for at, size in zip(lines, sizes, strict=True)):
+        return False
     ends = [(size - end, size) for at, size in zip(lines, sizes, strict=True) for end in np.diff(at)[[0, -1]]]
     if any(lacking not in (0, 1) for lacking, _ in ends):
         return False
