@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from deepix.finder import decision, intact_shapes, intact_tiles, noisy_tiles, region_mosaics
+from deepix.finder import decision, hidden_parts, intact_shapes, intact_tiles, noisy_tiles, region_mosaics
 from deepix.finder.candidates import Candidate
 from deepix.finder.fast_filters import dilated
 from deepix.finder.geometry import whole_pixels
@@ -181,7 +181,8 @@ def _compared(
     candidates += _on_map(shapes, maps.pixelated, stride)
     if quality is not None and quality >= FINEST_COARSE:
         explained = decision.prevailing(candidates)
-        candidates += _on_map(_nearly_intact(plane, quality, maps.pixelated, stride, explained), maps.pixelated, stride)
+        tiles = _nearly_intact(plane, quality, maps.pixelated, stride, explained)
+        candidates += _on_map(hidden_parts.uncovered(plane, quality, tiles, explained), maps.pixelated, stride)
     return decision.decide(candidates, plane)
 
 
