@@ -26,6 +26,7 @@ from deepix.finder.drawings import is_drawn
 from deepix.finder.file_blocks import are_blocks
 from deepix.finder.frames import framed
 from deepix.finder.geometry import is_coarser, lies_in, overlapping, same_grid, size, whole_pixels, without
+from deepix.finder.hidden_parts import rejoined
 from deepix.finder.joined_pieces import joined
 from deepix.finder.square_cells import squared
 from deepix.finder.thresholds import MAP_NOTHING, MAP_PIXELATED, REPORTED, SURE, WEAK_EVIDENCE
@@ -79,7 +80,7 @@ def decide(candidates: Sequence[Candidate], plane: NDArray[np.float32]) -> list[
     candidates : all of the picture, with what the map says of them
     plane : its luminance, (H, W)
     """
-    whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in prevailing(candidates)]
+    whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in rejoined(plane, prevailing(candidates))]
     drawn = [c.mosaic for c in whole if is_drawn(plane, c.mosaic)]
     kept = [c for c in whole if not any(c.mosaic is m or is_coarser(c.mosaic, m) for m in drawn)]
     kept = [c for c in kept if not _are_blocks(plane, c, kept)]

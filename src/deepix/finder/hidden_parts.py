@@ -1,8 +1,8 @@
-"""Nearly intact rectangles that go on beside a mosaic which hides a corner of them.
+"""Mosaics of which a later one hides a part: what can be seen of them is no rectangle, and rectangles are found of it.
 
-Where a later mosaic lies over a part of an earlier one, what can be seen of that is no rectangle: of its arms the
-search for rectangles finds one. With the later mosaic's pixels left out of the evidence, neither for nor against, the
-earlier one is a rectangle again.
+Of nearly intact tiles the search finds one arm. With the later mosaic's pixels left out of the evidence, neither for
+nor against, the earlier one is a rectangle again. Of intact tiles it may find pieces on either side, which are one
+mosaic if all that is between them but for the later one is cells of their grid.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from deepix.finder import areas
 from deepix.finder.candidates import Candidate
-from deepix.finder.geometry import covered, overlapping, same_grid, whole_pixels, without
+from deepix.finder.geometry import covered, overlapping, same_grid, size, whole_pixels, without
 from deepix.finder.jpeg_noise import SIDE
 from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.thresholds import SURE, WEAK_EVIDENCE
@@ -24,6 +24,8 @@ from deepix.mosaic.boxes import Box, grown
 
 BESIDE = 3
 """Pixels between two mosaics, at most, of which one may lie over the other."""
+ONE_COLOUR = 0.01
+"""Levels that rounding may make of equal pixels' luminance."""
 AROUND = 2
 """Cells around both that are looked at."""
 COMMON = 0.1
@@ -46,6 +48,48 @@ def uncovered(
     """
     sure = [o for o in (*found, *others) if o.mosaic.confidence >= SURE]
     return [_grown(plane, quality, c, sure) or c for c in found]
+
+
+def rejoined(plane: NDArray[np.float32], found: Sequence[Candidate]) -> list[Candidate]:
+    """Return candidates, pieces of intact tiles on one grid as one, where other mosaics are all that is between them.
+
+    Parameters
+    ----------
+    plane : luminance of the picture, (H, W)
+    found : that hold their place
+    """
+    result = list(found)
+    for k in range(len(result) - 1, 0, -1):
+        for other in range(k):
+            one = _one(plane, result[other], result[k], result)
+            if one is not None:
+                result[other] = one
+                del result[k]
+                break
+    return result
+
+
+def _one(plane: NDArray[np.float32], a: Candidate, b: Candidate, found: Sequence[Candidate]) -> Candidate | None:
+    """Return the mosaic that two candidates of intact tiles are pieces of; None if they are of none."""
+    m, n = a.mosaic, b.mosaic
+    if not (a.intact and b.intact and whole_pixels(m) and same_grid(m, n)):
+        return None
+    x, y = min(m.x, n.x), min(m.y, n.y)
+    width, height = max(m.x + m.width, n.x + n.width) - x, max(m.y + m.height, n.y + n.height) - y
+    whole = Mosaic(x, y, width, height, m.grid, confidence=max(m.confidence, n.confidence))
+    over = [o.mosaic for o in found if o not in (a, b) and overlapping(whole, o.mosaic)]
+    left = without(whole, over, 1.0) if over and not any(same_grid(m, o) for o in over) else None
+    if left is None or size(left) <= size(m) + size(n) or not _is_flat(plane, left):
+        return None
+    return replace(a, mosaic=left, log_ratio=a.log_ratio + b.log_ratio, score=a.score + b.score, foreign=None)
+
+
+def _is_flat(plane: NDArray[np.float32], m: Mosaic) -> bool:
+    """Whether each cell is of one colour."""
+    pixels, cells = plane[m.box], m.cells
+    labels = cells.row_index[:, None] * cells.counts.shape[1] + cells.column_index
+    means = cells.mean(pixels).ravel()[labels]
+    return bool(np.abs(pixels - means)[m.area].max() < ONE_COLOUR)
 
 
 def _grown(plane: NDArray[np.float32], quality: int, c: Candidate, others: Sequence[Candidate]) -> Candidate | None:

@@ -185,7 +185,9 @@ class _Search:
         (first, *rest) = [self.mosaics(part, self.lines(part), others, cuts - 1) for part in parts] or [[]]
         if not first:
             return [], []
-        return first, [f for fs in rest for f in fs if f.mosaic.confidence >= LIKELY and not _same_grid(f, first[0])]
+        return first, [
+            f for fs in rest for f in fs if f.mosaic.confidence >= LIKELY and not any(_same_grid(f, g) for g in first)
+        ]
 
     def apart(self, region: Region, one: Located, lines: GridFit, others: float, cuts: int) -> list[Located]:
         """Return a region's mosaics where it holds several of about the same cells, whose lines look like resized ones.
