@@ -1,5 +1,6 @@
 """From the lines of a region's grid to its area: in whole pixels or not, sharp or blurred, as the evidence decides.
 
+Cells may become whole numbers of pixels by resizing: the evidence decides over whether their lines are blurred, too.
 A rectangle in whole pixels goes the way of all proposals, through `noisy_tiles.follow`, with the map added to the
 evidence; if that does not end near the region, and with all other grids and shapes, `areas` finds the rectangle or the
 mask.

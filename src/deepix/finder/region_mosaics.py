@@ -1,12 +1,12 @@
 """From a region of the locator's maps to a mosaic: its grid, its area, and how sure both are.
 
-1. *Grid* (`grid_lines`), in whole pixels or not: a resized picture has no mosaic in whole pixels, so that the regions
-   of one picture decide together; where that leaves doubts, both are tried, and the evidence decides. So it does over
-   whether lines in whole pixels are blurred: cells may become whole numbers of pixels by resizing.
-2. *Area.* A rectangle in whole pixels goes the way of all proposals, through `noisy_tiles.follow`, with the map added
-   to the evidence; if that does not end near the region, and with all other grids and shapes, `areas` finds the
-   rectangle or the mask. What an area leaves of its region may be another mosaic: it is a region of its own.
-3. *Confidence* (`confidence`): a logistic regression of what was measured on the way.
+1. *Region.* It ends where flat surroundings begin (`surroundings`), whatever the map shows of these.
+2. *Grid* (`grid_lines`), in whole pixels or not: a resized picture has no mosaic in whole pixels, so that the regions
+   of one picture decide together; where that leaves doubts, both are tried, and the evidence decides (`placement`).
+   Lines that look resized may be those of several mosaics of the same cells: then some part of the region has clear
+   ones, and each mosaic is looked for by itself.
+3. *Area* (`placement`). What an area leaves of its region may be another mosaic: it is a region of its own.
+4. *Confidence* (`confidence`): a logistic regression of what was measured on the way.
 """
 
 from __future__ import annotations
