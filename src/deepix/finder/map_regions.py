@@ -35,8 +35,8 @@ SPARE = 4
 """Pixels around an area that still belong to it when it is cut off its region: an error of the maps' outline."""
 THIN = 10
 """The least width and height, in pixels, of what remains of a region when an area is cut off it."""
-CUTS = (1 / 3, 1 / 2, 2 / 3)
-"""Where a region is cut in two, in shares of its width or height."""
+OUTER = 1 / 3
+"""The share of a region's width or height that is an outer part of it."""
 COVERED = 0.9
 """The least share of a region that a mosaic covers which explains the region."""
 
@@ -172,17 +172,16 @@ def parts_of(maps: Any, stride: int, region: Region, part: Mask, left: int, top:
     return [r for r in found if r is not None]
 
 
-def halves(maps: Any, stride: int, region: Region) -> list[Region]:
-    """Return the parts of a region on either side of straight cuts across it, at `CUTS` of its width and height."""
+def outer_parts(maps: Any, stride: int, region: Region) -> list[Region]:
+    """Return the outer parts of a region, on all four sides, each `OUTER` of its width or height."""
     result = []
     for axis, length in enumerate(region.inside.shape):
-        for share in CUTS:
-            at = round(share * length)
-            for side in slice(at), slice(at, None):
-                part = np.zeros_like(region.inside)
-                box = (side, slice(None)) if axis == 0 else (slice(None), side)
-                part[box] = region.inside[box]
-                result.append(part_of(maps, stride, region, part))
+        depth = round(OUTER * length)
+        for side in slice(depth), slice(length - depth, None):
+            part = np.zeros_like(region.inside)
+            box = (side, slice(None)) if axis == 0 else (slice(None), side)
+            part[box] = region.inside[box]
+            result.append(part_of(maps, stride, region, part))
     return [r for r in result if r is not None]
 
 

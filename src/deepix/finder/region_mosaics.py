@@ -27,7 +27,7 @@ from deepix.finder.grid_lines import GridFit, fit
 from deepix.finder.jpeg_noise import SIDE, saved_quality
 from deepix.finder.jpeg_noise import USUAL as USUAL_QUALITY
 from deepix.finder.likelihood import LikelihoodMaps
-from deepix.finder.map_regions import Region, covers, cut, enlarged, halves, parts_of, regions, without_mosaics
+from deepix.finder.map_regions import Region, covers, cut, enlarged, outer_parts, parts_of, regions, without_mosaics
 from deepix.finder.placement import Placed, Window, best, covered
 from deepix.finder.square_cells import coarser
 from deepix.finder.surroundings import without_surroundings
@@ -54,6 +54,8 @@ POOLED = 3.0
 """The most that another region of the picture speaks for or against whole pixels, as log-odds."""
 FUSED = 3.0
 """The log-odds against whole pixels from which on a region's lines may be those of several mosaics together."""
+RESIZED = 1.0
+"""The log-odds against whole pixels that a picture's other regions give, from which on it was resized for sure."""
 CLEARER = 9.0
 """The log-odds of whole pixels that the lines of a part of it have then."""
 CUTS = 2
@@ -179,12 +181,19 @@ class _Search:
                 return _settled(first, more)
         return self.apart(region, one, lines, others, cuts) or self.layered(region, one, others)
 
-    def parts(self, region: Region, one: Located, others: float, cuts: int) -> tuple[list[Located], list[Located]]:
-        """Return the mosaics of the part of a region that one covers, and those on other grids in what it leaves."""
+    def parts(
+        self, region: Region, one: Located, others: float, cuts: int, clear: bool = False
+    ) -> tuple[list[Located], list[Located]]:
+        """Return the mosaics of the part of a region that one covers, and those on other grids in what it leaves.
+
+        `clear`: if that one's lines are clear, it stays where what is found anew explains less.
+        """
         parts = cut(self.maps, self.stride, region, one.mosaic)
         (first, *rest) = [self.mosaics(part, self.lines(part), others, cuts - 1) for part in parts] or [[]]
         if not first:
             return [], []
+        if clear and one.log_ratio > sum(f.log_ratio for f in first):
+            first = [_outlined_as(first[0], one)]
         return first, [
             f for fs in rest for f in fs if f.mosaic.confidence >= LIKELY and not any(_same_grid(f, g) for g in first)
         ]
@@ -192,17 +201,19 @@ class _Search:
     def apart(self, region: Region, one: Located, lines: GridFit, others: float, cuts: int) -> list[Located]:
         """Return a region's mosaics where it holds several of about the same cells, whose lines look like resized ones.
 
-        None if it does not: no part of it has clearer lines, or what is found in the parts explains less.
+        None if it does not: no outer part of it has clearer lines, or what is found in the parts explains less.
         """
-        if lines.log_odds > -FUSED:
+        if lines.log_odds > -FUSED or others < -RESIZED:
             return []
-        ways = [(part, self.lines(part)) for part in halves(self.maps, self.stride, region)]
-        part, clear = max(ways, key=lambda way: way[1].log_odds, default=(region, lines))
-        if clear.log_odds < CLEARER:
-            return []
-        first, more = self.parts(region, self.one(part, clear, others), others, cuts)
-        found = _settled(first, more) if first and more else []
-        return found if sum(f.log_ratio for f in found) > one.log_ratio else []
+        ways = [(part, self.lines(part)) for part in outer_parts(self.maps, self.stride, region)]
+        for part, clear in sorted(ways, key=lambda way: -way[1].log_odds):
+            if clear.log_odds < CLEARER:
+                break
+            first, more = self.parts(region, self.one(part, clear, others), others, cuts, True)
+            found = _settled(first, more) if first and more else []
+            if sum(f.log_ratio for f in found) > one.log_ratio:
+                return found
+        return []
 
     def layered(self, region: Region, one: Located, others: float) -> list[Located]:
         """Return a region's mosaic and those that lie over it."""
