@@ -152,9 +152,9 @@ def test_cells_are_uneven_along_both_axes():
     # 5, 5, 5, 5, 6 pixels are also five of 5 beside pixels like them, but not where the rows are uneven for sure
     (found,) = uneven_tiles.proposals(tiles([110, 115, 120, 125, 130, 136], [163, 169, 174, 180, 185]))
     assert np.allclose(found.cell, (5.2, 5.5))
-    # each end lacks a pixel of 22 and of 16: cuts anywhere would hardly have it so
-    (found,) = uneven_tiles.proposals(tiles([358, 379, 401, 422], [89, 112, 135, 158]))
-    assert np.allclose(found.cell, (64 / 3, 23))
+    # ends lack a pixel of 22 and of 23 along both axes: cuts anywhere would hardly have it so
+    (found,) = uneven_tiles.proposals(tiles([358, 379, 401, 422], [89, 111, 134, 157]))
+    assert np.allclose(found.cell, (64 / 3, 68 / 3))
 
 
 def test_cells_that_are_cut_are_even():

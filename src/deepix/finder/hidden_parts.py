@@ -18,7 +18,7 @@ from deepix.finder.candidates import Candidate
 from deepix.finder.geometry import covered, overlapping, same_grid, size, whole_pixels, without
 from deepix.finder.jpeg_noise import SIDE
 from deepix.finder.likelihood import LikelihoodMaps
-from deepix.finder.thresholds import SURE, WEAK_EVIDENCE
+from deepix.finder.thresholds import MAP_PIXELATED, SURE, WEAK_EVIDENCE
 from deepix.mosaic import Mosaic
 from deepix.mosaic.boxes import Box, grown
 
@@ -35,7 +35,12 @@ KEPT = 0.95
 
 
 def uncovered(
-    plane: NDArray[np.float32], quality: int, found: Sequence[Candidate], others: Sequence[Candidate]
+    plane: NDArray[np.float32],
+    quality: int,
+    found: Sequence[Candidate],
+    others: Sequence[Candidate],
+    pixelated: NDArray[np.float32],
+    stride: int,
 ) -> list[Candidate]:
     """Return nearly intact rectangles, those beside another mosaic grown to what that leaves to be seen of them.
 
@@ -45,9 +50,20 @@ def uncovered(
     quality : that its file was saved with
     found : nearly intact rectangles
     others : what else may be in the picture
+    pixelated : the locator's map, of one place for `stride` pixels each way, which shows what they grow to
     """
     sure = [o for o in (*found, *others) if o.mosaic.confidence >= SURE]
-    return [_grown(plane, quality, c, sure) or c for c in found]
+    result = []
+    for c in found:
+        more = _grown(plane, quality, c, sure)
+        result.append(c if more is None or not _is_shown(c.mosaic, more.mosaic, pixelated, stride) else more)
+    return result
+
+
+def _is_shown(m: Mosaic, more: Mosaic, pixelated: NDArray[np.float32], stride: int) -> bool:
+    """Whether the map shows what a mosaic has grown by."""
+    y, x = np.nonzero(more.area & ~covered([m], more.area.shape, more.x, more.y))
+    return bool(y.size and pixelated[(y + more.y) // stride, (x + more.x) // stride].mean() > MAP_PIXELATED)
 
 
 def rejoined(plane: NDArray[np.float32], found: Sequence[Candidate]) -> list[Candidate]:

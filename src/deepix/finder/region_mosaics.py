@@ -22,6 +22,7 @@ from scipy import special
 from deepix import threads
 from deepix.finder import areas, confidence, layers
 from deepix.finder.areas import Area
+from deepix.finder.geometry import covered as covered_by
 from deepix.finder.geometry import whole_pixels, without
 from deepix.finder.grid_lines import GridFit, fit
 from deepix.finder.jpeg_noise import SIDE, saved_quality
@@ -105,6 +106,7 @@ def located(
     stride: int,
     quality: int | None = None,
     known: Sequence[Mosaic] = (),
+    intact: Sequence[Mosaic] = (),
 ) -> list[Located]:
     """Return the mosaics of a picture's regions; they may overlap a little.
 
@@ -115,10 +117,11 @@ def located(
     stride : of the maps
     quality : that the file was saved with; None: `jpeg_noise.saved_quality`
     known : mosaics of which one is sure; regions that one of them covers are left out
+    intact : rectangles of intact tiles, which tell by themselves how far they go on in the regions that they lie in
     """
     height, width = luminance.shape
     found = [r for r in regions(maps, stride, (height, width)) if not any(covers(m, r) for m in known)]
-    found = [without_surroundings(r, luminance, maps, stride) for r in found]
+    found = [r if _has(r, intact) else without_surroundings(r, luminance, maps, stride) for r in found]
     if not found:
         return []
     saved = saved_quality(luminance) if quality is None else quality
@@ -135,6 +138,11 @@ def located(
         spent = np.cumsum([found[i].inside.size * (promises[i] < PROMISING) for i in order])
         looked = [(found[i], fits[i], float(others[i]), CUTS) for i in sorted(order[spent <= SPENT])]
         return [_sharp(one) for ones in pool.map(lambda given: search.mosaics(*given), looked) for one in ones]
+
+
+def _has(region: Region, mosaics: Sequence[Mosaic]) -> bool:
+    """Whether some mosaics lie in a region."""
+    return bool((region.inside & covered_by(mosaics, region.inside.shape, region.x, region.y)).any())
 
 
 def _sharp(one: Located) -> Located:

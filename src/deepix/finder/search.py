@@ -170,8 +170,8 @@ def _compared(
         maps = locator.maps(plane, models)
         quality = saved.result() if saved else None
     # in lossless files of these nothing can be made out better
-    known = [c.mosaic for c in intact if lossy is False and c.log_ratio >= CERTAIN_INTACT]
-    located = region_mosaics.located(plane, maps, stride, quality, known)
+    certain = [c.mosaic for c in intact if c.log_ratio >= CERTAIN_INTACT]
+    located = region_mosaics.located(plane, maps, stride, quality, certain if lossy is False else (), certain)
     regions = [
         Candidate.of_noisy_tiles(one.log_ratio, one.mosaic, outlined=True, foreign=one.foreign) for one in located
     ]
@@ -182,7 +182,8 @@ def _compared(
     if quality is not None and quality >= FINEST_COARSE:
         explained = decision.prevailing(candidates)
         tiles = _nearly_intact(plane, quality, maps.pixelated, stride, explained)
-        candidates += _on_map(hidden_parts.uncovered(plane, quality, tiles, explained), maps.pixelated, stride)
+        tiles = hidden_parts.uncovered(plane, quality, tiles, explained, maps.pixelated, stride)
+        candidates += _on_map(tiles, maps.pixelated, stride)
     return decision.decide(candidates, plane)
 
 

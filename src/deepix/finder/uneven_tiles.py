@@ -157,10 +157,10 @@ def _are_short(lines: Sequence[NDArray[np.int64]], sizes: tuple[float, float]) -
     """
     if all(at[1] % SIDE == 0 == size % SIDE for at, size in zip(lines, sizes, strict=True)):
         return False
-    ends = [(size - end, size) for at, size in zip(lines, sizes, strict=True) for end in np.diff(at)[[0, -1]]]
-    if any(lacking not in (0, 1) for lacking, _ in ends):
+    lacking = [size - np.diff(at)[[0, -1]] for at, size in zip(lines, sizes, strict=True)]
+    if any(not np.isin(ends, (0, 1)).all() or not ends.any() for ends in lacking):  # along both axes
         return False
-    return bool(sum(np.log(size) for lacking, size in ends if lacking) >= SELDOM)
+    return bool(sum(ends.sum() * np.log(size) for ends, size in zip(lacking, sizes, strict=True)) >= SELDOM)
 
 
 def natural(area: GridBox) -> GridBox:
