@@ -64,6 +64,15 @@ def test_pieces_of_a_resized_mosaics_uneven_cells_give_way_to_it():
     assert decided(intact(left, 900), outlined(resized, 10)) == [left]  # a grid of its own is no piece
 
 
+def test_slivers_of_intact_tiles_give_way_to_a_sure_area_with_more_evidence():
+    slivers = intact(mosaic(112, 85, 84, 6, (12, 4)), 600), intact(mosaic(112, 91, 84, 6, (12, 3)), 500)
+    assert decided(*slivers, outlined(AREA, 1200)) == [AREA]
+    assert AREA not in decided(*slivers, outlined(AREA, 1000))
+    assert AREA not in decided(*slivers, outlined(replace(AREA, confidence=0.45), 1200))
+    tiles = intact(mosaic(112, 85, 96, 40, (12, 4)), 900)  # too many to be left by accident
+    assert AREA not in decided(tiles, outlined(AREA, 1200))
+
+
 def grown(area, tiles, beyond):
     """Return an outlined area, and the ellipse in it that some tiles grow to."""
     y, x = np.mgrid[: area.height, : area.width] + 0.5

@@ -26,6 +26,7 @@ from deepix.finder.drawings import is_drawn
 from deepix.finder.file_blocks import are_blocks
 from deepix.finder.frames import framed
 from deepix.finder.geometry import is_coarser, lies_in, overlapping, same_grid, size, whole_pixels, without
+from deepix.finder.hidden_parts import rejoined
 from deepix.finder.joined_pieces import joined
 from deepix.finder.square_cells import squared
 from deepix.finder.thresholds import MAP_NOTHING, MAP_PIXELATED, REPORTED, SURE, WEAK_EVIDENCE
@@ -47,6 +48,8 @@ SHIFTED = 2.0
 """The largest shift, in pixels, of pieces of one area on cells of the same size."""
 OTHER_GRIDS = 0.2
 """The largest share of an area in which intact tiles lie on another grid than the largest of them."""
+SLIVERS = 0.1
+"""The share of a sure area that intact tiles cover, below which they may be left there by accident."""
 LARGER = 1.3
 """The least size of an area that intact tiles grow to, in units of theirs, to take their place."""
 PIECES = 0.5
@@ -79,7 +82,7 @@ def decide(candidates: Sequence[Candidate], plane: NDArray[np.float32]) -> list[
     candidates : all of the picture, with what the map says of them
     plane : its luminance, (H, W)
     """
-    whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in prevailing(candidates)]
+    whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in rejoined(plane, prevailing(candidates))]
     drawn = [c.mosaic for c in whole if is_drawn(plane, c.mosaic)]
     kept = [c for c in whole if not any(c.mosaic is m or is_coarser(c.mosaic, m) for m in drawn)]
     kept = [c for c in kept if not _are_blocks(plane, c, kept)]
@@ -212,6 +215,8 @@ def _instead_of_tiles(
     pieces = others and not whole_pixels(area.mosaic) and all(_about_same_cell(c.mosaic, area.mosaic) for c in inner)
     if pieces and not _of_their_own([c.mosaic for c in inner], area.mosaic):
         return area
+    if _are_slivers(area, inner):
+        return area
     if sum(size(m) for m in others) > OTHER_GRIDS * size(area.mosaic):
         return None
     alike = sum(size(c.mosaic) for c in inner if same_grid(c.mosaic, largest))
@@ -228,6 +233,16 @@ def _instead_of_tiles(
     if left is None or size(left) <= (LARGER if rectangle else 1.0) * alike:
         return None
     return shape.with_mosaic(left)
+
+
+def _are_slivers(area: Candidate, inner: Sequence[Candidate]) -> bool:
+    """Whether intact tiles are what a change of colours has left, by accident, of an area with more evidence.
+
+    Tiles of a mosaic that nothing was done to are all intact.
+    """
+    small = sum(size(c.mosaic) for c in inner) < SLIVERS * size(area.mosaic)
+    more = area.log_ratio > sum(c.log_ratio for c in inner)
+    return small and more and area.mosaic.confidence >= SURE
 
 
 def _of_their_own(tiles: Sequence[Mosaic], area: Mosaic) -> bool:

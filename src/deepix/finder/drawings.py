@@ -50,6 +50,8 @@ SQUARE = 0.98
 """The least share of steps there that lie where squares meet."""
 EDGES = 12.0
 """The least length of such steps beyond the cells, in squares' sides."""
+STRIP = 5
+"""The most cells across a strip of a drawing in uneven light."""
 SHARED = 8
 """The least number of cells to a colour where there is nothing beyond them."""
 TWO = 0.03
@@ -136,23 +138,26 @@ def _goes_on(plane: NDArray[np.float32], m: Mosaic) -> bool:
     """Whether what is around cells was drawn of squares as they are, in few colours.
 
     Nearly all steps in a lossless drawing lie where its squares meet; cells may be some of these side by side. Where
-    nothing is around, as in a whole picture, there must be many cells to each colour.
+    nothing is around, as in a whole picture, there must be many cells to each colour. Light that falls unevenly on a
+    drawing makes many colours of few, but steps of a level or two; only strips of it can then be taken for cells.
     """
     if not whole_pixels(m):
         return False
     box = grown(m.box, max(AROUND, int(4 * max(m.grid.width, m.grid.height))), plane.shape)
     p = plane[box]
-    if len(np.unique(p[::SAMPLED, ::SAMPLED])) > COLOURS:
-        return False
-    colours = len(np.unique(p))
-    if colours > COLOURS:
+    many = len(np.unique(p[::SAMPLED, ::SAMPLED])) > COLOURS
+    colours = 0 if many else len(np.unique(p))
+    shaded = many or colours > COLOURS
+    if shaded and min(m.cells.counts.shape) > STRIP:
         return False
     beyond = np.ones(p.shape, bool)
     beyond[tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(m.box, box, strict=True))] = False
     edges = [
-        _edges(p, beyond, axis, int(size), int(origin) - box[axis].start)
+        _edges(p, beyond, axis, int(size), int(origin) - box[axis].start, LEVELS if shaded else 0)
         for axis, size, origin in ((1, m.grid.width, m.grid.x), (0, m.grid.height, m.grid.y))
     ]
+    if shaded:  # across a strip there are too few cells to tell their lines
+        return max(edge or 0 for edge in edges) >= 2 * EDGES
     if any(edge is None for edge in edges):
         return False
     if min(edge for edge in edges if edge is not None) >= EDGES:
@@ -160,13 +165,15 @@ def _goes_on(plane: NDArray[np.float32], m: Mosaic) -> bool:
     return bool(p.shape == plane.shape and m.cells.counts.size >= SHARED * colours)
 
 
-def _edges(p: Array, beyond: NDArray[np.bool_], axis: int, size: int, origin: int) -> float | None:
+def _edges(p: Array, beyond: NDArray[np.bool_], axis: int, size: int, origin: int, least: float = 0) -> float | None:
     """Return how long the steps beyond the cells are along an axis, in sides of the largest squares that meet there.
 
-    None if there are no such squares: their sides are a whole part of the cells'.
+    None if there are no such squares, whose sides are a whole part of the cells'. Steps have more than `least` levels.
     """
-    steps = np.diff(p, axis=axis) != 0
+    steps = np.abs(np.diff(p, axis=axis)) > least
     total = steps.sum(axis=1 - axis)
+    if least:
+        total[np.flatnonzero(total)[[0, -1]] if total.any() else []] = 0  # where the drawing itself ends
     for side in (size // parts for parts in range(1, size // SMALLEST + 1) if size % parts == 0):
         on = (np.arange(1, p.shape[axis]) - origin) % side == 0
         if total[on].sum() >= SQUARE * max(int(total.sum()), 1):

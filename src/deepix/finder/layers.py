@@ -102,8 +102,11 @@ def over(likelihood: LikelihoodMaps, m: Mosaic, grid: Grid, about: Mosaic) -> Mo
     about : where that was found
     """
     area = covered([m], likelihood.gain.shape)
+    box = _box(about, area.shape)
+    if min(box[2:]) <= 0:  # it lies elsewhere
+        return None
     own = np.where(area, areas.pixel_evidence(likelihood, m.grid, area)[0].clip(-areas.CLIP), 0)
-    found = areas.rectangle(replace(likelihood, gain=likelihood.gain - own), grid, _box(about, area.shape))
+    found = areas.rectangle(replace(likelihood, gain=likelihood.gain - own), grid, box)
     if found.log_ratio <= 0:
         return None
     x, y, w, h = (int(v) for v in found.box)

@@ -35,6 +35,8 @@ SPARE = 4
 """Pixels around an area that still belong to it when it is cut off its region: an error of the maps' outline."""
 THIN = 10
 """The least width and height, in pixels, of what remains of a region when an area is cut off it."""
+OUTER = 1 / 3
+"""The share of a region's width or height that is an outer part of it."""
 COVERED = 0.9
 """The least share of a region that a mosaic covers which explains the region."""
 
@@ -150,8 +152,8 @@ def cut(maps: Any, stride: int, region: Region, m: Mosaic) -> list[Region]:
     rest = opened(region.inside & ~near, THIN)
     labels, number = ndimage.label(rest)
     masks = [labels == k for k in range(1, number + 1)]
-    found = [r for r in (_region(maps, stride, region, part) for part in masks) if r is not None]
-    first = _region(maps, stride, region, region.inside & near)
+    found = [r for r in (part_of(maps, stride, region, part) for part in masks) if r is not None]
+    first = part_of(maps, stride, region, region.inside & near)
     return [first, *found] if first is not None and found else []
 
 
@@ -166,8 +168,21 @@ def parts_of(maps: Any, stride: int, region: Region, part: Mask, left: int, top:
     here = part[y : y + h, x : x + w]
     inside[: here.shape[0], : here.shape[1]] = here
     labels, number = ndimage.label(opened(inside, THIN))
-    found = (_region(maps, stride, region, labels == k) for k in range(1, number + 1))
+    found = (part_of(maps, stride, region, labels == k) for k in range(1, number + 1))
     return [r for r in found if r is not None]
+
+
+def outer_parts(maps: Any, stride: int, region: Region) -> list[Region]:
+    """Return the outer parts of a region, on all four sides, each `OUTER` of its width or height."""
+    result = []
+    for axis, length in enumerate(region.inside.shape):
+        depth = round(OUTER * length)
+        for side in slice(depth), slice(length - depth, None):
+            part = np.zeros_like(region.inside)
+            box = (side, slice(None)) if axis == 0 else (slice(None), side)
+            part[box] = region.inside[box]
+            result.append(part_of(maps, stride, region, part))
+    return [r for r in result if r is not None]
 
 
 def without_mosaics(region: Region, mosaics: Sequence[Mosaic]) -> Region | None:
@@ -176,7 +191,7 @@ def without_mosaics(region: Region, mosaics: Sequence[Mosaic]) -> Region | None:
     return replace(region, inside=inside) if np.count_nonzero(inside) >= THIN**2 else None
 
 
-def _region(maps: Any, stride: int, whole: Region, part: Mask) -> Region | None:
+def part_of(maps: Any, stride: int, whole: Region, part: Mask) -> Region | None:
     """Return a part of a region as one of its own; None if it is too small."""
     rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
     if np.count_nonzero(part) < LEAST * stride**2:

@@ -1,12 +1,12 @@
 """From a region of the locator's maps to a mosaic: its grid, its area, and how sure both are.
 
-1. *Grid* (`grid_lines`), in whole pixels or not: a resized picture has no mosaic in whole pixels, so that the regions
-   of one picture decide together; where that leaves doubts, both are tried, and the evidence decides. So it does over
-   whether lines in whole pixels are blurred: cells may become whole numbers of pixels by resizing.
-2. *Area.* A rectangle in whole pixels goes the way of all proposals, through `noisy_tiles.follow`, with the map added
-   to the evidence; if that does not end near the region, and with all other grids and shapes, `areas` finds the
-   rectangle or the mask. What an area leaves of its region may be another mosaic: it is a region of its own.
-3. *Confidence* (`confidence`): a logistic regression of what was measured on the way.
+1. *Region.* It ends where flat surroundings begin (`surroundings`), whatever the map shows of these.
+2. *Grid* (`grid_lines`), in whole pixels or not: a resized picture has no mosaic in whole pixels, so that the regions
+   of one picture decide together; where that leaves doubts, both are tried, and the evidence decides (`placement`).
+   Lines that look resized may be those of several mosaics of the same cells: then some part of the region has clear
+   ones, and each mosaic is looked for by itself.
+3. *Area* (`placement`). What an area leaves of its region may be another mosaic: it is a region of its own.
+4. *Confidence* (`confidence`): a logistic regression of what was measured on the way.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ from numpy.typing import NDArray
 from scipy import special
 
 from deepix import threads
-from deepix.finder import areas, confidence, layers, noisy_tiles
+from deepix.finder import areas, confidence, layers
 from deepix.finder.areas import Area
-from deepix.finder.fast_filters import dilated
-from deepix.finder.geometry import without
-from deepix.finder.grid_box import GridBox
-from deepix.finder.grid_lines import SHARP, GridFit, fit
+from deepix.finder.geometry import covered as covered_by
+from deepix.finder.geometry import whole_pixels, without
+from deepix.finder.grid_lines import GridFit, fit
 from deepix.finder.jpeg_noise import SIDE, saved_quality
+from deepix.finder.jpeg_noise import USUAL as USUAL_QUALITY
 from deepix.finder.likelihood import LikelihoodMaps
-from deepix.finder.map_regions import Region, covers, cut, enlarged, parts_of, regions, without_mosaics
+from deepix.finder.map_regions import Region, covers, cut, enlarged, outer_parts, parts_of, regions, without_mosaics
+from deepix.finder.placement import Placed, Window, best, covered
 from deepix.finder.square_cells import coarser
-from deepix.mosaic import Grid, Mosaic
+from deepix.finder.surroundings import without_surroundings
+from deepix.mosaic import Mosaic
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -44,33 +46,19 @@ UNPROMISING = -6.0
 -4.4 or more, 60 of 81 others less than -6."""
 PROMISING = -2.5
 """The log-odds of `confidence.promise` from which on an area is always looked for."""
+OTHER_FILES = 65
+"""The JPEG quality that leaves about the noise which WebP and video leave in tiles: tried where the usual one explains
+nothing of an area."""
 SPENT = 100_000
 """Pixels of regions less than `PROMISING`, in one picture, in which areas are looked for, best first: bounds time."""
 POOLED = 3.0
 """The most that another region of the picture speaks for or against whole pixels, as log-odds."""
-RECTANGULAR = 0.86
-"""The least share of its box that a region fills which may be a rectangle's."""
-COVERS = 0.7
-"""The least share of a region that its area covers."""
-STAYS = 0.8
-"""The least share of an area that lies in its region or at most `areas.UNSURE` pixels beyond."""
-NEAR = 0.3
-"""Difference between the cell that `noisy_tiles.follow` found and the one that the grid's lines gave (a natural
-logarithm), in one direction at least, up to which it is the same mosaic."""
-LARGER = 1.5
-"""The largest cell that is followed, in units of the one that the grid's lines gave."""
-SIMPLER = 0.9
-"""The least share of a mask's evidence with which a rectangle, which has fewer parameters, is preferred to it."""
-CLEAR = 6.0
-"""The log-odds of whole pixels, for or against, from which on only one kind of grid is tried."""
-LITTLE = 20.0
-"""What evidence is at least taken for, in nats, when that of both kinds of grid is compared."""
-RATIO = 4.0
-"""The log-odds of whole pixels for each unit of the logarithm of the evidence with them, divided by that without."""
-USUAL = 0.25
-"""The logarithm of that ratio at which it says nothing: in mosaics of whole pixels it usually is more."""
-EXPLAINED = 0.25
-"""Evidence, in nats for each pixel, of an area whose blurred lines are none of resizing."""
+FUSED = 3.0
+"""The log-odds against whole pixels from which on a region's lines may be those of several mosaics together."""
+RESIZED = 1.0
+"""The log-odds against whole pixels that a picture's other regions give, from which on it was resized for sure."""
+CLEARER = 9.0
+"""The log-odds of whole pixels that the lines of a part of it have then."""
 CUTS = 2
 """How often, at most, what an area leaves of its region is cut off and looked at as a region of its own."""
 CERTAIN = 400.0
@@ -118,6 +106,7 @@ def located(
     stride: int,
     quality: int | None = None,
     known: Sequence[Mosaic] = (),
+    intact: Sequence[Mosaic] = (),
 ) -> list[Located]:
     """Return the mosaics of a picture's regions; they may overlap a little.
 
@@ -128,9 +117,11 @@ def located(
     stride : of the maps
     quality : that the file was saved with; None: `jpeg_noise.saved_quality`
     known : mosaics of which one is sure; regions that one of them covers are left out
+    intact : rectangles of intact tiles, which tell by themselves how far they go on in the regions that they lie in
     """
     height, width = luminance.shape
     found = [r for r in regions(maps, stride, (height, width)) if not any(covers(m, r) for m in known)]
+    found = [r if _has(r, intact) else without_surroundings(r, luminance, maps, stride) for r in found]
     if not found:
         return []
     saved = saved_quality(luminance) if quality is None else quality
@@ -147,6 +138,11 @@ def located(
         spent = np.cumsum([found[i].inside.size * (promises[i] < PROMISING) for i in order])
         looked = [(found[i], fits[i], float(others[i]), CUTS) for i in sorted(order[spent <= SPENT])]
         return [_sharp(one) for ones in pool.map(lambda given: search.mosaics(*given), looked) for one in ones]
+
+
+def _has(region: Region, mosaics: Sequence[Mosaic]) -> bool:
+    """Whether some mosaics lie in a region."""
+    return bool((region.inside & covered_by(mosaics, region.inside.shape, region.x, region.y)).any())
 
 
 def _sharp(one: Located) -> Located:
@@ -171,22 +167,61 @@ class _Search:
 
     def one(self, region: Region, lines: GridFit, others: float) -> Located:
         """Return the mosaic of a region."""
-        return _mosaic(self.luminance, self.maps.pixelated, self.stride, self.quality, region, lines, others)
+        given = self.luminance, self.maps.pixelated, self.stride
+        found = _mosaic(*given, self.quality, region, lines, others)
+        if found.log_ratio >= 0 or self.quality != USUAL_QUALITY:
+            return found
+        again = _mosaic(*given, OTHER_FILES, region, lines, others)
+        return again if again.log_ratio > 0 else found
 
     def mosaics(self, region: Region, lines: GridFit, others: float, cuts: int) -> list[Located]:
         """Return the mosaics of a region, of which parts may be cut off, each a region of its own."""
         if lines.confidence < FAINT or confidence.promise(region, lines) < UNPROMISING:
             return []
         one = self.one(region, lines, others)
-        parts = cut(self.maps, self.stride, region, one.mosaic) if cuts else []
-        (first, *rest) = [self.mosaics(part, self.lines(part), others, cuts - 1) for part in parts] or [[]]
+        if not cuts:
+            return [one]
+        first, more = self.parts(region, one, others, cuts)
         if first:
-            more = [f for fs in rest for f in fs if f.mosaic.confidence >= LIKELY and not _same_grid(f, first[0])]
             # what is certain by its evidence need not answer for what the map shows around it
             certain = one.log_ratio >= CERTAIN and first[0].mosaic.confidence > one.mosaic.confidence
             if more or certain or not one.resembles:
                 return _settled(first, more)
-        return self.layered(region, one, others) if cuts else [one]
+        return self.apart(region, one, lines, others, cuts) or self.layered(region, one, others)
+
+    def parts(
+        self, region: Region, one: Located, others: float, cuts: int, clear: bool = False
+    ) -> tuple[list[Located], list[Located]]:
+        """Return the mosaics of the part of a region that one covers, and those on other grids in what it leaves.
+
+        `clear`: if that one's lines are clear, it stays where what is found anew explains less.
+        """
+        parts = cut(self.maps, self.stride, region, one.mosaic)
+        (first, *rest) = [self.mosaics(part, self.lines(part), others, cuts - 1) for part in parts] or [[]]
+        if not first:
+            return [], []
+        if clear and one.log_ratio > sum(f.log_ratio for f in first):
+            first = [_outlined_as(first[0], one)]
+        return first, [
+            f for fs in rest for f in fs if f.mosaic.confidence >= LIKELY and not any(_same_grid(f, g) for g in first)
+        ]
+
+    def apart(self, region: Region, one: Located, lines: GridFit, others: float, cuts: int) -> list[Located]:
+        """Return a region's mosaics where it holds several of about the same cells, whose lines look like resized ones.
+
+        None if it does not: no outer part of it has clearer lines, or what is found in the parts explains less.
+        """
+        if lines.log_odds > -FUSED or others < -RESIZED:
+            return []
+        ways = [(part, self.lines(part)) for part in outer_parts(self.maps, self.stride, region)]
+        for part, clear in sorted(ways, key=lambda way: -way[1].log_odds):
+            if clear.log_odds < CLEARER:
+                break
+            first, more = self.parts(region, self.one(part, clear, others), others, cuts, True)
+            found = _settled(first, more) if first and more else []
+            if sum(f.log_ratio for f in found) > one.log_ratio:
+                return found
+        return []
 
     def layered(self, region: Region, one: Located, others: float) -> list[Located]:
         """Return a region's mosaic and those that lie over it."""
@@ -195,8 +230,8 @@ class _Search:
         rest, later = one.rest, []
         for part in parts_of(self.maps, self.stride, region, rest.part, rest.left, rest.top):
             ways = [replace(part, cell=cell) for cell in layers.cells(self.luminance, part)]
-            best = max((self.one(way, self.lines(way), others) for way in ways), key=lambda found: found.log_ratio)
-            later.append(best._replace(mosaic=coarser(self.luminance, best.mosaic)))
+            most = max((self.one(way, self.lines(way), others) for way in ways), key=lambda found: found.log_ratio)
+            later.append(most._replace(mosaic=coarser(self.luminance, most.mosaic)))
         over = _over(one, later)
         if not over:
             return [_drawn_over(one)]
@@ -268,8 +303,10 @@ def _outlined_as(other: Located | None, one: Located) -> Located:
 def _same_grid(a: Located, b: Located) -> bool:
     """Whether two mosaics may lie on one grid."""
     g, h = a.mosaic.grid, b.mosaic.grid
+    exact = whole_pixels(a.mosaic) and whole_pixels(b.mosaic)
     return all(
-        abs(size / other - 1) <= SAME_SIZE and abs((off + size / 2) % size - size / 2) <= SAME_PLACE * size + 0.5
+        abs(size / other - 1) <= SAME_SIZE
+        and abs((off + size / 2) % size - size / 2) <= (0.0 if exact else SAME_PLACE * size + 0.5)
         for size, other, off in ((g.width, h.width, g.x - h.x), (g.height, h.height, g.y - h.y))
     )
 
@@ -300,168 +337,20 @@ def _mosaic(
     # what is another region's is not this one's
     window = Window(LikelihoodMaps.of(here, quality), np.where(inside, p, np.minimum(p, 0.5)), inside)
     lines = lines.moved(region.x - left, region.y - top)
-    best = _best(window, lines, others)
-    x, y, w, h = best.area.box
-    mask = None if best.area.mask is None else np.ascontiguousarray(best.area.mask)
-    m = Mosaic(x, y, w, h, best.grid, mask).moved(int(left), int(top))
-    measured = _measured(best, inside, region)
+    found = best(window, lines, others)
+    x, y, w, h = found.area.box
+    mask = None if found.area.mask is None else np.ascontiguousarray(found.area.mask)
+    m = Mosaic(x, y, w, h, found.grid, mask).moved(int(left), int(top))
+    measured = _measured(found, inside, region)
     # pixels near lines of fractional grids, which do not count, would speak like the others
-    share = float(areas.counting(best.grid, inside.shape)[_covered(best.area, inside.shape)].mean())
+    share = float(areas.counting(found.grid, inside.shape)[covered(found.area, inside.shape)].mean())
     sure = confidence.probability(measured)
     rest = None
     if sure >= LIKELY:
-        covered = _covered(best.area, inside.shape)
-        likelihood = areas.with_noise(window.likelihood, best.grid, covered)
-        rest = Rest(layers.unexplained(likelihood, best.grid, covered), likelihood, int(left), int(top))
-    return Located(best.own / max(share, 0.05), replace(m, confidence=sure), measured, best.resembles, rest)
-
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """What is known of a region and what is around it: the evidence, the map and the region itself, (H, W)."""
-
-    likelihood: LikelihoodMaps
-    probability: Array
-    inside: Mask
-
-
-class Placed(NamedTuple):
-    """An area with its grid, lines and evidence, in a window; `own` is that without the map's."""
-
-    area: Area
-    grid: Grid
-    lines: GridFit
-    own: float
-    resembles: bool
-
-
-def _best(window: Window, lines: GridFit, others: float) -> Placed:
-    """Return the area and the grid of a window's region that the lines, other regions and the evidence speak for."""
-    log_odds = lines.log_odds + others
-    if log_odds < -CLEAR:
-        return _placed(window, lines, False)
-    whole = _placed(window, lines, True)
-    if log_odds <= CLEAR:
-        other = _placed(window, lines, False)
-        ratio = np.log(max(whole.own, LITTLE) / max(other.own, LITTLE))
-        if other.lines.log_odds + others + RATIO * (ratio - USUAL) <= 0:
-            return other
-    if lines.sharpness >= SHARP or whole.own >= EXPLAINED * whole.area.box[2] * whole.area.box[3]:
-        return whole
-    blurred = _placed(window, lines, True, blended=True)
-    same = (blurred.grid.width, blurred.grid.height) == (whole.grid.width, whole.grid.height)
-    # files blur lines as well, and leave their own marks: then a rectangle is right that is one by all pixels
-    plain = blurred.area.mask is None or whole.area.mask is not None
-    return blurred if same and plain and blurred.own > np.exp(USUAL) * max(whole.own, LITTLE) else whole
-
-
-def _placed(window: Window, lines: GridFit, whole: bool, blended: bool = False) -> Placed:
-    """Return the area and the grid of a window's region, in whole pixels or not; `blended`: near lines none count."""
-    inside = window.inside
-    grid = replace(lines.grid(whole), blended=blended)
-    plain = areas.with_noise(window.likelihood, grid, inside)
-    likelihood = areas.with_map(plain, window.probability, grid)
-    ys, xs = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    outer = int(xs[0]), int(ys[0]), int(xs[-1] + 1 - xs[0]), int(ys[-1] + 1 - ys[0])
-    rectangular = np.count_nonzero(inside) / (outer[2] * outer[3]) >= RECTANGULAR
-    area: Area | None = None
-    fitted = _followed(likelihood, grid, outer, inside) if rectangular and whole and not blended else None
-    if fitted is not None:
-        area, grid = Area(fitted[1].box, None, fitted[0]), Grid(*fitted[1].origin, *fitted[1].cell)
-    else:
-        area = _shaped(likelihood, grid, outer, inside)
-        if area is not None:  # now that the area is known better, so are its lines
-            covered = _covered(area, inside.shape)
-            lines = fit(window.likelihood.luminance, covered, (grid.width, grid.height))
-            x, y, w, h = area.box
-            if area.mask is None:
-                lines = GridFit(lines.across.with_ends(x, x + w), lines.down.with_ends(y, y + h))
-            grid = replace(lines.grid(whole), blended=blended)
-            area = _shaped(likelihood, grid, area.box, covered) or area
-    resembles = area is not None and _resembles(area, inside)
-    if area is None:
-        part = inside[outer[1] : outer[1] + outer[3], outer[0] : outer[0] + outer[2]]
-        area = Area(outer, None if rectangular else part, 0.0)
-    x, y, w, h = (int(v) for v in area.box)
-    area, grid = replace(area, box=(x, y, w, h)), _plain(grid)
-    of_map = (likelihood.gain - plain.gain) * areas.counting(grid, inside.shape)
-    own = area.log_ratio - float(of_map[_covered(area, inside.shape)].sum(dtype=np.float64))
-    return Placed(area, grid, lines, own, resembles)
-
-
-def _shaped(likelihood: LikelihoodMaps, grid: Grid, box: areas.Box, inside: Mask) -> Area | None:
-    """Return the rectangle or the mask in a region that has most evidence; None if neither has any."""
-    options = [areas.rectangle(likelihood, grid, box), areas.mask(likelihood, grid, inside)]
-    staying = [a for a in options if a is not None and a.log_ratio > 0 and _shares(a, inside)[1] >= STAYS]
-    if any(_resembles(a, inside) for a in staying):
-        staying = [a for a in staying if _resembles(a, inside)]
-    if not staying:
-        return None
-    simple, best = staying[0], max(staying, key=lambda a: a.log_ratio)
-    return simple if simple.log_ratio >= SIMPLER * best.log_ratio else best
-
-
-def _shares(area: Area, inside: Mask) -> tuple[float, float]:
-    """Return the share of a region that an area covers, and that of the area which lies at most a few pixels beyond."""
-    x, y, w, h = area.box
-    own = w * h if area.mask is None else np.count_nonzero(area.mask)
-    if w <= 0 or h <= 0 or not own:
-        return 0.0, 0.0
-    box = slice(y, y + h), slice(x, x + w)
-    around = dilated(inside, areas.UNSURE)
-    shape = np.ones((h, w), bool) if area.mask is None else area.mask
-    covered, near = (np.count_nonzero(a[box] & shape) for a in (inside, around))
-    return covered / np.count_nonzero(inside), near / own
-
-
-def _resembles(area: Area, inside: Mask) -> bool:
-    """Whether an area covers most of a region, and does not go on far beyond it."""
-    covers, stays = _shares(area, inside)
-    return covers >= COVERS and stays >= STAYS
-
-
-def _covered(area: Area, shape: tuple[int, ...]) -> Mask:
-    """Return the area as a mask of its window."""
-    x, y, w, h = area.box
-    result = np.zeros(shape, bool)
-    result[y : y + h, x : x + w] = True if area.mask is None else area.mask
-    return result
-
-
-def _plain(g: Grid) -> Grid:
-    """Return a grid in Python's own numbers, whatever types it has."""
-    return Grid(float(g.x), float(g.y), float(g.width), float(g.height), g.blended)
-
-
-def _followed(likelihood: LikelihoodMaps, grid: Grid, outer: areas.Box, inside: Mask) -> tuple[float, GridBox] | None:
-    """Return where `noisy_tiles.follow` ends, if that is a mosaic like the one that it began with."""
-    cell = max(3, int(grid.width)), max(3, int(grid.height))
-    result = noisy_tiles.follow(likelihood, GridBox(outer, cell, (int(grid.x), int(grid.y))), int(LARGER * max(cell)))
-    result = _doubled(likelihood, *result) if result else None
-    if result is None:
-        return None
-    fitted = result[1]
-    if all(abs(np.log(a / b)) > NEAR for a, b in zip(fitted.cell, cell, strict=True)):
-        return None
-    if not _resembles(Area(fitted.box, None, 0.0), inside):
-        return None
-    box, origin = (tuple(int(v) for v in values) for values in (fitted.box, fitted.origin))
-    return float(result[0]), GridBox(box, fitted.cell, origin)  # type: ignore[arg-type]
-
-
-def _doubled(likelihood: LikelihoodMaps, value: float, fitted: GridBox) -> tuple[float, GridBox]:
-    """Return the seed with cells twice as wide or high, if that has more evidence: a map may be wrong by that much."""
-    best = value, fitted
-    (width, height), (x, y) = fitted.cell, fitted.origin
-    for cell, origins in (
-        ((2 * width, height), ((x, y), (x + width, y))),
-        ((width, 2 * height), ((x, y), (x, y + height))),
-    ):
-        if fitted.box[2] >= 2 * cell[0] and fitted.box[3] >= 2 * cell[1]:
-            for origin in origins:
-                candidate = GridBox(fitted.box, cell, origin)
-                best = max(best, (likelihood.log_ratio(candidate), candidate), key=lambda b: b[0])
-    return best
+        its = covered(found.area, inside.shape)
+        likelihood = areas.with_noise(window.likelihood, found.grid, its)
+        rest = Rest(layers.unexplained(likelihood, found.grid, its), likelihood, int(left), int(top))
+    return Located(found.own / max(share, 0.05), replace(m, confidence=sure), measured, found.resembles, rest)
 
 
 def _likeness(area: Area, inside: Mask) -> float:

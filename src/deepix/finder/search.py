@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from deepix.finder import decision, intact_shapes, intact_tiles, noisy_tiles, region_mosaics
+from deepix.finder import decision, hidden_parts, intact_shapes, intact_tiles, noisy_tiles, region_mosaics
 from deepix.finder.candidates import Candidate
 from deepix.finder.fast_filters import dilated
 from deepix.finder.geometry import whole_pixels
@@ -170,8 +170,8 @@ def _compared(
         maps = locator.maps(plane, models)
         quality = saved.result() if saved else None
     # in lossless files of these nothing can be made out better
-    known = [c.mosaic for c in intact if lossy is False and c.log_ratio >= CERTAIN_INTACT]
-    located = region_mosaics.located(plane, maps, stride, quality, known)
+    certain = [c.mosaic for c in intact if c.log_ratio >= CERTAIN_INTACT]
+    located = region_mosaics.located(plane, maps, stride, quality, certain if lossy is False else (), certain)
     regions = [
         Candidate.of_noisy_tiles(one.log_ratio, one.mosaic, outlined=True, foreign=one.foreign) for one in located
     ]
@@ -181,7 +181,9 @@ def _compared(
     candidates += _on_map(shapes, maps.pixelated, stride)
     if quality is not None and quality >= FINEST_COARSE:
         explained = decision.prevailing(candidates)
-        candidates += _on_map(_nearly_intact(plane, quality, maps.pixelated, stride, explained), maps.pixelated, stride)
+        tiles = _nearly_intact(plane, quality, maps.pixelated, stride, explained)
+        tiles = hidden_parts.uncovered(plane, quality, tiles, explained, maps.pixelated, stride)
+        candidates += _on_map(tiles, maps.pixelated, stride)
     return decision.decide(candidates, plane)
 
 

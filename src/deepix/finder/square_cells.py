@@ -29,6 +29,8 @@ FLOOR = 0.4
 ENOUGH = 12.0
 """Evidence, in nats, from which on only some of the lines are borders: of equal lines the best dozen ways to
 choose some have 5 by chance."""
+LINED = 2.0
+"""The same where an area's steps have shown the larger cells already."""
 SMALLER = 0.6
 """The largest mean step across the other lines, in units of that across the borders."""
 
@@ -70,6 +72,26 @@ def coarser(plane: NDArray[np.float32], m: Mosaic) -> Mosaic:
     return m
 
 
+def as_lined(plane: NDArray[np.float32], m: Mosaic, grid: Grid) -> Mosaic:
+    """Return a mosaic with a grid's cells in the direction in which its own are parts of these; else itself.
+
+    As `squared`, but what the cells are parts of is known from elsewhere: the lines that the steps in an area show.
+    """
+    g = m.grid
+    for axis, own, other in ((1, g.width, grid.width), (0, g.height, grid.height)):
+        parts = round(other / own)
+        if not 2 <= parts <= MOST_PARTS or abs(other / own / parts - 1) > OFF:
+            continue
+        found = _borders(m.cells.mean(plane[m.box]), m.cells.counts > 0, axis, parts, LINED)
+        if found is None:
+            continue
+        if axis == 1:
+            g = replace(g, x=_line(m.x, g.x, own, found), width=parts * own)
+        else:
+            g = replace(g, y=_line(m.y, g.y, own, found), height=parts * own)
+    return replace(m, grid=g)
+
+
 def _line(start: int, origin: float, size: float, number: int) -> float:
     """Return where a line lies, counted from the first inside an area: the end of the first, maybe cut, cell."""
     return float(origin + (np.floor((start + 0.5 - origin) / size) + 1 + number) * size)
@@ -80,7 +102,7 @@ def _multiple(size: float, parts: int, other: float) -> float:
     return other if parts * size != other and abs(parts * size - other) < 0.02 * other else parts * size
 
 
-def _borders(means: Array, there: Array, axis: int, parts: int) -> int | None:
+def _borders(means: Array, there: Array, axis: int, parts: int, enough: float = ENOUGH) -> int | None:
     """Return the first of the lines across an axis that are borders, every so many; None if all are alike.
 
     `means` are the cells', `there` says which of them have pixels.
@@ -90,7 +112,7 @@ def _borders(means: Array, there: Array, axis: int, parts: int) -> int | None:
     pairs = there[1:] & there[:-1] if axis == 0 else there[:, 1:] & there[:, :-1]
     total = (steps * pairs).sum(axis=1 - axis, dtype=np.float64)
     number = pairs.sum(axis=1 - axis, dtype=np.float64)
-    best: tuple[float, int | None] = (ENOUGH, None)
+    best: tuple[float, int | None] = (enough, None)
     for phase in range(min(parts, len(index))):
         on = index % parts == phase
         if not number[on].sum() or not number[~on].sum():

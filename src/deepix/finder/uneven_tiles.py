@@ -8,6 +8,7 @@ for all lines is a polygon; of these the one is taken whose ends are the area's,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from deepix.finder.fast_filters import connected
 from deepix.finder.grid_box import GridBox
+from deepix.finder.jpeg_noise import SIDE
 
 Array = NDArray[Any]
 
@@ -28,6 +30,8 @@ CUTS = (0.0, 0.5 - 1e-6, 1e-3 - 0.5)
 (Pillow), up (OpenCV's nearest neighbour) or down."""
 NO_ACCIDENT = 8
 """The least size of cells, in pixels, of which hardly ever one pixel is left beyond the last whole one, and alike."""
+SELDOM = 5.3
+"""The natural logarithm of how seldom even cells are cut as uneven ones would be, at least, to be taken for these."""
 SHORT = 1e-6
 """How far inside its bounds a line is kept, in pixels."""
 
@@ -79,8 +83,16 @@ def _proposal(tiles: NDArray[np.int64]) -> GridBox | None:
     """Return the box and the grid of a cluster of tiles; None where whole numbers explain it, or no grid does."""
     left, top = (int(v) for v in tiles[:, :2].min(axis=0))
     right, bottom = (int(v) for v in (tiles[:, :2] + tiles[:, 2:]).max(axis=0))
-    across, down = (fitted(_lines(tiles[:, k], tiles[:, k + 2])) for k in (0, 1))
-    if across is None or down is None or not (across[2] or down[2]):
+    lines = [_lines(tiles[:, k], tiles[:, k + 2]) for k in (0, 1)]
+    across, down = (fitted(at) for at in lines)
+    if across is None or down is None:
+        return None
+    # what resizing has left of tiles ends anywhere between lines
+    whole = all(np.isin([tiles[:, k], tiles[:, k] + tiles[:, k + 2]], lines[k]).all() for k in (0, 1))
+    # a program does the same along both axes
+    if whole and (across[2] != down[2] or _are_short(lines, (across[1], down[1]))):
+        across, down = (_whole_number(at, one) for at, one in zip(lines, (across, down), strict=True))
+    if not (across[2] or down[2]):
         return None
     (x, width, _), (y, height, _) = across, down
     box = left, top, right - left, bottom - top
@@ -127,6 +139,28 @@ def _is_natural(lines: NDArray[np.int64], inner: int) -> bool:
     size = float(lines[-1] - lines[0]) / number[-1]
     larger = max(first, last) == inner + 1 and inner >= NO_ACCIDENT
     return bool(larger and any(_has(lines, number, lines[0] + off, size) for off in CUTS))
+
+
+def _whole_number(lines: NDArray[np.int64], one: tuple[float, float, bool]) -> tuple[float, float, bool]:
+    """Return the grid that cuts an axis into a whole number of uneven cells, where that has these lines; else `one`."""
+    number = np.concatenate([[0], np.cumsum(np.maximum(np.rint(np.diff(lines) / one[1]), 1))])
+    size = float(lines[-1] - lines[0]) / number[-1]
+    if one[2] or size.is_integer():
+        return one
+    return next(((float(lines[0] + off), size, True) for off in CUTS if _has(lines, number, lines[0] + off, size)), one)
+
+
+def _are_short(lines: Sequence[NDArray[np.int64]], sizes: tuple[float, float]) -> bool:
+    """Whether the first and the last of otherwise even cells lack a pixel more often than cuts anywhere would have it.
+
+    Of cells of n pixels one in n is cut so. Rectangles drawn over cells that are a file's blocks often are.
+    """
+    if all(at[1] % SIDE == 0 == size % SIDE for at, size in zip(lines, sizes, strict=True)):
+        return False
+    lacking = [size - np.diff(at)[[0, -1]] for at, size in zip(lines, sizes, strict=True)]
+    if any(not np.isin(ends, (0, 1)).all() or not ends.any() for ends in lacking):  # along both axes
+        return False
+    return bool(sum(ends.sum() * np.log(size) for ends, size in zip(lacking, sizes, strict=True)) >= SELDOM)
 
 
 def natural(area: GridBox) -> GridBox:
