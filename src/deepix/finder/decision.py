@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,19 +72,22 @@ TRIMMED = 0.2
 """The largest share of its area that a mosaic loses to better ones which it overlaps with, and still is reported."""
 
 
-def decide(candidates: Sequence[Candidate], plane: NDArray[np.float32]) -> list[Mosaic]:
+def decide(
+    candidates: Sequence[Candidate], plane: NDArray[np.float32], pixels: NDArray[Any] | None = None
+) -> list[Mosaic]:
     """Return the mosaics of a picture: disjoint, sorted by y, then x.
 
     Parameters
     ----------
     candidates : all of the picture, with what the map says of them
     plane : its luminance, (H, W)
+    pixels : the picture itself, in whose colours frames are looked for; None: they are in its luminance
     """
     whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in prevailing(candidates)]
     drawn = [c.mosaic for c in whole if is_drawn(plane, c.mosaic)]
     kept = [c for c in whole if not any(c.mosaic is m or is_coarser(c.mosaic, m) for m in drawn)]
     kept = [c for c in kept if not _are_blocks(plane, c, kept)]
-    return with_overlays(joined(plane, suppressed(kept, TRIMMED)), plane)
+    return with_overlays(joined(plane, suppressed(kept, TRIMMED)), plane if pixels is None else pixels)
 
 
 def _are_blocks(plane: NDArray[np.float32], c: Candidate, found: Sequence[Candidate]) -> bool:
@@ -92,21 +96,21 @@ def _are_blocks(plane: NDArray[np.float32], c: Candidate, found: Sequence[Candid
     return are_blocks(plane, c.mosaic, others)
 
 
-def with_overlays(found: Sequence[Candidate], plane: NDArray[np.float32]) -> list[Mosaic]:
+def with_overlays(found: Sequence[Candidate], pixels: NDArray[Any]) -> list[Mosaic]:
     """Return the mosaics of candidates that do not overlap, with what was drawn over or around them as foreign.
 
     Parameters
     ----------
     found : what is reported
-    plane : the picture's luminance, (H, W)
+    pixels : the picture, (H, W) or (H, W, C)
     """
-    frames = [framed(plane, c.mosaic) for c in found]
+    frames = [framed(pixels, c.mosaic) for c in found]
     mosaics = [c.mosaic if frame is None else frame[0] for c, frame in zip(found, frames, strict=True)]
     if not any(frame is not None or c.foreign is not None for c, frame in zip(found, frames, strict=True)):
         return mosaics
-    foreign, own = np.zeros(plane.shape, bool), np.zeros(plane.shape, bool)
+    foreign, own = np.zeros(pixels.shape[:2], bool), np.zeros(pixels.shape[:2], bool)
     for c, frame, m in zip(found, frames, mosaics, strict=True):
-        covers = unknown([m], plane.shape)
+        covers = unknown([m], pixels.shape)
         if c.foreign is not None:
             foreign[c.mosaic.box] |= c.foreign
             covers[c.mosaic.box] &= ~c.foreign

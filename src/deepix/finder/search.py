@@ -182,7 +182,7 @@ def _compared(
     if quality is not None and quality >= FINEST_COARSE:
         explained = decision.prevailing(candidates)
         candidates += _on_map(_nearly_intact(plane, quality, maps.pixelated, stride, explained), maps.pixelated, stride)
-    return decision.decide(candidates, plane)
+    return decision.decide(candidates, plane, pixels)
 
 
 def _on_map(candidates: Sequence[Candidate], pixelated: Map, stride: int) -> list[Candidate]:
