@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,16 +116,26 @@ def _work(
     if workers is None:
         workers = many.workers_that_pay(len(jobs), jobs[0].options.threads) if len(jobs) > 1 else 1
     with (
-        progress_bar(not shown.quiet and len(jobs) > 1) as progress,
+        closing(_shown(jobs, not shown.quiet and len(jobs) > 1)) as coming,
         closing(many.results(jobs, workers, watch=manifest, do=run)) as results,
     ):
-        task = progress.add_task("", total=len(jobs))
-        for job in jobs:
+        for _ in coming:
             if course.max_errors is not None and tally.failed >= course.max_errors:
                 fail(f"stopped after {count(tally.failed, 'error')}, as --max-errors says")
                 break
-            progress.update(task, description=job.source.name)
             tally.add(next(results))
+
+
+def _shown(jobs: Sequence[FindJob | RestoreJob], shown: bool) -> Generator[FindJob | RestoreJob]:
+    """Yield jobs, on a terminal with a progress bar that names the one at work."""
+    if not (shown and err.is_terminal):  # the bar's modules cost a hundredth of a second
+        yield from jobs
+        return
+    with progress_bar(shown) as progress:
+        task = progress.add_task("", total=len(jobs))
+        for job in jobs:
+            progress.update(task, description=job.source.name)
+            yield job
             progress.advance(task)
 
 
