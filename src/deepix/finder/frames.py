@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from deepix.finder.luminance import luminance
 from deepix.mosaic import Mosaic
-from deepix.mosaic.boxes import grown
+from deepix.mosaic.boxes import Box, grown
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -21,11 +22,11 @@ WIDEST = 12
 """The widest frame, in pixels."""
 NEAR = 3
 """Pixels between an area, as it was found, and the frame around it, at most, besides a row of cut cells."""
-SAME = 10.0
+SAME = 12.0
 """The largest difference in luminance, in levels, of pixels of one colour: what a good file leaves."""
-SAME_CHROMA = 30.0
+SAME_CHROMA = 36.0
 """The same in the difference of red, and of blue, to luminance: files keep these at half the size."""
-ALL = 0.92
+ALL = 0.9
 """The least share of a rectangle's outline that is of one colour where it is a frame."""
 BEYOND = 0.5
 """The least share of the outlines inside and outside of a frame that are of other colours."""
@@ -37,6 +38,8 @@ KNOWN = 2
 """The least number of sides on which a frame stands out from what is beside it."""
 NEARLY = 0.9
 """The least share of its box that an area covers which may be a rectangle with pieces of its frame."""
+DIFFERING = 0.25
+"""The largest share of two neighbouring lines of pixels of the same cells that differ."""
 LEAST = 8
 """The least width and height, in pixels, of what a frame leaves of an area."""
 
@@ -59,18 +62,61 @@ def framed(pixels: Array, m: Mosaic) -> tuple[Mosaic, Mask] | None:
     for colour in min(seen, key=len):  # a frame is on all sides
         runs = _runs(sides, colour, near)
         if runs is not None:
-            frame = np.zeros(pixels.shape[:2], bool)
             inner, outer = (_box(m, [run[k] for run in runs]) for k in (0, 1))
             if min(s.stop - s.start for s in inner) < LEAST:
                 return None
+            frame = np.zeros(pixels.shape[:2], bool)
             frame[outer] = True
             frame[inner] = False
-            y, x = (slice(max(s.start, a), min(s.stop, b)) for s, a, b in zip(inner, *_corners(m), strict=True))
-            mask = None if m.mask is None else m.mask[y.start - m.y : y.stop - m.y, x.start - m.x : x.stop - m.x].copy()
-            mask = None if mask is None or mask.all() else mask
-            size = x.stop - x.start, y.stop - y.start
-            return replace(m, x=x.start, y=y.start, width=size[0], height=size[1], mask=mask), frame
+            alike = np.zeros(frame.shape, bool)
+            alike[window] = np.abs(planes - colour).max(axis=2) <= 1
+            frame |= _corners_of(inner, frame.shape) & alike
+            ends = [_end(m, side, lines, run[0]) for side, lines, run in zip(SIDES, sides, runs, strict=True)]
+            return _within(m, _box(m, ends), frame), frame
     return None
+
+
+def _corners_of(inner: Box, shape: tuple[int, int]) -> Mask:
+    """Return the corners of what a frame encloses, in which a round frame reaches into it: bool (H, W)."""
+    result = np.zeros(shape, bool)
+    rows, columns = (
+        (slice(s.start, min(s.start + ROUND, s.stop)), slice(max(s.stop - ROUND, s.start), s.stop)) for s in inner
+    )
+    for corner in itertools.product(rows, columns):
+        result[corner] = True
+    return result
+
+
+def _end(m: Mosaic, side: tuple[int, int], lines: Sequence[_Line], frame: int) -> int:
+    """Return how far outside of a side of an area the first line lies that is none of its cells', at most the frame.
+
+    Beyond the side that was found lines are the cells' that are like the one before, or another row of cells.
+    """
+    axis, last = side
+    origin, size = (m.grid.y, m.grid.height) if axis == 0 else (m.grid.x, m.grid.width)
+    edge = (m.y + m.height if last else m.y) if axis == 0 else (m.x + m.width if last else m.x)
+    at = {line.by: line for line in lines}
+    end = 1
+    for by in range(1, frame):
+        line = edge + (by - 1 if last else 1 - by)  # the grid's, before this row or column of pixels
+        differs = np.abs(at[by].pixels - at[by - 1].pixels)[:, 0] > 1  # files smear a frame's colour farther
+        if (line - origin) % size != 0 and float(differs.mean()) > DIFFERING:
+            break
+        end = by + 1
+    return min(end, frame)
+
+
+def _within(m: Mosaic, box: Box, frame: Mask) -> Mosaic:
+    """Return a mosaic with the pixels of a box that are not a frame's, but those that it lacks within its own."""
+    rows, columns = box
+    area = np.ones((rows.stop - rows.start, columns.stop - columns.start), bool)
+    y, x = m.y - rows.start, m.x - columns.start
+    here = area[max(y, 0) : max(y + m.height, 0), max(x, 0) : max(x + m.width, 0)]
+    here &= m.area[max(-y, 0) :, max(-x, 0) :][: here.shape[0], : here.shape[1]]
+    area &= ~frame[box]
+    size = columns.stop - columns.start, rows.stop - rows.start
+    mask = None if area.all() else area
+    return replace(m, x=columns.start, y=rows.start, width=size[0], height=size[1], mask=mask)
 
 
 def _opponent(pixels: Array) -> NDArray[np.float32]:
@@ -113,23 +159,34 @@ def _lines(planes: NDArray[np.float32], m: Mosaic, side: tuple[int, int], near: 
 def _runs(sides: Sequence[Sequence[_Line]], colour: Array, near: int) -> list[tuple[int, int]] | None:
     """Return `_run` of all sides; None if there is no frame.
 
-    On one or two sides it may be as bright as what is beside it: there it is where it is on the others.
+    On one or two sides it may be as bright as what is beside it: there it is where it is on the others. On one it may
+    lie beyond the picture's edge.
     """
     runs = [_run(lines, colour, near) for lines in sides]
     known = [run for run in runs if run is not None]
     if len(known) < KNOWN:
         return None
     usual = max(known, key=known.count)
+    result = []
     for run, lines in zip(runs, sides, strict=True):
+        edge = lines[-1].by + 1
         here = [line for line in lines if usual[0] <= line.by < usual[1]]
-        if run is None and not (here and all(_is(line, colour) for line in here)):
+        if run is None and edge <= NEAR and len(known) == len(sides) - 1:
+            run = edge, edge
+        elif run is None and not (here and all(_is(line, colour) for line in here)):
             return None
-    return [usual if run is None else run for run in runs]
+        result.append(usual if run is None else run)
+    return result
 
 
 def _is(line: _Line, colour: Array) -> bool:
     """Whether a line is of a colour."""
     return line.colour is not None and float(np.abs(line.colour - colour).max()) <= 1
+
+
+def _is_as_bright(line: _Line, colour: Array) -> bool:
+    """Whether a line is of a colour's luminance."""
+    return float((np.abs(line.pixels[:, 0] - colour[0]) <= 1).mean()) >= ALL
 
 
 def _run(lines: Sequence[_Line], colour: Array, near: int) -> tuple[int, int] | None:
@@ -141,6 +198,9 @@ def _run(lines: Sequence[_Line], colour: Array, near: int) -> tuple[int, int] | 
     last = first
     while last + 1 < len(its) and its[last + 1]:
         last += 1
+    if np.ptp(lines[first].pixels, axis=0).any():  # a lossy file, which mixes colours at their edges
+        first -= first > 1 and _is_as_bright(lines[first - 1], colour)
+        last += last + 2 < len(its) and _is_as_bright(lines[last + 1], colour)
     beside = [lines[k].pixels for k in (first - 1, last + 1) if 0 <= k < len(lines)]
     other = all(float((np.abs(pixels - colour).max(axis=1) > 1).mean()) >= BEYOND for pixels in beside)
     if not other or last - first >= WIDEST or lines[last].by < 0:
@@ -148,11 +208,7 @@ def _run(lines: Sequence[_Line], colour: Array, near: int) -> tuple[int, int] | 
     return lines[first].by, lines[last].by + 1
 
 
-def _corners(m: Mosaic) -> tuple[tuple[int, int], tuple[int, int]]:
-    return (m.y, m.x), (m.y + m.height, m.x + m.width)
-
-
-def _box(m: Mosaic, by: Sequence[int]) -> tuple[slice, slice]:
+def _box(m: Mosaic, by: Sequence[int]) -> Box:
     """Return the rows and columns that begin so far outside of an area's sides, in the order of `SIDES`."""
     top, bottom, left, right = by
     return slice(m.y - top + 1, m.y + m.height + bottom - 1), slice(m.x - left + 1, m.x + m.width + right - 1)
