@@ -59,7 +59,8 @@ def framed(pixels: Array, m: Mosaic) -> tuple[Mosaic, Mask] | None:
     planes, here = _opponent(pixels[window]), m.moved(-window[1].start, -window[0].start)
     sides = [_lines(planes, here, side, near) for side in SIDES]
     seen = ([line.colour for line in lines if line.colour is not None] for lines in sides)
-    for colour in min(seen, key=len):  # a frame is on all sides
+    fewest = sorted(seen, key=len)[:2]
+    for colour in itertools.chain(*fewest):  # a frame is on all sides, one of which may lie beyond the picture
         runs = _runs(sides, colour, near)
         if runs is not None:
             inner, outer = (_box(m, [run[k] for run in runs]) for k in (0, 1))
