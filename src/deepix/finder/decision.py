@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from deepix.finder.candidates import INTACT, Candidate
 from deepix.finder.drawings import is_drawn
 from deepix.finder.file_blocks import are_blocks
-from deepix.finder.frames import framed
 from deepix.finder.geometry import is_coarser, lies_in, overlapping, same_grid, size, whole_pixels, without
 from deepix.finder.joined_pieces import joined
+from deepix.finder.overlays import with_overlays
 from deepix.finder.square_cells import squared
 from deepix.finder.thresholds import MAP_NOTHING, MAP_PIXELATED, REPORTED, SURE, WEAK_EVIDENCE
-from deepix.mosaic import Mosaic, unknown
+from deepix.mosaic import Mosaic
 
 UNSEEN = 0.985
 """The least confidence of a nearly intact mosaic, too small or too coarse for the locator, of which its map shows
@@ -81,7 +81,7 @@ def decide(
     ----------
     candidates : all of the picture, with what the map says of them
     plane : its luminance, (H, W)
-    pixels : the picture itself, in whose colours frames are looked for; None: they are in its luminance
+    pixels : the picture itself, in whose colours frames and captions are looked for; None: they are in its luminance
     """
     whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in prevailing(candidates)]
     drawn = [c.mosaic for c in whole if is_drawn(plane, c.mosaic)]
@@ -94,31 +94,6 @@ def _are_blocks(plane: NDArray[np.float32], c: Candidate, found: Sequence[Candid
     """Whether a mosaic's cells are a file's blocks, as what is around it shows, but for mosaics as sure as itself."""
     others = [o.mosaic for o in found if not same_grid(o.mosaic, c.mosaic) and 2 * o.log_ratio > c.log_ratio]
     return are_blocks(plane, c.mosaic, others)
-
-
-def with_overlays(found: Sequence[Candidate], pixels: NDArray[Any]) -> list[Mosaic]:
-    """Return the mosaics of candidates that do not overlap, with what was drawn over or around them as foreign.
-
-    Parameters
-    ----------
-    found : what is reported
-    pixels : the picture, (H, W) or (H, W, C)
-    """
-    frames = [framed(pixels, c.mosaic) for c in found]
-    mosaics = [c.mosaic if frame is None else frame[0] for c, frame in zip(found, frames, strict=True)]
-    if not any(frame is not None or c.foreign is not None for c, frame in zip(found, frames, strict=True)):
-        return mosaics
-    foreign, own = np.zeros(pixels.shape[:2], bool), np.zeros(pixels.shape[:2], bool)
-    for c, frame, m in zip(found, frames, mosaics, strict=True):
-        covers = unknown([m], pixels.shape)
-        if c.foreign is not None:
-            foreign[c.mosaic.box] |= c.foreign
-            covers[c.mosaic.box] &= ~c.foreign
-        if frame is not None:
-            foreign |= frame[1]
-        own |= covers
-    foreign &= ~own
-    return [m.with_foreign(foreign) for m in mosaics] if foreign.any() else mosaics
 
 
 def decide_without_map(candidates: Sequence[Candidate]) -> list[Mosaic]:

@@ -1,0 +1,326 @@
+"""Captions over and beside a mosaic: letters drawn over its cells, and labels, rectangles of one colour with letters.
+
+Where files are lossless a cell's own pixels are exactly of one colour, and what is drawn over it is of the drawing's
+colour or, at soft edges, a mixture of both. In lossy files the same holds within what these leave of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from deepix.finder.fast_filters import dilated, filled
+from deepix.finder.geometry import bounds
+from deepix.mosaic import Mosaic
+from deepix.mosaic.boxes import Box, grown
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+
+REACH = 72
+"""Pixels around an area in which labels are looked for, that touch it or nearly do."""
+NEAR = 3
+"""Pixels between an area, as it was found, and a label, at most."""
+COLOURS = 8
+"""The most frequent colours along the border of an area, or over its cells, that are looked at."""
+FREQUENT = 24
+"""The least number of pixels of such a colour."""
+LABEL = 12, 16
+"""The least height and width of a label, in pixels."""
+WRITTEN = 0.02, 0.6
+"""The least and the largest share of a label that letters cover."""
+EDGED = 0.85
+"""The least share of a label's outline that is of its colour; of each side half of that."""
+INTACT = 0.5
+"""The least share of cells, among those that have neighbours, whose pixels are nearly all exactly of one colour where a
+file is lossless."""
+OWN = 0.3
+"""The least share of a cell's pixels that are of its colour."""
+FEW = 4
+"""The least number of such pixels."""
+EXPLAINED = 0.85
+"""The least share of what covers cells that is a mixture of their colour and the drawing's."""
+CONTRAST = 24.0
+"""The least difference, in levels, of a drawing to the cells beneath, for most of these."""
+EIGHT = np.ones((3, 3), bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Tolerance:
+    """How far pixels are, in levels of any channel, from what they are taken for.
+
+    Attributes
+    ----------
+    same : from the colour of a cell, or of a drawing
+    mixed : from a mixture of both
+    least : number of pixels, at least, of what covers cells in one place
+    spread : pixels around it that a file smears it over
+    """
+
+    same: float
+    mixed: float
+    least: int
+    spread: int
+
+
+EXACT, LOSSY = Tolerance(0, 3, 1, 0), Tolerance(16, 24, 12, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A window of a picture around a mosaic.
+
+    Attributes
+    ----------
+    pixels : float32 (H, W, C), levels 0 … 255
+    m : the mosaic, in pixels of the window
+    """
+
+    pixels: Floats
+    m: Mosaic
+
+    @cached_property
+    def area(self) -> Mask:
+        """The mosaic's area: bool (H, W)."""
+        result = np.zeros(self.pixels.shape[:2], bool)
+        result[self.m.box] = self.m.area
+        return result
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """One number for each colour: (H, W)."""
+        return codes(self.pixels)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """The number of the grid's cell that each pixel of the window lies in: (H, W)."""
+        height, width = self.pixels.shape[:2]
+        rows, columns = self.m.grid.rows(0, height), self.m.grid.columns(0, width)
+        return np.asarray((rows - rows[0])[:, None] * (columns[-1] - columns[0] + 1) + columns - columns[0], np.int64)
+
+    @cached_property
+    def tolerance(self) -> Tolerance:
+        """What the file leaves of one colour."""
+        cells = Cells.of(self, self.area, EXACT)
+        whole = cells.number[cells.number > 0]
+        intact = cells.own[cells.number > 0] >= 0.9 * whole
+        return EXACT if whole.size and float(intact.mean()) >= INTACT else LOSSY
+
+    def is_of(self, colour: Floats) -> Mask:
+        """Return which pixels are of a colour: bool (H, W)."""
+        return np.asarray(np.abs(self.pixels - colour).max(axis=2) <= self.tolerance.same)
+
+    def frequent(self, where: Mask, least: int = FREQUENT) -> Iterator[Floats]:
+        """Yield the most frequent colours in a part of the window, (C,)."""
+        pixels = self.pixels[where]
+        if self.tolerance is EXACT:
+            code = self.codes[where]
+        else:
+            code = codes(np.floor(pixels[:, None] / self.tolerance.same))[:, 0]
+        _, first, number = np.unique(code, return_index=True, return_counts=True)
+        for k in np.argsort(-number, kind="stable")[:COLOURS]:
+            if number[k] < least:
+                break
+            colour = pixels[first[k]]
+            yield colour if self.tolerance is EXACT else np.median(pixels[code == code[first[k]]], axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of a grid, by their numbers: the colours of what can be seen of them.
+
+    Attributes
+    ----------
+    colour : float32 (cells, C)
+    own : (cells,), the pixels of this colour; number : all that were looked at
+    """
+
+    colour: Floats
+    own: NDArray[np.int64]
+    number: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, view: View, where: Mask, tolerance: Tolerance) -> Cells:
+        """Return the cells of a window as those pixels show them that lie in a part of it."""
+        labels, pixels = view.labels[where], view.pixels[where]
+        count = int(view.labels[-1, -1]) + 1
+        number = np.bincount(labels, minlength=count)
+        colour = np.zeros((count, pixels.shape[1]), np.float32)
+        if tolerance is EXACT:
+            values = view.codes[where]
+            order = np.lexsort((values, labels))
+            labels, values = labels[order], values[order]
+            first = np.flatnonzero((np.diff(labels, prepend=-1) != 0) | (np.diff(values, prepend=-1) != 0))
+            run = np.diff(first, append=len(order))
+            best = np.lexsort((run, labels[first]))
+            best = best[np.flatnonzero(np.diff(labels[first][best], append=-1) != 0)]
+            own = np.zeros(count, np.int64)
+            own[labels[first[best]]] = run[best]
+            colour[labels[first[best]]] = pixels[order[first[best]]]
+            return cls(colour, own, number)
+        for c in range(pixels.shape[1]):
+            order = np.lexsort((pixels[:, c], labels))
+            middle = (np.cumsum(number) - number + number // 2)[number > 0]
+            colour[number > 0, c] = pixels[order[middle], c]
+        same = np.abs(pixels - colour[labels]).max(axis=1) <= tolerance.same
+        return cls(colour, np.bincount(labels[same], minlength=count), number)
+
+
+def codes(pixels: Array) -> NDArray[np.int64]:
+    """Return one number for each colour, (H, W, C), of values 0 … 65535: (H, W)."""
+    result = np.zeros(pixels.shape[:2], np.int64)
+    for c in range(pixels.shape[2]):
+        result = (result << 16) | pixels[..., c].astype(np.int64)
+    return result
+
+
+def captioned(pixels: Array, m: Mosaic, taken: Mask) -> tuple[Mosaic, Mask] | None:
+    """Return a mosaic without the captions over it, and these and those beside it, (H, W); None if there are none.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, C), uint8 or uint16
+    m : a mosaic in it
+    taken : bool (H, W), the areas of all others
+    """
+    if m.grid.blended or min(m.width, m.height) < 2:
+        return None
+    box = grown(m.box, REACH, pixels.shape)
+    planes = pixels[box].reshape(*taken[box].shape, -1)[..., :3].astype(np.float32)
+    if pixels.dtype == np.uint16:
+        planes /= 257
+    view = View(planes, m.moved(-box[1].start, -box[0].start))
+    drawn = _labels(view)
+    area = _beside(view, drawn) if drawn.any() else view.area
+    over, area = _letters(view, area, drawn)
+    drawn = (drawn | over) & ~(taken[box] & ~over)
+    area &= ~taken[box] & ~drawn
+    if not drawn.any() or not area.any():
+        return None
+    inner = bounds(area)
+    mask = area[inner]
+    whole = np.zeros(taken.shape, bool)
+    whole[box] = drawn
+    x, y = (int(inner[k].start + box[k].start) for k in (1, 0))
+    return (
+        Mosaic(x, y, mask.shape[1], mask.shape[0], m.grid, mask.copy(), m.confidence, cell_value=m.cell_value),
+        whole,
+    )
+
+
+def _labels(view: View) -> Mask:
+    """Return the labels that touch an area or lie over a part of it: bool (H, W)."""
+    result = np.zeros(view.area.shape, bool)
+    near = dilated(view.area, NEAR)
+    box = bounds(near)
+    border = near & ~ndimage.binary_erosion(view.area, EIGHT, iterations=2)
+    inside = np.zeros_like(near)
+    inside[box] = True
+    border |= inside & ~view.area
+    for colour in view.frequent(border):
+        numbers, count = ndimage.label(view.is_of(colour), EIGHT)
+        touching = np.unique(numbers[border & (numbers > 0)])
+        boxes = ndimage.find_objects(numbers, count)
+        for number in touching.tolist():
+            rows, columns = boxes[number - 1]
+            if _is_label(numbers[rows, columns] == number):
+                result[rows, columns] = True
+    return result
+
+
+def _is_label(there: Mask) -> bool:
+    """Whether pixels of one colour, in their box, are those of a label around letters."""
+    if there.shape[0] < LABEL[0] or there.shape[1] < LABEL[1]:
+        return False
+    if not WRITTEN[0] <= 1 - float(there.mean()) <= WRITTEN[1]:
+        return False
+    sides = [float(side.mean()) for side in (there[0], there[-1], there[:, 0], there[:, -1])]
+    return min(sides) >= EDGED / 2 and float(np.mean(sides)) >= EDGED
+
+
+def _beside(view: View, labels: Mask) -> Mask:
+    """Return an area with the cells beside labels that were drawn over its first or last rows or columns."""
+    area = view.area & ~labels
+    numbers, count = ndimage.label(labels, EIGHT)
+    for rows, columns in ndimage.find_objects(numbers, count):
+        if not area.any():
+            return view.area & ~labels
+        y, x = bounds(area)
+        for part in ((rows, x), (y, columns)):
+            there = np.zeros_like(area)
+            there[part] = True
+            there &= ~area & ~labels
+            if there.any() and _are_cells(view, there):
+                area |= there
+    return area
+
+
+def _are_cells(view: View, there: Mask) -> bool:
+    """Whether a part of a window is of cells of the grid, each of one colour, and of several colours."""
+    cells = Cells.of(view, there, view.tolerance)
+    seen = cells.number >= FEW
+    if not seen.any() or len(np.unique(cells.colour[seen], axis=0)) < 2:
+        return False
+    return bool(cells.own.sum() >= 0.97 * cells.number.sum())
+
+
+def _letters(view: View, area: Mask, labels: Mask) -> tuple[Mask, Mask]:
+    """Return what is drawn over an area's cells, and goes on beside it, and the area without it: two bool (H, W)."""
+    inside = np.zeros_like(area)
+    inside[bounds(area)] = True
+    inside &= ~labels
+    cells = Cells.of(view, inside, view.tolerance)
+    alive = cells.own >= np.maximum(OWN * cells.number, FEW)
+    colour, seen = cells.colour[view.labels], alive[view.labels]
+    same = seen & (np.abs(view.pixels - colour).max(axis=2) <= view.tolerance.same) & inside
+    off = inside & seen & ~same
+    drawn, drawings = _drawn(view, off, colour)
+    if not drawn.any():
+        return drawn, area
+    # cells that letters hide wholly, and pieces that were left out of the area beside them
+    lattice = filled(ndimage.binary_closing(np.pad(area | drawn, 16), EIGHT, iterations=8)[16:-16, 16:-16])
+    drawn |= inside & ~seen & lattice & dilated(drawn, 2)
+    for one in drawings:
+        numbers, _ = ndimage.label(view.is_of(one), EIGHT)
+        goes_on = np.isin(numbers, np.unique(numbers[dilated(drawn, 1) & (numbers > 0)]))
+        drawn |= dilated(goes_on & ~inside, 1) & ~inside
+    if view.tolerance.spread:
+        drawn |= dilated(drawn, view.tolerance.spread) & (inside | ~area)
+    return drawn, ((same & lattice) | area) & ~drawn
+
+
+def _drawn(view: View, off: Mask, colour: Floats) -> tuple[Mask, list[Floats]]:
+    """Return which of the pixels that are not of their cells' colour were drawn, bool (H, W), and in which colours."""
+    result = np.zeros_like(off)
+    drawings = []
+    tolerance = view.tolerance
+    numbers, count = ndimage.label(off, EIGHT)
+    size = np.bincount(numbers.ravel(), minlength=count + 1)
+    off = off & (size >= tolerance.least)[numbers]
+    pixels, beneath = view.pixels[off], colour[off]
+    for one in view.frequent(off, max(FEW, tolerance.least)) if off.any() else ():
+        way = one - beneath
+        length = (way**2).sum(axis=1)
+        if len(np.unique(view.labels[off][np.abs(pixels - one).max(axis=1) <= tolerance.same])) < 2:
+            continue
+        share = ((pixels - beneath) * way).sum(axis=1) / np.maximum(length, 1)
+        left = np.abs(pixels - beneath - share[:, None] * way).max(axis=1)
+        mixed = (left <= tolerance.mixed) & (share > 0) & (share <= 1.1)
+        is_mixed = np.zeros_like(off)
+        is_mixed[off] = mixed & (length >= CONTRAST**2)
+        explained = np.bincount(numbers[is_mixed], minlength=count + 1)
+        whole = (explained >= EXPLAINED * size) & (size >= tolerance.least)
+        found = whole[numbers] & off
+        pure = np.zeros_like(off)
+        pure[off] = share > 0.8
+        if (pure & found & is_mixed).any() and float(length[found[off]].mean() if found.any() else 0) >= CONTRAST**2:
+            result |= found
+            drawings.append(one)
+    return result, drawings
