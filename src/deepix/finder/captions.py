@@ -41,14 +41,18 @@ EDGED = 0.85
 INTACT = 0.5
 """The least share of cells, among those that have neighbours, whose pixels are nearly all exactly of one colour where a
 file is lossless."""
-OWN = 0.3
+OWN = 0.2
 """The least share of a cell's pixels that are of its colour."""
 FEW = 4
 """The least number of such pixels."""
-EXPLAINED = 0.85
-"""The least share of what covers cells that is a mixture of their colour and the drawing's."""
-CONTRAST = 24.0
-"""The least difference, in levels, of a drawing to the cells beneath, for most of these."""
+CORE = 0.75
+"""The share of a drawing's colour in a mixture from which on it is that of letters, not of their edges."""
+CORES = 0.15
+"""The least share of such pixels."""
+FILLED = 0.6
+"""The share of a cell's pixels that are of a colour from which on it is the cell's own."""
+FILLING = 0.25
+"""The largest share of the pixels of a drawing's colour that fill cells, in a lossy file."""
 EIGHT = np.ones((3, 3), bool)
 
 
@@ -62,15 +66,20 @@ class Tolerance:
     mixed : from a mixture of both
     least : number of pixels, at least, of what covers cells in one place
     spread : pixels around it that a file smears it over
+    explained : the least share of what covers cells in one place that is a mixture of their colour and the drawing's;
+        where letters hide most of small cells, these are taken for other colours
+    contrast : the least difference, in levels, of a drawing to the cells beneath
     """
 
     same: float
     mixed: float
     least: int
     spread: int
+    explained: float
+    contrast: float
 
 
-EXACT, LOSSY = Tolerance(0, 3, 1, 0), Tolerance(16, 24, 12, 1)
+EXACT, LOSSY = Tolerance(0, 3, 1, 0, 0.5, 24), Tolerance(16, 24, 12, 1, 0.85, 40)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +190,7 @@ def codes(pixels: Array) -> NDArray[np.int64]:
     return result
 
 
-def captioned(pixels: Array, m: Mosaic, taken: Mask) -> tuple[Mosaic, Mask] | None:
+def captioned(pixels: Array, m: Mosaic, taken: Mask, foreign: Mask) -> tuple[Mosaic, Mask] | None:
     """Return a mosaic without the captions over it, and these and those beside it, (H, W); None if there are none.
 
     Parameters
@@ -189,6 +198,7 @@ def captioned(pixels: Array, m: Mosaic, taken: Mask) -> tuple[Mosaic, Mask] | No
     pixels : (H, W) or (H, W, C), uint8 or uint16
     m : a mosaic in it
     taken : bool (H, W), the areas of all others
+    foreign : bool (H, W), what is known to be drawn: frames
     """
     if m.grid.blended or min(m.width, m.height) < 2:
         return None
@@ -199,7 +209,7 @@ def captioned(pixels: Array, m: Mosaic, taken: Mask) -> tuple[Mosaic, Mask] | No
     view = View(planes, m.moved(-box[1].start, -box[0].start))
     drawn = _labels(view)
     area = _beside(view, drawn) if drawn.any() else view.area
-    over, area = _letters(view, area, drawn)
+    over, area = _letters(view, area, drawn, foreign[box])
     drawn = (drawn | over) & ~(taken[box] & ~over)
     area &= ~taken[box] & ~drawn
     if not drawn.any() or not area.any():
@@ -248,6 +258,8 @@ def _is_label(there: Mask) -> bool:
 def _beside(view: View, labels: Mask) -> Mask:
     """Return an area with the cells beside labels that were drawn over its first or last rows or columns."""
     area = view.area & ~labels
+    if view.tolerance is not EXACT:  # a smooth photo looks the same
+        return area
     numbers, count = ndimage.label(labels, EIGHT)
     for rows, columns in ndimage.find_objects(numbers, count):
         if not area.any():
@@ -271,56 +283,103 @@ def _are_cells(view: View, there: Mask) -> bool:
     return bool(cells.own.sum() >= 0.97 * cells.number.sum())
 
 
-def _letters(view: View, area: Mask, labels: Mask) -> tuple[Mask, Mask]:
+def _letters(view: View, area: Mask, labels: Mask, foreign: Mask) -> tuple[Mask, Mask]:
     """Return what is drawn over an area's cells, and goes on beside it, and the area without it: two bool (H, W)."""
     inside = np.zeros_like(area)
     inside[bounds(area)] = True
-    inside &= ~labels
-    cells = Cells.of(view, inside, view.tolerance)
-    alive = cells.own >= np.maximum(OWN * cells.number, FEW)
-    colour, seen = cells.colour[view.labels], alive[view.labels]
-    same = seen & (np.abs(view.pixels - colour).max(axis=2) <= view.tolerance.same) & inside
-    off = inside & seen & ~same
-    drawn, drawings = _drawn(view, off, colour)
-    if not drawn.any():
+    inside &= ~labels & ~foreign
+    drawn, drawings = np.zeros_like(area), []
+    for one in _colours(view, inside):
+        over = _drawn(view, inside & ~drawn, one)
+        if over.any():
+            drawings.append(one)
+            drawn |= over
+    if not drawings:
         return drawn, area
-    # cells that letters hide wholly, and pieces that were left out of the area beside them
-    lattice = filled(ndimage.binary_closing(np.pad(area | drawn, 16), EIGHT, iterations=8)[16:-16, 16:-16])
-    drawn |= inside & ~seen & lattice & dilated(drawn, 2)
     for one in drawings:
         numbers, _ = ndimage.label(view.is_of(one), EIGHT)
+        drawn |= np.isin(numbers, np.unique(numbers[dilated(drawn, 1) & (numbers > 0)])) & inside
         goes_on = np.isin(numbers, np.unique(numbers[dilated(drawn, 1) & (numbers > 0)]))
         drawn |= dilated(goes_on & ~inside, 1) & ~inside
+    # cells that letters hide wholly, and pieces that were left out of the area beside them
+    cells, seen, same = _cells(view, inside & ~drawn)
+    lattice = filled(ndimage.binary_closing(np.pad(area | drawn, 16), EIGHT, iterations=8)[16:-16, 16:-16])
+    drawn |= inside & ~seen & lattice & dilated(drawn, 2)
     if view.tolerance.spread:
         drawn |= dilated(drawn, view.tolerance.spread) & (inside | ~area)
     return drawn, ((same & lattice) | area) & ~drawn
 
 
-def _drawn(view: View, off: Mask, colour: Floats) -> tuple[Mask, list[Floats]]:
-    """Return which of the pixels that are not of their cells' colour were drawn, bool (H, W), and in which colours."""
-    result = np.zeros_like(off)
-    drawings = []
-    tolerance = view.tolerance
+def _cells(view: View, where: Mask) -> tuple[Floats, Mask, Mask]:
+    """Return the colours of the cells that can be seen in a part of a window, where they can, and where that is: (H, W)."""
+    cells = Cells.of(view, where, view.tolerance)
+    whole = np.bincount(view.labels[where], minlength=len(cells.number))
+    alive = cells.own >= np.maximum(OWN * whole, FEW)
+    colour, seen = cells.colour[view.labels], alive[view.labels]
+    return colour, seen, seen & where & (np.abs(view.pixels - colour).max(axis=2) <= view.tolerance.same)
+
+
+def _colours(view: View, inside: Mask) -> list[Floats]:
+    """Return the colours in which there may be drawings over an area's cells."""
+    colour, seen, same = _cells(view, inside)
+    off = inside & seen & ~same
+    if np.count_nonzero(off) < view.tolerance.least:
+        return []
+    farthest = int(np.argmax(((view.pixels[off] - colour[off]) ** 2).sum(axis=1)))
+    return [*view.frequent(off, max(FEW, view.tolerance.least)), view.pixels[off][farthest]]
+
+
+def _drawn(view: View, inside: Mask, one: Floats) -> Mask:
+    """Return which pixels over an area's cells are of a colour or a mixture of that and their cells': bool (H, W)."""
+    nothing, tolerance = np.zeros_like(inside), view.tolerance
+    pure = inside & view.is_of(one)
+    if len(np.unique(view.labels[pure])) < 2 and np.count_nonzero(pure) >= FEW:
+        return nothing  # a cell's own
+    if tolerance.spread and _of_cells(view, inside, pure):
+        return nothing
+    colour, seen, same = _cells(view, inside & ~pure)
+    off = inside & seen & ~same
     numbers, count = ndimage.label(off, EIGHT)
     size = np.bincount(numbers.ravel(), minlength=count + 1)
-    off = off & (size >= tolerance.least)[numbers]
-    pixels, beneath = view.pixels[off], colour[off]
-    for one in view.frequent(off, max(FEW, tolerance.least)) if off.any() else ():
-        way = one - beneath
-        length = (way**2).sum(axis=1)
-        if len(np.unique(view.labels[off][np.abs(pixels - one).max(axis=1) <= tolerance.same])) < 2:
-            continue
-        share = ((pixels - beneath) * way).sum(axis=1) / np.maximum(length, 1)
+    off &= (size >= tolerance.least)[numbers]
+    if len(np.unique(view.labels[off])) < 2:
+        return nothing
+    share, mixed = np.zeros(off.shape, np.float32), np.zeros_like(off)
+    way = one - colour[off]
+    share[off] = ((view.pixels[off] - colour[off]) * way).sum(axis=1) / np.maximum((way**2).sum(axis=1), 1)
+    mixed[off] = _mixed(view.pixels[off], colour[off], one, tolerance)
+    mixed[off] &= (way**2).sum(axis=1) >= tolerance.contrast**2
+    if tolerance.spread:  # what files leave along the border of an area is nothing drawn
+        mixed &= ndimage.binary_erosion(inside, EIGHT, iterations=2)
+    explained = np.bincount(numbers[mixed], minlength=count + 1)
+    found = (explained >= np.maximum(tolerance.explained * size, tolerance.least))[numbers] & off
+    found |= pure & dilated(found, 1)
+    core = pure | (share >= CORE)
+    return found if np.count_nonzero(core & found) > CORES * np.count_nonzero(found) else nothing
+
+
+def _of_cells(view: View, inside: Mask, pure: Mask) -> bool:
+    """Whether many pixels of a colour fill cells: it is one of the scene's."""
+    labels = view.labels[inside]
+    number, own = np.bincount(labels), np.bincount(labels[pure[inside]], minlength=int(labels.max()) + 1)
+    return bool(own[own >= FILLED * np.maximum(number, 1)].sum() > FILLING * own.sum())
+
+
+def _mixed(pixels: Floats, beneath: Floats, over: Floats, tolerance: Tolerance) -> NDArray[np.bool_]:
+    """Return which pixels, (n, C), are mixtures of what is beneath and what was drawn over it; files mix less exactly."""
+    if tolerance is EXACT:
+        way = over - beneath
+        share = ((pixels - beneath) * way).sum(axis=1) / np.maximum((way**2).sum(axis=1), 1)
         left = np.abs(pixels - beneath - share[:, None] * way).max(axis=1)
-        mixed = (left <= tolerance.mixed) & (share > 0) & (share <= 1.1)
-        is_mixed = np.zeros_like(off)
-        is_mixed[off] = mixed & (length >= CONTRAST**2)
-        explained = np.bincount(numbers[is_mixed], minlength=count + 1)
-        whole = (explained >= EXPLAINED * size) & (size >= tolerance.least)
-        found = whole[numbers] & off
-        pure = np.zeros_like(off)
-        pure[off] = share > 0.8
-        if (pure & found & is_mixed).any() and float(length[found[off]].mean() if found.any() else 0) >= CONTRAST**2:
-            result |= found
-            drawings.append(one)
-    return result, drawings
+        return np.asarray((left <= tolerance.mixed) & (share > 0) & (share <= 1.05))
+    values, a, b = _opponent(pixels), _opponent(beneath), _opponent(over[None])
+    low, high = np.minimum(a, b) - tolerance.mixed, np.maximum(a, b) + tolerance.mixed
+    return np.asarray(((values >= low) & (values <= high)).all(axis=1))
+
+
+def _opponent(pixels: Floats) -> Floats:
+    """Return luminance, and how much of red and blue is beside it, (n, 1 or 3): files mix these apart."""
+    if pixels.shape[1] < 3:
+        return pixels[:, :1]
+    light = pixels @ np.array((0.299, 0.587, 0.114), np.float32)
+    return np.stack([light, (pixels[:, 0] - light) / 2, (pixels[:, 2] - light) / 2], axis=1)

@@ -29,7 +29,7 @@ def with_overlays(found: Sequence[Candidate], pixels: NDArray[Any]) -> list[Mosa
         if frame is not None:
             mosaics[k] = frame[0]
             foreign |= frame[1]
-        written = captioned(pixels, mosaics[k], unknown(mosaics[:k] + mosaics[k + 1 :], pixels.shape))
+        written = captioned(pixels, mosaics[k], unknown(mosaics[:k] + mosaics[k + 1 :], pixels.shape), foreign)
         if written is not None:
             mosaics[k] = written[0]
             foreign |= written[1]
