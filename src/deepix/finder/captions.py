@@ -209,6 +209,8 @@ def captioned(pixels: Array, m: Mosaic, taken: Mask, foreign: Mask) -> tuple[Mos
     view = View(planes, m.moved(-box[1].start, -box[0].start))
     drawn = _labels(view)
     area = _beside(view, drawn) if drawn.any() else view.area
+    if not area.any():
+        return None
     over, area = _letters(view, area, drawn, foreign[box])
     drawn = (drawn | over) & ~(taken[box] & ~over)
     area &= ~taken[box] & ~drawn

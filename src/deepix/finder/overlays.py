@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from deepix.finder.candidates import Candidate
 from deepix.finder.captions import captioned
 from deepix.finder.frames import framed
+from deepix.finder.geometry import without
 from deepix.mosaic import Mosaic, unknown
 
 
@@ -25,11 +26,13 @@ def with_overlays(found: Sequence[Candidate], pixels: NDArray[Any]) -> list[Mosa
     mosaics = [c.mosaic for c in found]
     foreign, own = np.zeros(pixels.shape[:2], bool), np.zeros(pixels.shape[:2], bool)
     for k, c in enumerate(found):
+        others = mosaics[:k] + mosaics[k + 1 :]
         frame = framed(pixels, c.mosaic)
-        if frame is not None:
-            mosaics[k] = frame[0]
+        inside = None if frame is None else without(frame[0], others, 1.0)
+        if frame is not None and inside is not None:
+            mosaics[k] = inside
             foreign |= frame[1]
-        written = captioned(pixels, mosaics[k], unknown(mosaics[:k] + mosaics[k + 1 :], pixels.shape), foreign)
+        written = captioned(pixels, mosaics[k], unknown(others, pixels.shape), foreign)
         if written is not None:
             mosaics[k] = written[0]
             foreign |= written[1]
