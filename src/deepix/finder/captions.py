@@ -6,7 +6,9 @@ colour or, at soft edges, a mixture of both. In lossy files the same holds withi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -49,6 +51,10 @@ CORE = 0.75
 """The share of a drawing's colour in a mixture from which on it is that of letters, not of their edges."""
 CORES = 0.15
 """The least share of such pixels."""
+FLAT = 0.98
+"""The least share of pixels beside an area that are of their cells' colours where it goes on."""
+SEEN = 0.3
+"""The least share of these that nothing was drawn over."""
 FILLED = 0.6
 """The share of a cell's pixels that are of a colour from which on it is the cell's own."""
 FILLING = 0.25
@@ -208,11 +214,13 @@ def captioned(pixels: Array, m: Mosaic, taken: Mask, foreign: Mask) -> tuple[Mos
         planes /= 257
     view = View(planes, m.moved(-box[1].start, -box[0].start))
     drawn = _labels(view)
-    area = _beside(view, drawn) if drawn.any() else view.area
+    area = view.area & ~drawn
     if not area.any():
         return None
     over, area = _letters(view, area, drawn, foreign[box])
     drawn = (drawn | over) & ~(taken[box] & ~over)
+    if drawn.any() and area.any():
+        area = _grown(view, area, drawn | foreign[box] | taken[box])
     area &= ~taken[box] & ~drawn
     if not drawn.any() or not area.any():
         return None
@@ -242,47 +250,66 @@ def _labels(view: View) -> Mask:
         boxes = ndimage.find_objects(numbers, count)
         for number in touching.tolist():
             rows, columns = boxes[number - 1]
-            if _is_label(numbers[rows, columns] == number):
+            box = rows, columns
+            other = np.abs(view.pixels[box] - colour).max(axis=2) >= view.tolerance.contrast
+            if _is_label(numbers[box] == number, other):
                 result[rows, columns] = True
     return result
 
 
-def _is_label(there: Mask) -> bool:
-    """Whether pixels of one colour, in their box, are those of a label around letters."""
+def _is_label(there: Mask, other: Mask) -> bool:
+    """Whether pixels of one colour, in their box, are those of a label around letters, of quite another colour."""
     if there.shape[0] < LABEL[0] or there.shape[1] < LABEL[1]:
         return False
-    if not WRITTEN[0] <= 1 - float(there.mean()) <= WRITTEN[1]:
+    if float(other.mean()) < WRITTEN[0] or 1 - float(there.mean()) > WRITTEN[1]:
         return False
     sides = [float(side.mean()) for side in (there[0], there[-1], there[:, 0], there[:, -1])]
     return min(sides) >= EDGED / 2 and float(np.mean(sides)) >= EDGED
 
 
-def _beside(view: View, labels: Mask) -> Mask:
-    """Return an area with the cells beside labels that were drawn over its first or last rows or columns."""
-    area = view.area & ~labels
+def _grown(view: View, area: Mask, drawn: Mask) -> Mask:
+    """Return an area with the rows and columns of cells beside it that a drawing has cut off, in a lossless picture."""
     if view.tolerance is not EXACT:  # a smooth photo looks the same
         return area
-    numbers, count = ndimage.label(labels, EIGHT)
-    for rows, columns in ndimage.find_objects(numbers, count):
-        if not area.any():
-            return view.area & ~labels
-        y, x = bounds(area)
-        for part in ((rows, x), (y, columns)):
-            there = np.zeros_like(area)
-            there[part] = True
-            there &= ~area & ~labels
-            if there.any() and _are_cells(view, there):
-                area |= there
+    area = area.copy()
+    for axis, last in itertools.product((0, 1), (False, True)):
+        while True:
+            box = bounds(area)
+            most = _next(view, box[axis], axis, last)
+            strips = (_strip(box, axis, last, by, area.shape) for by in range(most, 0, -1))
+            strip = next((one for one in strips if _are_cells(view, one, drawn)), None)
+            if strip is None:
+                break
+            area[strip] = ~drawn[strip]
     return area
 
 
-def _are_cells(view: View, there: Mask) -> bool:
-    """Whether a part of a window is of cells of the grid, each of one colour, and of several colours."""
-    cells = Cells.of(view, there, view.tolerance)
-    seen = cells.number >= FEW
-    if not seen.any() or len(np.unique(cells.colour[seen], axis=0)) < 2:
+def _next(view: View, along: slice, axis: int, last: bool) -> int:
+    """Return how many rows or columns of pixels lie between an area and the next line of its grid."""
+    origin, size = (view.m.grid.y, view.m.grid.height) if axis == 0 else (view.m.grid.x, view.m.grid.width)
+    left = (origin - along.stop) % size if last else (along.start - origin) % size
+    return math.ceil(left or size)
+
+
+def _strip(box: Box, axis: int, last: bool, by: int, shape: tuple[int, ...]) -> Box:
+    """Return so many rows or columns of pixels beside a box; none beyond the window."""
+    along = box[axis]
+    start, stop = (along.stop, along.stop + by) if last else (along.start - by, along.start)
+    strip = slice(start, stop) if start >= 0 and stop <= shape[axis] else slice(0, 0)
+    return (strip, box[1]) if axis == 0 else (box[0], strip)
+
+
+def _are_cells(view: View, strip: Box, drawn: Mask) -> bool:
+    """Whether a part of a window is, but for what was drawn, of cells of several colours, each of one."""
+    there = np.zeros_like(drawn)
+    there[strip] = ~drawn[strip]
+    if np.count_nonzero(there) < SEEN * there[strip].size or not there.any():
         return False
-    return bool(cells.own.sum() >= 0.97 * cells.number.sum())
+    cells = Cells.of(view, there, EXACT)
+    seen = cells.number >= FEW
+    if len(np.unique(cells.colour[seen], axis=0)) < 2:
+        return False
+    return bool(cells.own.sum() >= FLAT * cells.number.sum())
 
 
 def _letters(view: View, area: Mask, labels: Mask, foreign: Mask) -> tuple[Mask, Mask]:
@@ -304,7 +331,7 @@ def _letters(view: View, area: Mask, labels: Mask, foreign: Mask) -> tuple[Mask,
         goes_on = np.isin(numbers, np.unique(numbers[dilated(drawn, 1) & (numbers > 0)]))
         drawn |= dilated(goes_on & ~inside, 1) & ~inside
     # cells that letters hide wholly, and pieces that were left out of the area beside them
-    cells, seen, same = _cells(view, inside & ~drawn)
+    _, seen, same = _cells(view, inside & ~drawn)
     lattice = filled(ndimage.binary_closing(np.pad(area | drawn, 16), EIGHT, iterations=8)[16:-16, 16:-16])
     drawn |= inside & ~seen & lattice & dilated(drawn, 2)
     if view.tolerance.spread:
@@ -313,7 +340,7 @@ def _letters(view: View, area: Mask, labels: Mask, foreign: Mask) -> tuple[Mask,
 
 
 def _cells(view: View, where: Mask) -> tuple[Floats, Mask, Mask]:
-    """Return the colours of the cells that can be seen in a part of a window, where they can, and where that is: (H, W)."""
+    """Return the colours of cells as a part of a window shows them, where it does, and its pixels of them: (H, W)."""
     cells = Cells.of(view, where, view.tolerance)
     whole = np.bincount(view.labels[where], minlength=len(cells.number))
     alive = cells.own >= np.maximum(OWN * whole, FEW)
@@ -368,7 +395,7 @@ def _of_cells(view: View, inside: Mask, pure: Mask) -> bool:
 
 
 def _mixed(pixels: Floats, beneath: Floats, over: Floats, tolerance: Tolerance) -> NDArray[np.bool_]:
-    """Return which pixels, (n, C), are mixtures of what is beneath and what was drawn over it; files mix less exactly."""
+    """Return which pixels, (n, C), are mixtures of what is beneath and over it; files mix less exactly."""
     if tolerance is EXACT:
         way = over - beneath
         share = ((pixels - beneath) * way).sum(axis=1) / np.maximum((way**2).sum(axis=1), 1)

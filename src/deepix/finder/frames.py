@@ -121,7 +121,7 @@ def _within(m: Mosaic, box: Box, frame: Mask) -> Mosaic:
 
 
 def _opponent(pixels: Array) -> NDArray[np.float32]:
-    """Return luminance, in units of `SAME`, and how much of red and blue is beside it, of `SAME_CHROMA`: (H, W, 1 or 3)."""
+    """Return luminance, in units of `SAME`, and red and blue beside it, of `SAME_CHROMA`: (H, W, 1 or 3)."""
     light = luminance(pixels) if pixels.dtype != np.float32 else pixels
     if light.ndim == 3 or pixels.ndim == 2 or pixels.shape[2] < 3:
         return np.asarray(light.reshape(*light.shape[:2], -1) / SAME, np.float32)
