@@ -71,15 +71,15 @@ def framed(pixels: Array, m: Mosaic) -> tuple[Mosaic, Mask] | None:
             frame[inner] = False
             alike = np.zeros(frame.shape, bool)
             alike[window] = np.abs(planes - colour).max(axis=2) <= 1
-            frame |= _corners_of(inner, frame.shape) & alike
+            frame |= _corners_of(inner, pixels.shape) & alike
             ends = [_end(m, side, lines, run[0]) for side, lines, run in zip(SIDES, sides, runs, strict=True)]
             return _within(m, _box(m, ends), frame), frame
     return None
 
 
-def _corners_of(inner: Box, shape: tuple[int, int]) -> Mask:
+def _corners_of(inner: Box, shape: tuple[int, ...]) -> Mask:
     """Return the corners of what a frame encloses, in which a round frame reaches into it: bool (H, W)."""
-    result = np.zeros(shape, bool)
+    result = np.zeros(shape[:2], bool)
     rows, columns = (
         (slice(s.start, min(s.start + ROUND, s.stop)), slice(max(s.stop - ROUND, s.start), s.stop)) for s in inner
     )
@@ -101,7 +101,10 @@ def _end(m: Mosaic, side: tuple[int, int], lines: Sequence[_Line], frame: int) -
     for by in range(1, frame):
         line = edge + (by - 1 if last else 1 - by)  # the grid's, before this row or column of pixels
         differs = np.abs(at[by].pixels - at[by - 1].pixels)[:, 0] > 1  # files smear a frame's colour farther
-        if (line - origin) % size != 0 and float(differs.mean()) > DIFFERING:
+        if (line - origin) % size == 0:
+            if frame - by <= NEAR:  # the photo, if the frame lies apart from the area
+                break
+        elif float(differs.mean()) > DIFFERING:
             break
         end = by + 1
     return min(end, frame)
@@ -171,6 +174,8 @@ def _runs(sides: Sequence[Sequence[_Line]], colour: Array, near: int) -> list[tu
     result = []
     for run, lines in zip(runs, sides, strict=True):
         edge = lines[-1].by + 1
+        if run is None:
+            run = _run(lines, colour, near, usual[1] - usual[0])
         here = [line for line in lines if usual[0] <= line.by < usual[1]]
         if run is None and edge <= NEAR and len(known) == len(sides) - 1:
             run = edge, edge
@@ -190,8 +195,11 @@ def _is_as_bright(line: _Line, colour: Array) -> bool:
     return float((np.abs(line.pixels[:, 0] - colour[0]) <= 1).mean()) >= ALL
 
 
-def _run(lines: Sequence[_Line], colour: Array, near: int) -> tuple[int, int] | None:
-    """Return how far outside lie a frame's innermost line and the one after its outermost; None: there is none."""
+def _run(lines: Sequence[_Line], colour: Array, near: int, width: int | None = None) -> tuple[int, int] | None:
+    """Return how far outside lie a frame's innermost line and the one after its outermost; None: there is none.
+
+    What is beside it is of other colours, or it is as wide as on other sides.
+    """
     its = [_is(line, colour) for line in lines]
     first = next((k for k, one in enumerate(its) if one and lines[k].by <= near), None)
     if not first:  # none, or it goes on inwards: flat cells are no frame
@@ -204,6 +212,7 @@ def _run(lines: Sequence[_Line], colour: Array, near: int) -> tuple[int, int] | 
         last += last + 2 < len(its) and _is_as_bright(lines[last + 1], colour)
     beside = [lines[k].pixels for k in (first - 1, last + 1) if 0 <= k < len(lines)]
     other = all(float((np.abs(pixels - colour).max(axis=1) > 1).mean()) >= BEYOND for pixels in beside)
+    other = other if width is None else last + 1 - first == width
     if not other or last - first >= WIDEST or lines[last].by < 0:
         return None
     return lines[first].by, lines[last].by + 1
