@@ -219,10 +219,10 @@ def captioned(pixels: Array, m: Mosaic, taken: Mask, foreign: Mask) -> tuple[Mos
         return None
     over, area = _letters(view, area, drawn, foreign[box])
     drawn = (drawn | over) & ~(taken[box] & ~over)
-    if drawn.any() and area.any():
+    if area.any() and (drawn.any() or (dilated(area, NEAR) & foreign[box]).any()):
         area = _grown(view, area, drawn | foreign[box] | taken[box])
     area &= ~taken[box] & ~drawn
-    if not drawn.any() or not area.any():
+    if not area.any() or not (drawn.any() or (area & ~view.area).any()):
         return None
     inner = bounds(area)
     mask = area[inner]

@@ -68,6 +68,8 @@ LEFT = 0.5
 the lines of several mosaics."""
 HIDDEN = 0.1
 """The largest share of what two rectangles of intact tiles have in common that is the hidden one's own."""
+FRAME = 3
+"""The number of rows or columns of cells, at most, for which lines of a frame around a mosaic may be taken."""
 TRIMMED = 0.2
 """The largest share of its area that a mosaic loses to better ones which it overlaps with, and still is reported."""
 
@@ -85,9 +87,15 @@ def decide(
     """
     whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in prevailing(candidates)]
     drawn = [c.mosaic for c in whole if is_drawn(plane, c.mosaic)]
-    kept = [c for c in whole if not any(c.mosaic is m or is_coarser(c.mosaic, m) for m in drawn)]
+    kept = [c for c in whole if not any(c.mosaic is m or _is_drawn_as(c.mosaic, m) for m in drawn)]
     kept = [c for c in kept if not _are_blocks(plane, c, kept)]
     return with_overlays(joined(plane, suppressed(kept, TRIMMED)), plane if pixels is None else pixels)
+
+
+def _is_drawn_as(m: Mosaic, drawn: Mosaic) -> bool:
+    """Whether a mosaic's coarser cells are of squares that were drawn: not of the lines of a frame beside it."""
+    strip = min(drawn.cells.counts.shape) <= FRAME
+    return is_coarser(m, drawn) and not (strip and not overlapping(m, drawn))
 
 
 def _are_blocks(plane: NDArray[np.float32], c: Candidate, found: Sequence[Candidate]) -> bool:
