@@ -101,6 +101,15 @@ class View:
     pixels: Floats
     m: Mosaic
 
+    @classmethod
+    def of(cls, pixels: Array, m: Mosaic, box: Box) -> View:
+        """Return the view of a part of a picture, (H, W) or (H, W, C), uint8, uint16 or float32 in levels of 255."""
+        part = pixels[box]
+        planes = part.reshape(*part.shape[:2], -1)[..., :3].astype(np.float32)
+        if pixels.dtype == np.uint16:
+            planes /= 257
+        return cls(planes, m.moved(-box[1].start, -box[0].start))
+
     @cached_property
     def area(self) -> Mask:
         """The mosaic's area: bool (H, W)."""
@@ -209,10 +218,7 @@ def captioned(pixels: Array, m: Mosaic, taken: Mask, foreign: Mask) -> tuple[Mos
     if m.grid.blended or min(m.width, m.height) < 2:
         return None
     box = grown(m.box, REACH, pixels.shape)
-    planes = pixels[box].reshape(*taken[box].shape, -1)[..., :3].astype(np.float32)
-    if pixels.dtype == np.uint16:
-        planes /= 257
-    view = View(planes, m.moved(-box[1].start, -box[0].start))
+    view = View.of(pixels, m, box)
     drawn = _labels(view)
     area = view.area & ~drawn
     if not area.any():

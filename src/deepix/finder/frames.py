@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deepix.finder.captions import EXACT, View
 from deepix.finder.luminance import luminance
 from deepix.mosaic import Mosaic
 from deepix.mosaic.boxes import Box, grown
@@ -26,6 +27,8 @@ SAME = 12.0
 """The largest difference in luminance, in levels, of pixels of one colour: what a good file leaves."""
 SAME_CHROMA = 36.0
 """The same in the difference of red, and of blue, to luminance: files keep these at half the size."""
+SAME_EXACT = 2.0
+"""The largest difference in luminance where cells are of exactly one colour."""
 ALL = 0.9
 """The least share of a rectangle's outline that is of one colour where it is a frame."""
 BEYOND = 0.5
@@ -57,6 +60,8 @@ def framed(pixels: Array, m: Mosaic) -> tuple[Mosaic, Mask] | None:
     near = NEAR + math.ceil(max(m.grid.width, m.grid.height))
     window = grown(m.box, WIDEST + near, pixels.shape)
     planes, here = _opponent(pixels[window]), m.moved(-window[1].start, -window[0].start)
+    if View.of(pixels, m, m.box).tolerance is EXACT:
+        planes *= SAME / SAME_EXACT  # what was drawn has kept its colour as well
     sides = [_lines(planes, here, side, near) for side in SIDES]
     seen = ([line.colour for line in lines if line.colour is not None] for lines in sides)
     fewest = sorted(seen, key=len)[:2]
