@@ -55,6 +55,10 @@ FLAT = 0.98
 """The least share of pixels beside an area that are of their cells' colours where it goes on."""
 SEEN = 0.3
 """The least share of these that nothing was drawn over."""
+LIGHT = 12.0
+"""The least difference in luminance, in levels, of half of a drawing's pixels to the cells beneath in a lossy file."""
+MOSTLY = 0.7
+"""The least share of an area's pixels that are of their cells' colours: otherwise these are not told."""
 FILLED = 0.6
 """The share of a cell's pixels that are of a colour from which on it is the cell's own."""
 FILLING = 0.25
@@ -358,7 +362,7 @@ def _colours(view: View, inside: Mask) -> list[Floats]:
     """Return the colours in which there may be drawings over an area's cells."""
     colour, seen, same = _cells(view, inside)
     off = inside & seen & ~same
-    if np.count_nonzero(off) < view.tolerance.least:
+    if np.count_nonzero(off) < view.tolerance.least or np.count_nonzero(same) < MOSTLY * np.count_nonzero(inside):
         return []
     farthest = int(np.argmax(((view.pixels[off] - colour[off]) ** 2).sum(axis=1)))
     return [*view.frequent(off, max(FEW, view.tolerance.least)), view.pixels[off][farthest]]
@@ -389,6 +393,10 @@ def _drawn(view: View, inside: Mask, one: Floats) -> Mask:
     explained = np.bincount(numbers[mixed], minlength=count + 1)
     found = (explained >= np.maximum(tolerance.explained * size, tolerance.least))[numbers] & off
     found |= pure & dilated(found, 1)
+    if tolerance.spread and found.any():  # colours alone are smeared from cell to cell
+        light = np.abs(_opponent(view.pixels[found]) - _opponent(colour[found]))[:, 0]
+        if float(np.median(light)) < LIGHT:
+            return nothing
     core = pure | (share >= CORE)
     return found if np.count_nonzero(core & found) > CORES * np.count_nonzero(found) else nothing
 
