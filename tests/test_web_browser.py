@@ -212,6 +212,28 @@ def test_what_is_drawn_on_the_preview_is_exact_on_the_original(visit, large):
     assert waited.value.suggested_filename == "large_areas.json"
 
 
+def test_what_cells_show_can_be_chosen_and_is_told(visit, tmp_path):
+    page = visit.page
+    source = saved(tmp_path / "photo.png")
+    visit.send(source)
+    visit.found(2)
+    visit.restore()
+    expect(page.locator("#cell-values")).to_contain_text("Cells were taken to show the mean of their pixels")
+    expect(page.locator("#command")).to_have_text("deepix restore photo.png")
+    page.get_by_label("Cells show").select_option(label="the least value")
+    page.click("#restore")
+    expect(page.locator("#command")).to_have_text("deepix restore photo.png --cell-value min", timeout=PATIENCE)
+    visit.restored()
+    expect(page.locator("#cell-values")).to_have_text("Cells were taken to show the least value.")
+    assert visit.downloaded() == by_command("deepix restore photo.png --cell-value min", source, None)
+    expect(page.locator("#restore")).to_be_enabled(timeout=PATIENCE)
+    page.get_by_label("Cells show").select_option("")
+    page.click("#restore")
+    expect(page.locator("#command")).to_have_text("deepix restore photo.png", timeout=PATIENCE)
+    visit.restored()
+    assert visit.downloaded() == by_command("deepix restore photo.png", source, None)
+
+
 def test_all_of_it_by_keyboard(visit, tmp_path):
     page = visit.page
     # the first thing that the keyboard reaches is the way in

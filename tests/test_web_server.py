@@ -106,6 +106,33 @@ def test_the_file_is_what_the_command_line_writes_also_with_painted_areas(visito
     check_against_command(visitor, number, known, source)
 
 
+def test_what_cells_show_can_be_said_and_the_command_line_says_the_same(visitor, tmp_path):
+    source = saved(tmp_path / "photo.png")
+    number = visitor.send(source)
+    areas = [area["id"] for area in visitor.told(number)["areas"]]
+    for kind in ("mean", "min", "sample", "linear"):
+        known = visitor.ask(number, "restore", areas=areas, cellValue=kind)
+        assert known["error"] is None
+        assert known["result"]["command"] == f"deepix restore photo.png --cell-value {kind}"
+        assert [(value["kind"], value["told"]) for value in known["result"]["cellValues"]] == [(kind, False)] * 2
+        check_against_command(visitor, number, known, source)
+    # areas that are named by numbers, and by a file
+    known = visitor.ask(number, "restore", areas=areas[:1], cellValue="max")
+    assert "--cell-value max" in known["result"]["command"] or known["result"]["areasFile"]
+    check_against_command(visitor, number, known, source)
+    known = visitor.ask(number, "areas", strokes=[{"radius": 30, "points": [[365, 265], [410, 295]]}], cell=10)
+    known = visitor.ask(number, "restore", areas=[areas[0], known["areas"][-1]["id"]], cellValue="sample")
+    assert known["result"]["areasFile"]
+    check_against_command(visitor, number, known, source)
+    # without, the picture tells
+    known = visitor.ask(number, "restore", areas=areas)
+    assert known["result"]["command"] == "deepix restore photo.png"
+    assert [value["kind"] for value in known["result"]["cellValues"]] == ["mean", "mean"]
+    answer = visitor.client.post(f"/api/pictures/{number}/restore", json={"areas": areas, "cellValue": "median"})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "cells show one of mean, sample, min, max, linear"
+
+
 def test_a_cell_size_that_is_typed_counts_and_can_be_taken_back(visitor, tmp_path):
     number = visitor.send(saved(tmp_path / "photo.png"))
     first = visitor.told(number)["areas"][0]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +25,13 @@ from numpy.typing import NDArray
 from deepix.finder.candidates import INTACT, Candidate
 from deepix.finder.drawings import is_drawn
 from deepix.finder.file_blocks import are_blocks
-from deepix.finder.frames import framed
 from deepix.finder.geometry import is_coarser, lies_in, overlapping, same_grid, size, whole_pixels, without
 from deepix.finder.hidden_parts import rejoined
 from deepix.finder.joined_pieces import joined
+from deepix.finder.overlays import with_overlays
 from deepix.finder.square_cells import squared
 from deepix.finder.thresholds import MAP_NOTHING, MAP_PIXELATED, REPORTED, SURE, WEAK_EVIDENCE
-from deepix.mosaic import Mosaic, unknown
+from deepix.mosaic import Mosaic
 
 UNSEEN = 0.985
 """The least confidence of a nearly intact mosaic, too small or too coarse for the locator, of which its map shows
@@ -70,54 +71,40 @@ LEFT = 0.5
 the lines of several mosaics."""
 HIDDEN = 0.1
 """The largest share of what two rectangles of intact tiles have in common that is the hidden one's own."""
+FRAME = 3
+"""The number of rows or columns of cells, at most, for which lines of a frame around a mosaic may be taken."""
 TRIMMED = 0.2
 """The largest share of its area that a mosaic loses to better ones which it overlaps with, and still is reported."""
 
 
-def decide(candidates: Sequence[Candidate], plane: NDArray[np.float32]) -> list[Mosaic]:
+def decide(
+    candidates: Sequence[Candidate], plane: NDArray[np.float32], pixels: NDArray[Any] | None = None
+) -> list[Mosaic]:
     """Return the mosaics of a picture: disjoint, sorted by y, then x.
 
     Parameters
     ----------
     candidates : all of the picture, with what the map says of them
     plane : its luminance, (H, W)
+    pixels : the picture itself, in whose colours frames and captions are looked for; None: they are in its luminance
     """
     whole = [replace(c, mosaic=squared(plane, c.mosaic)) for c in rejoined(plane, prevailing(candidates))]
     drawn = [c.mosaic for c in whole if is_drawn(plane, c.mosaic)]
-    kept = [c for c in whole if not any(c.mosaic is m or is_coarser(c.mosaic, m) for m in drawn)]
+    kept = [c for c in whole if not any(c.mosaic is m or _is_drawn_as(c.mosaic, m) for m in drawn)]
     kept = [c for c in kept if not _are_blocks(plane, c, kept)]
-    return with_overlays(joined(plane, suppressed(kept, TRIMMED)), plane)
+    return with_overlays(joined(plane, suppressed(kept, TRIMMED)), plane if pixels is None else pixels)
+
+
+def _is_drawn_as(m: Mosaic, drawn: Mosaic) -> bool:
+    """Whether a mosaic's coarser cells are of squares that were drawn: not of the lines of a frame beside it."""
+    strip = min(drawn.cells.counts.shape) <= FRAME
+    return is_coarser(m, drawn) and not (strip and not overlapping(m, drawn))
 
 
 def _are_blocks(plane: NDArray[np.float32], c: Candidate, found: Sequence[Candidate]) -> bool:
     """Whether a mosaic's cells are a file's blocks, as what is around it shows, but for mosaics as sure as itself."""
     others = [o.mosaic for o in found if not same_grid(o.mosaic, c.mosaic) and 2 * o.log_ratio > c.log_ratio]
     return are_blocks(plane, c.mosaic, others)
-
-
-def with_overlays(found: Sequence[Candidate], plane: NDArray[np.float32]) -> list[Mosaic]:
-    """Return the mosaics of candidates that do not overlap, with what was drawn over or around them as foreign.
-
-    Parameters
-    ----------
-    found : what is reported
-    plane : the picture's luminance, (H, W)
-    """
-    frames = [framed(plane, c.mosaic) for c in found]
-    mosaics = [c.mosaic if frame is None else frame[0] for c, frame in zip(found, frames, strict=True)]
-    if not any(frame is not None or c.foreign is not None for c, frame in zip(found, frames, strict=True)):
-        return mosaics
-    foreign, own = np.zeros(plane.shape, bool), np.zeros(plane.shape, bool)
-    for c, frame, m in zip(found, frames, mosaics, strict=True):
-        covers = unknown([m], plane.shape)
-        if c.foreign is not None:
-            foreign[c.mosaic.box] |= c.foreign
-            covers[c.mosaic.box] &= ~c.foreign
-        if frame is not None:
-            foreign |= frame[1]
-        own |= covers
-    foreign &= ~own
-    return [m.with_foreign(foreign) for m in mosaics] if foreign.any() else mosaics
 
 
 def decide_without_map(candidates: Sequence[Candidate]) -> list[Mosaic]:

@@ -184,7 +184,7 @@ def _compared(
         tiles = _nearly_intact(plane, quality, maps.pixelated, stride, explained)
         tiles = hidden_parts.uncovered(plane, quality, tiles, explained, maps.pixelated, stride)
         candidates += _on_map(tiles, maps.pixelated, stride)
-    return decision.decide(candidates, plane)
+    return decision.decide(candidates, plane, pixels)
 
 
 def _on_map(candidates: Sequence[Candidate], pixelated: Map, stride: int) -> list[Candidate]:

@@ -9,7 +9,7 @@ from math import floor
 from pathlib import Path
 
 from deepix.images import MARKER
-from deepix.mosaic import Mosaic
+from deepix.mosaic import CellValueKind, Mosaic
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,14 @@ class Command:
     areas: str | None = None
 
 
-def command(name: str, found: Sequence[Mosaic], chosen: Sequence[Mosaic], *, sure: float) -> Command:
+def command(
+    name: str,
+    found: Sequence[Mosaic],
+    chosen: Sequence[Mosaic],
+    *,
+    sure: float,
+    cell_value: CellValueKind | None = None,
+) -> Command:
     """Return what restores the chosen areas of a file, without detail.
 
     Parameters
@@ -35,12 +42,15 @@ def command(name: str, found: Sequence[Mosaic], chosen: Sequence[Mosaic], *, sur
     found : what `deepix.find` finds in it
     chosen : what was restored: of these, or others, in this order
     sure : the least confidence with which the command line restores what it finds
+    cell_value : what the visitor said that cells show; a file with areas has it in it
     """
     file = f"./{name}" if name.startswith("-") else name
-    rest = _by_confidence(found, chosen, sure)
+    rest = by_confidence(found, chosen, sure)
     areas = None
     if rest is None:
         rest = _by_areas(chosen)
+    if rest is not None and cell_value is not None:
+        rest = [*rest, "--cell-value", cell_value]
     if rest is None:
         areas = f"{Path(name).stem}_areas.json"
         rest = ["--mosaics", f"./{areas}" if areas.startswith("-") else areas]
@@ -53,7 +63,7 @@ def restored_name(name: str) -> Path:
     return path.with_name(f"{path.stem}{MARKER}{path.suffix}")
 
 
-def _by_confidence(found: Sequence[Mosaic], chosen: Sequence[Mosaic], sure: float) -> list[str] | None:
+def by_confidence(found: Sequence[Mosaic], chosen: Sequence[Mosaic], sure: float) -> list[str] | None:
     """Return the options that choose these of all that was found; None if none do."""
     least = min((m.confidence for m in chosen), default=1.0)
     if not chosen or list(chosen) != [m for m in found if m.confidence >= least]:

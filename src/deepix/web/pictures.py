@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deepix.errors import DeepixError
-from deepix.mosaic import Mosaic
+from deepix.mosaic import CELL_VALUES, CellValueKind, Mosaic
 from deepix.web import commands, views
 from deepix.web.areas import Area
 from deepix.web.limits import MOST_VARIANTS
@@ -52,7 +52,9 @@ class Outcome:
     number : counts the restorations of the picture
     folder : where its views and its file are
     areas : the numbers of those that were restored
-    mosaics : theirs
+    chosen : theirs
+    mosaics : the same with what their cells show, once that is known
+    cell_value : what the visitor says that they show
     restored, doubted, written : what is known of it
     variants : what is known of each, by its seed
     refining : seeds of those that are made
@@ -63,7 +65,9 @@ class Outcome:
     number: int
     folder: Path
     areas: tuple[int, ...]
+    chosen: tuple[Mosaic, ...]
     mosaics: tuple[Mosaic, ...]
+    cell_value: CellValueKind | None = None
     restored: Restored | None = None
     doubted: Doubted | None = None
     written: Written | None = None
@@ -168,13 +172,19 @@ class Picture:
         self._refitted = number
         return Fit(source=self.source, within=replace(area.origin), cell=size)
 
-    def restore(self, numbers: object) -> Restore:
+    def restore(self, numbers: object, cell_value: object = None) -> Restore:
         """Return the task that restores these areas, in the order in which they are listed.
+
+        Parameters
+        ----------
+        numbers : the areas'
+        cell_value : what their cells show, one of `CELL_VALUES`; None: what was told from the picture
 
         Raises
         ------
-        DeepixError : there are no such areas
+        DeepixError : there are no such areas, or cells show no such thing
         """
+        kind = _cell_value(cell_value)
         if not isinstance(numbers, list) or not all(isinstance(n, int) for n in numbers):
             raise DeepixError("name the areas by their numbers")
         if not numbers:
@@ -185,8 +195,9 @@ class Picture:
         number = next(self._outcomes)
         folder = self.folder / f"restored-{number}"
         mosaics = tuple(replace(area.mosaic) for area in chosen)
-        self.outcome = Outcome(number, folder, tuple(area.number for area in chosen), mosaics)
-        return Restore(source=self.source, mosaics=mosaics, folder=folder)
+        self.outcome = Outcome(number, folder, tuple(area.number for area in chosen), mosaics, mosaics, kind)
+        among = self.found if commands.by_confidence(self.found, mosaics, self.sure) is not None else mosaics
+        return Restore(source=self.source, mosaics=mosaics, folder=folder, among=among, cell_value=kind)
 
     def refine(self, seeds: object) -> Refine | None:
         """Return the task that gives the restoration the detail of these seeds; None where it has that.
@@ -325,7 +336,7 @@ class Picture:
 
     def _restored(self, outcome: Outcome, event: Event) -> None:
         if isinstance(event, Restored):
-            outcome.restored, self.stage = event, "writing"
+            outcome.restored, outcome.mosaics, self.stage = event, event.mosaics, "writing"
         elif isinstance(event, Doubted):
             outcome.doubted = event
         elif isinstance(event, Refined):
@@ -377,13 +388,16 @@ class Picture:
         outcome = self.outcome
         if outcome is None or outcome.restored is None:
             return None
-        said = commands.command(self.source.name, self.found, outcome.mosaics, sure=self.sure)
+        said = commands.command(
+            self.source.name, self.found, outcome.chosen, sure=self.sure, cell_value=outcome.cell_value
+        )
         return {
             "number": outcome.number,
             "areas": list(outcome.areas),
             "uncertainties": list(outcome.restored.uncertainties),
             "consistency": outcome.restored.consistency,
             "noise": outcome.restored.noise,
+            "cellValues": [m.cell_value.to_dict() for m in outcome.mosaics],
             "blended": any(m.grid.blended for m in outcome.mosaics),
             "most": outcome.doubted.most if outcome.doubted else None,
             "file": self.restored_name() if outcome.written else None,
@@ -422,6 +436,15 @@ class Picture:
             if self.outcome.judged:
                 there[self.outcome.judged.view] = self.outcome.folder
         return there
+
+
+def _cell_value(given: object) -> CellValueKind | None:
+    for kind in CELL_VALUES:
+        if given == kind:
+            return kind
+    if given is None:
+        return None
+    raise DeepixError(f"cells show one of {', '.join(CELL_VALUES)}")
 
 
 def _amount(given: object) -> float:

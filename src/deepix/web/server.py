@@ -216,7 +216,7 @@ class Server:
         session, picture = self._idle(request)
         asked = await _asked(request)
         former = picture.outcome
-        task = picture.restore(asked.get("areas"))
+        task = picture.restore(asked.get("areas"), asked.get("cellValue"))
         task.folder.mkdir()
         try:
             self._do(session, picture, task, "restoring")

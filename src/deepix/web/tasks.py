@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepix.images import Picture
-    from deepix.mosaic import Mosaic
+    from deepix.mosaic import CellValueKind, Mosaic
     from deepix.web.strokes import Stroke
 
 _log = logging.getLogger(__name__)
@@ -68,11 +68,19 @@ class Fit:
 
 @dataclass(frozen=True, kw_only=True)
 class Restore:
-    """Restore mosaics, keep the views in a folder, and write the file there, under a name that gets its suffix."""
+    """Restore mosaics, keep the views in a folder, and write the file there, under a name that gets its suffix.
+
+    Attributes
+    ----------
+    among : those that the command line that does the same knows of, when it tells where samples were taken
+    cell_value : what the visitor says that cells show; None: what the mosaics say
+    """
 
     source: Source
     mosaics: tuple[Mosaic, ...]
     folder: Path
+    among: tuple[Mosaic, ...] = ()
+    cell_value: CellValueKind | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +172,14 @@ class Fitted:
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """The restored picture can be shown; the numbers are those of a `deepix.Restoration`."""
+    """The restored picture can be shown; the numbers are those of a `deepix.Restoration`.
 
+    Attributes
+    ----------
+    mosaics : that were restored, with what their cells were taken to show
+    """
+
+    mosaics: tuple[Mosaic, ...]
     consistency: float
     noise: float
     uncertainties: tuple[float | None, ...]
@@ -334,11 +348,17 @@ def _restore(task: Restore) -> Iterator[Event]:
     from deepix.web import estimates, views
 
     picture = images.read(task.source.path, max_pixels=task.source.max_pixels)
-    estimated = pipeline.estimate(picture, task.mosaics, Options())
-    result = pipeline.restore(picture, task.mosaics, Options(), estimated=estimated)
+    mosaics = _showing(picture.pixels, task)
+    estimated = pipeline.estimate(picture, mosaics, Options())
+    result = pipeline.restore(picture, mosaics, Options(), estimated=estimated)
     shown = views.on_screen(result.picture)
     views.store(shown, task.folder, "after")
-    yield Restored(consistency=result.consistency, noise=result.noise, uncertainties=tuple(result.mean_uncertainties))
+    yield Restored(
+        mosaics=_plain(mosaics),
+        consistency=result.consistency,
+        noise=result.noise,
+        uncertainties=tuple(result.mean_uncertainties),
+    )
     deviation = result.uncertainty
     if deviation is not None:
         seen, most = views.doubt(shown, deviation if deviation.ndim == 2 else deviation[..., 0], result.mosaics)
@@ -347,6 +367,17 @@ def _restore(task: Restore) -> Iterator[Event]:
     yield _written(result.picture, task.source, task.folder / "restored")
     if REFINER in shipped():
         estimates.keep(estimated, task.folder)
+
+
+def _showing(pixels: NDArray[Any], task: Restore) -> tuple[Mosaic, ...]:
+    """Return a task's mosaics with cells that show what the visitor says."""
+    from deepix import finder
+
+    if task.cell_value is None:
+        return task.mosaics
+    among = task.among or task.mosaics
+    shown = finder.with_cell_values(pixels, among, task.cell_value)
+    return tuple(after for before, after in zip(among, shown, strict=True) if before in task.mosaics)
 
 
 def _refine(task: Refine) -> Iterator[Event]:

@@ -25,7 +25,7 @@ export const tell = (id, seen) => ask("GET", seen === undefined ? place(id) : `$
 export const mark = (id, what) => ask("POST", `${place(id)}/areas`, what);
 export const refit = (id, area, cell) => ask("POST", `${place(id)}/areas/${area}`, { cell });
 export const unmark = (id, area) => ask("DELETE", `${place(id)}/areas/${area}`);
-export const restore = (id, areas) => ask("POST", `${place(id)}/restore`, { areas });
+export const restore = (id, areas, cellValue) => ask("POST", `${place(id)}/restore`, { areas, cellValue });
 export const refine = (id, seeds) => ask("POST", `${place(id)}/variants`, { seeds });
 export const keep = (id, chosen) => ask("POST", `${place(id)}/file`, chosen);
 export const judge = (id, chosen) => ask("POST", `${place(id)}/looks`, chosen);

@@ -25,7 +25,11 @@ export function start() {
   });
   $("restore").addEventListener("click", () => {
     const picture = current();
-    work(picture, () => api.restore(picture.id, [...picture.chosen]));
+    work(picture, () => api.restore(picture.id, [...picture.chosen], picture.cellValue || null));
+  });
+  $("cell-value").addEventListener("change", () => {
+    const picture = current();
+    if (picture) picture.cellValue = $("cell-value").value;
   });
   $("numbers").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -51,6 +55,8 @@ export function render() {
   const busy = isBusy(picture);
   const count = picture.chosen.size;
   $("restore").disabled = busy || count === 0;
+  $("cell-value").disabled = busy;
+  if (document.activeElement !== $("cell-value")) $("cell-value").value = picture.cellValue;
   const again = picture.result && String([...picture.chosen].sort()) === String([...picture.result.areas].sort());
   $("restore").textContent = `Restore ${count === 1 ? "1 area" : count ? `${count} areas` : ""}${again ? " again" : ""}`;
   $("restore").classList.toggle("primary", !again);

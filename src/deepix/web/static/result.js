@@ -68,6 +68,7 @@ export function render() {
     link.textContent = ["writing", "keeping"].includes(picture.stage) ? "Writing the file …" : `Download ${result.file}`;
   }
   $("promise").textContent = promise(result, asked.detail ? variantOf(picture).consistency : 0);
+  $("cell-values").textContent = cellValues(picture, result);
   $("command").textContent = result.command + (asked.detail ? ` --detail ${asked.detail} --seed ${asked.seed}` : "");
   show($("areas-file"), Boolean(result.areasFile));
   if (result.areasFile) {
@@ -86,6 +87,20 @@ function look(picture, id) {
     changed();
   });
   return button;
+}
+
+const SHOWN = {
+  mean: "the mean of their pixels", sample: "one of their pixels", min: "the least value", max: "the greatest value",
+  linear: "the mean of light",
+};
+
+// What cells were taken to show, and who said so.
+function cellValues(picture, { areas, cellValues: values }) {
+  const say = ({ kind, told }) => `${SHOWN[kind]}${told ? " (told from the picture)" : ""}`;
+  const said = values.map(say);
+  if (new Set(said).size === 1) return `Cells were taken to show ${said[0]}.`;
+  const count = (id) => picture.areas.findIndex((area) => area.id === id) + 1;
+  return `Cells were taken to show: ${said.map((words, i) => `area ${count(areas[i])}: ${words}`).join("; ")}.`;
 }
 
 function promise({ consistency: plain, noise, blended }, refined) {

@@ -51,6 +51,7 @@ export function add(id, name) {
     known: new Set(),    // areas that were looked at when they came
     view: "areas", zoom: "fit", since: performance.now(),
     percent: 0, seed: 0, // of detail, and the variant that is shown
+    cellValue: "",       // what the visitor says that cells show; empty: told from the picture
     wanted: null,        // the seed of a variant that is to be shown once it is there
     refine: false,       // it is to be given its first variants
     judging: "",         // of what a map of what looks restored was asked for

@@ -1,0 +1,428 @@
+"""Captions over and beside a mosaic: letters drawn over its cells, and labels, rectangles of one colour with letters.
+
+Where files are lossless a cell's own pixels are exactly of one colour, and what is drawn over it is of the drawing's
+colour or, at soft edges, a mixture of both. In lossy files the same holds within what these leave of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from deepix.finder.fast_filters import dilated, filled
+from deepix.finder.geometry import bounds
+from deepix.mosaic import Mosaic
+from deepix.mosaic.boxes import Box, grown
+
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+
+REACH = 72
+"""Pixels around an area in which labels are looked for, that touch it or nearly do."""
+NEAR = 3
+"""Pixels between an area, as it was found, and a label, at most."""
+COLOURS = 8
+"""The most frequent colours along the border of an area, or over its cells, that are looked at."""
+FREQUENT = 24
+"""The least number of pixels of such a colour."""
+LABEL = 12, 16
+"""The least height and width of a label, in pixels."""
+WRITTEN = 0.02, 0.6
+"""The least and the largest share of a label that letters cover."""
+EDGED = 0.85
+"""The least share of a label's outline that is of its colour; of each side half of that."""
+INTACT = 0.5
+"""The least share of cells, among those that have neighbours, whose pixels are nearly all exactly of one colour where a
+file is lossless."""
+OWN = 0.2
+"""The least share of a cell's pixels that are of its colour."""
+FEW = 4
+"""The least number of such pixels."""
+CORE = 0.75
+"""The share of a drawing's colour in a mixture from which on it is that of letters, not of their edges."""
+CORES = 0.15
+"""The least share of such pixels."""
+FLAT = 0.98
+"""The least share of pixels beside an area that are of their cells' colours where it goes on."""
+SEEN = 0.3
+"""The least share of these that nothing was drawn over."""
+LIGHT = 12.0
+"""The least difference in luminance, in levels, of half of a drawing's pixels to the cells beneath in a lossy file."""
+MOSTLY = 0.7
+"""The least share of an area's pixels that are of their cells' colours: otherwise these are not told."""
+FILLED = 0.6
+"""The share of a cell's pixels that are of a colour from which on it is the cell's own."""
+FILLING = 0.25
+"""The largest share of the pixels of a drawing's colour that fill cells, in a lossy file."""
+EIGHT = np.ones((3, 3), bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Tolerance:
+    """How far pixels are, in levels of any channel, from what they are taken for.
+
+    Attributes
+    ----------
+    same : from the colour of a cell, or of a drawing
+    mixed : from a mixture of both
+    least : number of pixels, at least, of what covers cells in one place
+    spread : pixels around it that a file smears it over
+    explained : the least share of what covers cells in one place that is a mixture of their colour and the drawing's;
+        where letters hide most of small cells, these are taken for other colours
+    contrast : the least difference, in levels, of a drawing to the cells beneath
+    """
+
+    same: float
+    mixed: float
+    least: int
+    spread: int
+    explained: float
+    contrast: float
+
+
+EXACT, LOSSY = Tolerance(0, 3, 1, 0, 0.5, 24), Tolerance(16, 24, 12, 1, 0.85, 40)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A window of a picture around a mosaic.
+
+    Attributes
+    ----------
+    pixels : float32 (H, W, C), levels 0 … 255
+    m : the mosaic, in pixels of the window
+    """
+
+    pixels: Floats
+    m: Mosaic
+
+    @classmethod
+    def of(cls, pixels: Array, m: Mosaic, box: Box) -> View:
+        """Return the view of a part of a picture, (H, W) or (H, W, C), uint8, uint16 or float32 in levels of 255."""
+        part = pixels[box]
+        planes = part.reshape(*part.shape[:2], -1)[..., :3].astype(np.float32)
+        if pixels.dtype == np.uint16:
+            planes /= 257
+        return cls(planes, m.moved(-box[1].start, -box[0].start))
+
+    @cached_property
+    def area(self) -> Mask:
+        """The mosaic's area: bool (H, W)."""
+        result = np.zeros(self.pixels.shape[:2], bool)
+        result[self.m.box] = self.m.area
+        return result
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """One number for each colour: (H, W)."""
+        return codes(self.pixels)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """The number of the grid's cell that each pixel of the window lies in: (H, W)."""
+        height, width = self.pixels.shape[:2]
+        rows, columns = self.m.grid.rows(0, height), self.m.grid.columns(0, width)
+        return np.asarray((rows - rows[0])[:, None] * (columns[-1] - columns[0] + 1) + columns - columns[0], np.int64)
+
+    @cached_property
+    def tolerance(self) -> Tolerance:
+        """What the file leaves of one colour."""
+        cells = Cells.of(self, self.area, EXACT)
+        whole = cells.number[cells.number > 0]
+        intact = cells.own[cells.number > 0] >= 0.9 * whole
+        return EXACT if whole.size and float(intact.mean()) >= INTACT else LOSSY
+
+    def is_of(self, colour: Floats) -> Mask:
+        """Return which pixels are of a colour: bool (H, W)."""
+        return np.asarray(np.abs(self.pixels - colour).max(axis=2) <= self.tolerance.same)
+
+    def frequent(self, where: Mask, least: int = FREQUENT) -> Iterator[Floats]:
+        """Yield the most frequent colours in a part of the window, (C,)."""
+        pixels = self.pixels[where]
+        if self.tolerance is EXACT:
+            code = self.codes[where]
+        else:
+            code = codes(np.floor(pixels[:, None] / self.tolerance.same))[:, 0]
+        _, first, number = np.unique(code, return_index=True, return_counts=True)
+        for k in np.argsort(-number, kind="stable")[:COLOURS]:
+            if number[k] < least:
+                break
+            colour = pixels[first[k]]
+            yield colour if self.tolerance is EXACT else np.median(pixels[code == code[first[k]]], axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of a grid, by their numbers: the colours of what can be seen of them.
+
+    Attributes
+    ----------
+    colour : float32 (cells, C)
+    own : (cells,), the pixels of this colour; number : all that were looked at
+    """
+
+    colour: Floats
+    own: NDArray[np.int64]
+    number: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, view: View, where: Mask, tolerance: Tolerance) -> Cells:
+        """Return the cells of a window as those pixels show them that lie in a part of it."""
+        labels, pixels = view.labels[where], view.pixels[where]
+        count = int(view.labels[-1, -1]) + 1
+        number = np.bincount(labels, minlength=count)
+        colour = np.zeros((count, pixels.shape[1]), np.float32)
+        if tolerance is EXACT:
+            values = view.codes[where]
+            order = np.lexsort((values, labels))
+            labels, values = labels[order], values[order]
+            first = np.flatnonzero((np.diff(labels, prepend=-1) != 0) | (np.diff(values, prepend=-1) != 0))
+            run = np.diff(first, append=len(order))
+            best = np.lexsort((run, labels[first]))
+            best = best[np.flatnonzero(np.diff(labels[first][best], append=-1) != 0)]
+            own = np.zeros(count, np.int64)
+            own[labels[first[best]]] = run[best]
+            colour[labels[first[best]]] = pixels[order[first[best]]]
+            return cls(colour, own, number)
+        for c in range(pixels.shape[1]):
+            order = np.lexsort((pixels[:, c], labels))
+            middle = (np.cumsum(number) - number + number // 2)[number > 0]
+            colour[number > 0, c] = pixels[order[middle], c]
+        same = np.abs(pixels - colour[labels]).max(axis=1) <= tolerance.same
+        return cls(colour, np.bincount(labels[same], minlength=count), number)
+
+
+def codes(pixels: Array) -> NDArray[np.int64]:
+    """Return one number for each colour, (H, W, C), of values 0 … 65535: (H, W)."""
+    result = np.zeros(pixels.shape[:2], np.int64)
+    for c in range(pixels.shape[2]):
+        result = (result << 16) | pixels[..., c].astype(np.int64)
+    return result
+
+
+def captioned(pixels: Array, m: Mosaic, taken: Mask, foreign: Mask) -> tuple[Mosaic, Mask] | None:
+    """Return a mosaic without the captions over it, and these and those beside it, (H, W); None if there are none.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, C), uint8 or uint16
+    m : a mosaic in it
+    taken : bool (H, W), the areas of all others
+    foreign : bool (H, W), what is known to be drawn: frames
+    """
+    if m.grid.blended or min(m.width, m.height) < 2:
+        return None
+    box = grown(m.box, REACH, pixels.shape)
+    view = View.of(pixels, m, box)
+    drawn = _labels(view)
+    area = view.area & ~drawn
+    if not area.any():
+        return None
+    over, area = _letters(view, area, drawn, foreign[box])
+    drawn = (drawn | over) & ~(taken[box] & ~over)
+    if area.any() and (drawn.any() or (dilated(area, NEAR) & foreign[box]).any()):
+        area = _grown(view, area, drawn | foreign[box] | taken[box])
+    area &= ~taken[box] & ~drawn
+    if not area.any() or not (drawn.any() or (area & ~view.area).any()):
+        return None
+    inner = bounds(area)
+    mask = area[inner]
+    whole = np.zeros(taken.shape, bool)
+    whole[box] = drawn
+    x, y = (int(inner[k].start + box[k].start) for k in (1, 0))
+    return (
+        Mosaic(x, y, mask.shape[1], mask.shape[0], m.grid, mask.copy(), m.confidence, cell_value=m.cell_value),
+        whole,
+    )
+
+
+def _labels(view: View) -> Mask:
+    """Return the labels that touch an area or lie over a part of it: bool (H, W)."""
+    result = np.zeros(view.area.shape, bool)
+    near = dilated(view.area, NEAR)
+    box = bounds(near)
+    border = near & ~ndimage.binary_erosion(view.area, EIGHT, iterations=2)
+    inside = np.zeros_like(near)
+    inside[box] = True
+    border |= inside & ~view.area
+    for colour in view.frequent(border):
+        numbers, count = ndimage.label(view.is_of(colour), EIGHT)
+        touching = np.unique(numbers[border & (numbers > 0)])
+        boxes = ndimage.find_objects(numbers, count)
+        for number in touching.tolist():
+            rows, columns = boxes[number - 1]
+            box = rows, columns
+            other = np.abs(view.pixels[box] - colour).max(axis=2) >= view.tolerance.contrast
+            if _is_label(numbers[box] == number, other):
+                result[rows, columns] = True
+    return result
+
+
+def _is_label(there: Mask, other: Mask) -> bool:
+    """Whether pixels of one colour, in their box, are those of a label around letters, of quite another colour."""
+    if there.shape[0] < LABEL[0] or there.shape[1] < LABEL[1]:
+        return False
+    if float(other.mean()) < WRITTEN[0] or 1 - float(there.mean()) > WRITTEN[1]:
+        return False
+    sides = [float(side.mean()) for side in (there[0], there[-1], there[:, 0], there[:, -1])]
+    return min(sides) >= EDGED / 2 and float(np.mean(sides)) >= EDGED
+
+
+def _grown(view: View, area: Mask, drawn: Mask) -> Mask:
+    """Return an area with the rows and columns of cells beside it that a drawing has cut off, in a lossless picture."""
+    if view.tolerance is not EXACT:  # a smooth photo looks the same
+        return area
+    area = area.copy()
+    for axis, last in itertools.product((0, 1), (False, True)):
+        while True:
+            box = bounds(area)
+            most = _next(view, box[axis], axis, last)
+            strips = (_strip(box, axis, last, by, area.shape) for by in range(most, 0, -1))
+            strip = next((one for one in strips if _are_cells(view, one, drawn)), None)
+            if strip is None:
+                break
+            area[strip] = ~drawn[strip]
+    return area
+
+
+def _next(view: View, along: slice, axis: int, last: bool) -> int:
+    """Return how many rows or columns of pixels lie between an area and the next line of its grid."""
+    origin, size = (view.m.grid.y, view.m.grid.height) if axis == 0 else (view.m.grid.x, view.m.grid.width)
+    left = (origin - along.stop) % size if last else (along.start - origin) % size
+    return math.ceil(left or size)
+
+
+def _strip(box: Box, axis: int, last: bool, by: int, shape: tuple[int, ...]) -> Box:
+    """Return so many rows or columns of pixels beside a box; none beyond the window."""
+    along = box[axis]
+    start, stop = (along.stop, along.stop + by) if last else (along.start - by, along.start)
+    strip = slice(start, stop) if start >= 0 and stop <= shape[axis] else slice(0, 0)
+    return (strip, box[1]) if axis == 0 else (box[0], strip)
+
+
+def _are_cells(view: View, strip: Box, drawn: Mask) -> bool:
+    """Whether a part of a window is, but for what was drawn, of cells of several colours, each of one."""
+    there = np.zeros_like(drawn)
+    there[strip] = ~drawn[strip]
+    if np.count_nonzero(there) < SEEN * there[strip].size or not there.any():
+        return False
+    cells = Cells.of(view, there, EXACT)
+    seen = cells.number >= FEW
+    if len(np.unique(cells.colour[seen], axis=0)) < 2:
+        return False
+    return bool(cells.own.sum() >= FLAT * cells.number.sum())
+
+
+def _letters(view: View, area: Mask, labels: Mask, foreign: Mask) -> tuple[Mask, Mask]:
+    """Return what is drawn over an area's cells, and goes on beside it, and the area without it: two bool (H, W)."""
+    inside = np.zeros_like(area)
+    inside[bounds(area)] = True
+    inside &= ~labels & ~foreign
+    drawn, drawings = np.zeros_like(area), []
+    for one in _colours(view, inside):
+        over = _drawn(view, inside & ~drawn, one)
+        if over.any():
+            drawings.append(one)
+            drawn |= over
+    if not drawings:
+        return drawn, area
+    for one in drawings:
+        numbers, _ = ndimage.label(view.is_of(one), EIGHT)
+        drawn |= np.isin(numbers, np.unique(numbers[dilated(drawn, 1) & (numbers > 0)])) & inside
+        goes_on = np.isin(numbers, np.unique(numbers[dilated(drawn, 1) & (numbers > 0)]))
+        drawn |= dilated(goes_on & ~inside, 1) & ~inside
+    # cells that letters hide wholly, and pieces that were left out of the area beside them
+    _, seen, same = _cells(view, inside & ~drawn)
+    lattice = filled(ndimage.binary_closing(np.pad(area | drawn, 16), EIGHT, iterations=8)[16:-16, 16:-16])
+    drawn |= inside & ~seen & lattice & dilated(drawn, 2)
+    if view.tolerance.spread:
+        drawn |= dilated(drawn, view.tolerance.spread) & (inside | ~area)
+    return drawn, ((same & lattice) | area) & ~drawn
+
+
+def _cells(view: View, where: Mask) -> tuple[Floats, Mask, Mask]:
+    """Return the colours of cells as a part of a window shows them, where it does, and its pixels of them: (H, W)."""
+    cells = Cells.of(view, where, view.tolerance)
+    whole = np.bincount(view.labels[where], minlength=len(cells.number))
+    alive = cells.own >= np.maximum(OWN * whole, FEW)
+    colour, seen = cells.colour[view.labels], alive[view.labels]
+    return colour, seen, seen & where & (np.abs(view.pixels - colour).max(axis=2) <= view.tolerance.same)
+
+
+def _colours(view: View, inside: Mask) -> list[Floats]:
+    """Return the colours in which there may be drawings over an area's cells."""
+    colour, seen, same = _cells(view, inside)
+    off = inside & seen & ~same
+    if np.count_nonzero(off) < view.tolerance.least or np.count_nonzero(same) < MOSTLY * np.count_nonzero(inside):
+        return []
+    farthest = int(np.argmax(((view.pixels[off] - colour[off]) ** 2).sum(axis=1)))
+    return [*view.frequent(off, max(FEW, view.tolerance.least)), view.pixels[off][farthest]]
+
+
+def _drawn(view: View, inside: Mask, one: Floats) -> Mask:
+    """Return which pixels over an area's cells are of a colour or a mixture of that and their cells': bool (H, W)."""
+    nothing, tolerance = np.zeros_like(inside), view.tolerance
+    pure = inside & view.is_of(one)
+    if len(np.unique(view.labels[pure])) < 2 and np.count_nonzero(pure) >= FEW:
+        return nothing  # a cell's own
+    if tolerance.spread and _of_cells(view, inside, pure):
+        return nothing
+    colour, seen, same = _cells(view, inside & ~pure)
+    off = inside & seen & ~same
+    numbers, count = ndimage.label(off, EIGHT)
+    size = np.bincount(numbers.ravel(), minlength=count + 1)
+    off &= (size >= tolerance.least)[numbers]
+    if len(np.unique(view.labels[off])) < 2:
+        return nothing
+    share, mixed = np.zeros(off.shape, np.float32), np.zeros_like(off)
+    way = one - colour[off]
+    share[off] = ((view.pixels[off] - colour[off]) * way).sum(axis=1) / np.maximum((way**2).sum(axis=1), 1)
+    mixed[off] = _mixed(view.pixels[off], colour[off], one, tolerance)
+    mixed[off] &= (way**2).sum(axis=1) >= tolerance.contrast**2
+    if tolerance.spread:  # what files leave along the border of an area is nothing drawn
+        mixed &= ndimage.binary_erosion(inside, EIGHT, iterations=2)
+    explained = np.bincount(numbers[mixed], minlength=count + 1)
+    found = (explained >= np.maximum(tolerance.explained * size, tolerance.least))[numbers] & off
+    found |= pure & dilated(found, 1)
+    if tolerance.spread and found.any():  # colours alone are smeared from cell to cell
+        light = np.abs(_opponent(view.pixels[found]) - _opponent(colour[found]))[:, 0]
+        if float(np.median(light)) < LIGHT:
+            return nothing
+    core = pure | (share >= CORE)
+    return found if np.count_nonzero(core & found) > CORES * np.count_nonzero(found) else nothing
+
+
+def _of_cells(view: View, inside: Mask, pure: Mask) -> bool:
+    """Whether many pixels of a colour fill cells: it is one of the scene's."""
+    labels = view.labels[inside]
+    number, own = np.bincount(labels), np.bincount(labels[pure[inside]], minlength=int(labels.max()) + 1)
+    return bool(own[own >= FILLED * np.maximum(number, 1)].sum() > FILLING * own.sum())
+
+
+def _mixed(pixels: Floats, beneath: Floats, over: Floats, tolerance: Tolerance) -> NDArray[np.bool_]:
+    """Return which pixels, (n, C), are mixtures of what is beneath and over it; files mix less exactly."""
+    if tolerance is EXACT:
+        way = over - beneath
+        share = ((pixels - beneath) * way).sum(axis=1) / np.maximum((way**2).sum(axis=1), 1)
+        left = np.abs(pixels - beneath - share[:, None] * way).max(axis=1)
+        return np.asarray((left <= tolerance.mixed) & (share > 0) & (share <= 1.05))
+    values, a, b = _opponent(pixels), _opponent(beneath), _opponent(over[None])
+    low, high = np.minimum(a, b) - tolerance.mixed, np.maximum(a, b) + tolerance.mixed
+    return np.asarray(((values >= low) & (values <= high)).all(axis=1))
+
+
+def _opponent(pixels: Floats) -> Floats:
+    """Return luminance, and how much of red and blue is beside it, (n, 1 or 3): files mix these apart."""
+    if pixels.shape[1] < 3:
+        return pixels[:, :1]
+    light = pixels @ np.array((0.299, 0.587, 0.114), np.float32)
+    return np.stack([light, (pixels[:, 0] - light) / 2, (pixels[:, 2] - light) / 2], axis=1)
