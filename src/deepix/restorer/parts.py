@@ -23,9 +23,10 @@ Bools = NDArray[np.bool_]
 
 TILE, HALO = 512, 48
 """About the side (pixels) of the network's tiles, and by how much each sees more than it restores."""
-REDUCED = 1.16
+REDUCED = 1.1
 """By what errors are larger than predicted where a picture is looked at through larger pixels: what is lost on the way
-counts, too. So that as many lie within 1 and 2 deviations as in smaller cells (`benchmarks/photos.py`)."""
+counts, too. Shares within 1 and 2 deviations as in smaller cells ask for 1.16 of cells of 17 to 48 pixels in
+`benchmarks/photos.py`, and for 1.04 of those of up to 24 in `benchmarks/perceptual.py`."""
 BATCH_PIXELS = 1 << 18
 """Pixels that the network is given at a time, at least a tile: bounds memory."""
 
