@@ -134,16 +134,26 @@ class View:
         return np.asarray((rows - rows[0])[:, None] * (columns[-1] - columns[0] + 1) + columns - columns[0], np.int64)
 
     @cached_property
+    def exact(self) -> Cells:
+        """The cells of the mosaic's area as a lossless file shows them."""
+        return Cells.of(self, self.area, EXACT)
+
+    @cached_property
     def tolerance(self) -> Tolerance:
         """What the file leaves of one colour."""
-        cells = Cells.of(self, self.area, EXACT)
+        cells = self.exact
         whole = cells.number[cells.number > 0]
         intact = cells.own[cells.number > 0] >= 0.9 * whole
         return EXACT if whole.size and float(intact.mean()) >= INTACT else LOSSY
 
     def is_of(self, colour: Floats) -> Mask:
         """Return which pixels are of a colour: bool (H, W)."""
-        return np.asarray(np.abs(self.pixels - colour).max(axis=2) <= self.tolerance.same)
+        if self.tolerance is EXACT:  # numbers of colours are compared faster than colours
+            result = self.codes == codes(colour[None, None])
+            result[result] = (self.pixels[result] == colour).all(axis=1)
+            return np.asarray(result)
+        off = np.abs(self.pixels - colour)
+        return np.asarray(np.logical_and.reduce([off[..., c] <= self.tolerance.same for c in range(off.shape[2])]))
 
     def frequent(self, where: Mask, least: int = FREQUENT) -> Iterator[Floats]:
         """Yield the most frequent colours in a part of the window, (C,)."""
@@ -174,6 +184,11 @@ class Cells:
     own: NDArray[np.int64]
     number: NDArray[np.int64]
 
+    @property
+    def alive(self) -> NDArray[np.bool_]:
+        """Which cells show enough of their colour."""
+        return np.asarray(self.own >= np.maximum(OWN * self.number, FEW))
+
     @classmethod
     def of(cls, view: View, where: Mask, tolerance: Tolerance) -> Cells:
         """Return the cells of a window as those pixels show them that lie in a part of it."""
@@ -183,9 +198,10 @@ class Cells:
         colour = np.zeros((count, pixels.shape[1]), np.float32)
         if tolerance is EXACT:
             values = view.codes[where]
-            order = np.lexsort((values, labels))
-            labels, values = labels[order], values[order]
-            first = np.flatnonzero((np.diff(labels, prepend=-1) != 0) | (np.diff(values, prepend=-1) != 0))
+            keys = labels << 24 | values
+            order = np.argsort(keys, kind="stable")
+            labels = labels[order]
+            first = np.flatnonzero(np.diff(keys[order], prepend=-1) != 0)
             run = np.diff(first, append=len(order))
             best = np.lexsort((run, labels[first]))
             best = best[np.flatnonzero(np.diff(labels[first][best], append=-1) != 0)]
@@ -202,10 +218,10 @@ class Cells:
 
 
 def codes(pixels: Array) -> NDArray[np.int64]:
-    """Return one number for each colour, (H, W, C), of values 0 … 65535: (H, W)."""
+    """Return one number for each colour, (H, W, C), of up to three channels of 0 … 255: (H, W), of 24 bits."""
     result = np.zeros(pixels.shape[:2], np.int64)
     for c in range(pixels.shape[2]):
-        result = (result << 16) | pixels[..., c].astype(np.int64)
+        result = (result << 8) | pixels[..., c].astype(np.int64)
     return result
 
 
@@ -255,16 +271,27 @@ def _labels(view: View) -> Mask:
     inside[box] = True
     border |= inside & ~view.area
     for colour in view.frequent(border):
-        numbers, count = ndimage.label(view.is_of(colour), EIGHT)
-        touching = np.unique(numbers[border & (numbers > 0)])
+        alike = view.is_of(colour)
+        if not _is_large(alike):
+            continue
+        numbers, count = ndimage.label(alike, EIGHT)
         boxes = ndimage.find_objects(numbers, count)
-        for number in touching.tolist():
+        for number in np.unique(numbers[border & alike]).tolist():
             rows, columns = boxes[number - 1]
             box = rows, columns
+            if not _is_large(numbers[box] == number):
+                continue
             other = np.abs(view.pixels[box] - colour).max(axis=2) >= view.tolerance.contrast
             if _is_label(numbers[box] == number, other):
                 result[rows, columns] = True
     return result
+
+
+def _is_large(there: Mask) -> bool:
+    """Whether pixels may be those of a label, by their number and extents."""
+    if np.count_nonzero(there) < (1 - WRITTEN[1]) * LABEL[0] * LABEL[1]:
+        return False
+    return all(np.count_nonzero(there.any(axis=1 - k)) >= LABEL[k] for k in (0, 1))
 
 
 def _is_label(there: Mask, other: Mask) -> bool:
@@ -349,17 +376,25 @@ def _letters(view: View, area: Mask, labels: Mask, foreign: Mask) -> tuple[Mask,
     return drawn, ((same & lattice) | area) & ~drawn
 
 
+def _shown(view: View, where: Mask) -> Cells:
+    """Return the cells as a part of a window shows them."""
+    known = view.tolerance is EXACT and np.array_equal(where, view.area)
+    return view.exact if known else Cells.of(view, where, view.tolerance)
+
+
 def _cells(view: View, where: Mask) -> tuple[Floats, Mask, Mask]:
     """Return the colours of cells as a part of a window shows them, where it does, and its pixels of them: (H, W)."""
-    cells = Cells.of(view, where, view.tolerance)
-    whole = np.bincount(view.labels[where], minlength=len(cells.number))
-    alive = cells.own >= np.maximum(OWN * whole, FEW)
+    cells = _shown(view, where)
+    alive = cells.alive
     colour, seen = cells.colour[view.labels], alive[view.labels]
     return colour, seen, seen & where & (np.abs(view.pixels - colour).max(axis=2) <= view.tolerance.same)
 
 
 def _colours(view: View, inside: Mask) -> list[Floats]:
     """Return the colours in which there may be drawings over an area's cells."""
+    cells = _shown(view, inside)
+    if view.tolerance is EXACT and (cells.number - cells.own)[cells.alive].sum() < view.tolerance.least:
+        return []  # all that is seen of cells is of their colours
     colour, seen, same = _cells(view, inside)
     off = inside & seen & ~same
     if np.count_nonzero(off) < view.tolerance.least or np.count_nonzero(same) < MOSTLY * np.count_nonzero(inside):
