@@ -38,6 +38,8 @@ LABEL = 12, 16
 """The least height and width of a label, in pixels."""
 WRITTEN = 0.02, 0.6
 """The least and the largest share of a label that letters cover."""
+LEAST = round((1 - WRITTEN[1]) * LABEL[0] * LABEL[1])
+"""The least number of a label's pixels of its colour."""
 EDGED = 0.85
 """The least share of a label's outline that is of its colour; of each side half of that."""
 INTACT = 0.5
@@ -275,11 +277,12 @@ def _labels(view: View) -> Mask:
         if not _is_large(alike):
             continue
         numbers, count = ndimage.label(alike, EIGHT)
-        boxes = ndimage.find_objects(numbers, count)
-        for number in np.unique(numbers[border & alike]).tolist():
-            rows, columns = boxes[number - 1]
-            box = rows, columns
-            if not _is_large(numbers[box] == number):
+        sizes, touching = np.bincount(numbers.ravel()), np.unique(numbers[border & alike])
+        touching = touching[sizes[touching] >= LEAST]
+        boxes = ndimage.find_objects(numbers, count) if touching.size else []
+        for number in touching.tolist():
+            rows, columns = box = boxes[number - 1]
+            if rows.stop - rows.start < LABEL[0] or columns.stop - columns.start < LABEL[1]:
                 continue
             other = np.abs(view.pixels[box] - colour).max(axis=2) >= view.tolerance.contrast
             if _is_label(numbers[box] == number, other):
@@ -289,7 +292,7 @@ def _labels(view: View) -> Mask:
 
 def _is_large(there: Mask) -> bool:
     """Whether pixels may be those of a label, by their number and extents."""
-    if np.count_nonzero(there) < (1 - WRITTEN[1]) * LABEL[0] * LABEL[1]:
+    if np.count_nonzero(there) < LEAST:
         return False
     return all(np.count_nonzero(there.any(axis=1 - k)) >= LABEL[k] for k in (0, 1))
 
