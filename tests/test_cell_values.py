@@ -233,6 +233,18 @@ def test_a_photos_border_tells(name, value):
     assert deep == told
 
 
+@pytest.mark.parametrize("gap", [0, 1])
+def test_where_a_frame_hides_the_border_cells_are_taken_for_means(gap):
+    there = Mosaic.rectangle(150, 40, 160, 150, 10)
+    framed = pixelate(data.astronaut(), [there])
+    frame = np.zeros(framed.shape[:2], bool)
+    frame[36:194, 146:314] = True
+    frame[40 - gap : 190 + gap, 150 - gap : 310 + gap] = False
+    framed[frame] = (255, 0, 0)
+    (told,) = finder.with_cell_values(framed, [there.with_foreign(frame)])
+    assert told.cell_value == MEAN
+
+
 @pytest.mark.parametrize("kind", CELL_VALUES)
 def test_what_is_given_is_not_questioned(kind):
     photo, pixelated, m = photo_with("cat", MEAN)

@@ -73,6 +73,9 @@ CELLS = 30
 """Number of cells at which half of the variance of their roughness is chance."""
 ENOUGH = {"corner": 3.5, "middle": 3.0, "min": 3.5, "max": 3.5}
 """Logarithm of the odds above which it is told that cells show that, and not means."""
+WITNESSES = 8
+"""Cells along the border that must be seen beside known pixels: roughness alone tells too little, as where a frame lies
+around the mosaic."""
 PRIOR = 2.0
 """Logarithm of the odds that a mosaic is of means, before it is looked at: seven to one."""
 SURE_OF_MEANS, LEAST_SURE = 0.6, 0.5
@@ -193,7 +196,7 @@ class Strip:
 
 
 def _told_beside(strip: Strip, values: Floats, at: dict[str, Indices], enough: Bools) -> Beside:
-    """Return what lies beside those cells of a strip that have enough of their side there."""
+    """Return what lies beside those cells of a strip that have enough of their side there, and two lines beyond it."""
     axis, index, seen, weight = strip.axis, strip.index, strip.seen, strip.good[..., None]
     number = strip.total(np.repeat(weight.sum(axis=0), seen.shape[2], axis=1).astype(np.float64))
     mean = strip.total((seen * weight).sum(axis=0)) / number
@@ -201,6 +204,7 @@ def _told_beside(strip: Strip, values: Floats, at: dict[str, Indices], enough: B
     least, greatest = np.full(mean.shape, np.inf), np.full(mean.shape, -np.inf)
     np.minimum.at(least, index, np.where(weight, seen, np.inf).min(axis=0))
     np.maximum.at(greatest, index, np.where(weight, seen, -np.inf).max(axis=0))
+    enough = enough & (np.bincount(index, strip.good[1], len(strip.cells)) == strip.counts)
     nearest, distance = {}, {}
     for name, where in at.items():
         apart = np.abs(strip.place - where[strip.cells][index])
@@ -209,11 +213,10 @@ def _told_beside(strip: Strip, values: Floats, at: dict[str, Indices], enough: B
         nearest[name] = seen[0][first][enough]
         distance[name] = apart[first, axis][enough] + 1.0
     line, second = (strip.total(seen[k]) / strip.counts[:, None] for k in (0, 1))
-    whole = np.bincount(index, strip.good[1], len(strip.cells)) == strip.counts
     return Beside(
         values[strip.cells][enough],
         line[enough],
-        np.where(whole[:, None], second, line)[enough],
+        second[enough],
         mean[enough],
         deviation[enough],
         least[enough],
@@ -302,9 +305,10 @@ def told(pixels: Array, m: Mosaic, scene: Bools) -> CellValue:
     m : in it; its grid is not blended
     scene : bool (H, W), where pixels are the scene's own
     """
-    scores = odds(*likelihoods(pixels, m, scene), lattices(pixels, m, scene), m.cells.counts.size)
+    likelihood, witnesses = likelihoods(pixels, m, scene)
+    scores = odds(likelihood, witnesses, lattices(pixels, m, scene), m.cells.counts.size)
     best = max(scores, key=lambda kind: scores[kind] - ENOUGH[kind])
-    if scores[best] > ENOUGH[best]:
+    if scores[best] > ENOUGH[best] and witnesses >= WITNESSES:
         # what was told is never wholly sure
         return replace(OTHERS[best], confidence=min(_probability(scores[best]), 0.9999))
     doubt = _probability(max(scores.values()) - PRIOR)
