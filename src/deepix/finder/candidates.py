@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,3 +104,24 @@ class Candidate:
         g = self.mosaic.grid
         axes = ((g.x, g.width), (g.y, g.height))
         return any(origin % SIDE == 0 == side % SIDE and side <= LARGEST_BLOCK for origin, side in axes)
+
+
+def merged(
+    found: Sequence[Candidate], one: Callable[[Candidate, Candidate, Sequence[Candidate]], Candidate | None]
+) -> list[Candidate]:
+    """Return candidates, two that are pieces of one mosaic as one.
+
+    Parameters
+    ----------
+    found : the candidates
+    one : returns what two of them are pieces of, given all of them as they are by then; None if of none
+    """
+    result = list(found)
+    for k in range(len(result) - 1, 0, -1):
+        for other in range(k):
+            whole = one(result[other], result[k], result)
+            if whole is not None:
+                result[other] = whole
+                del result[k]
+                break
+    return result

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepix.finder import areas
-from deepix.finder.candidates import Candidate
+from deepix.finder.candidates import Candidate, merged
 from deepix.finder.geometry import covered, overlapping, same_grid, size, whole_pixels, without
 from deepix.finder.jpeg_noise import SIDE
 from deepix.finder.likelihood import LikelihoodMaps
@@ -74,15 +74,7 @@ def rejoined(plane: NDArray[np.float32], found: Sequence[Candidate]) -> list[Can
     plane : luminance of the picture, (H, W)
     found : that hold their place
     """
-    result = list(found)
-    for k in range(len(result) - 1, 0, -1):
-        for other in range(k):
-            one = _one(plane, result[other], result[k], result)
-            if one is not None:
-                result[other] = one
-                del result[k]
-                break
-    return result
+    return merged(found, lambda a, b, every: _one(plane, a, b, every))
 
 
 def _one(plane: NDArray[np.float32], a: Candidate, b: Candidate, found: Sequence[Candidate]) -> Candidate | None:
@@ -103,9 +95,7 @@ def _one(plane: NDArray[np.float32], a: Candidate, b: Candidate, found: Sequence
 def _is_flat(plane: NDArray[np.float32], m: Mosaic) -> bool:
     """Whether each cell is of one colour."""
     pixels, cells = plane[m.box], m.cells
-    labels = cells.row_index[:, None] * cells.counts.shape[1] + cells.column_index
-    means = cells.mean(pixels).ravel()[labels]
-    return bool(np.abs(pixels - means)[m.area].max() < ONE_COLOUR)
+    return bool(np.abs(pixels - cells.spread(cells.mean(pixels)))[m.area].max() < ONE_COLOUR)
 
 
 def _grown(plane: NDArray[np.float32], quality: int, c: Candidate, others: Sequence[Candidate]) -> Candidate | None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from deepix.finder.candidates import Candidate
+from deepix.finder.candidates import Candidate, merged
 from deepix.finder.fast_filters import dilated
 from deepix.finder.geometry import same_grid, whole_pixels
 from deepix.mosaic import Mosaic
@@ -41,15 +41,12 @@ def joined(plane: NDArray[np.float32], found: Sequence[Candidate]) -> list[Candi
     plane : luminance of the picture, (H, W)
     found : that do not overlap
     """
-    result = list(found)
-    for k in range(len(result) - 1, 0, -1):
-        for other in range(k):
-            one = _one(plane, result[other], result[k])
-            if one is not None and _is_free(one.mosaic, [c for c in result if c not in (result[other], result[k])]):
-                result[other] = one
-                del result[k]
-                break
-    return result
+
+    def one(a: Candidate, b: Candidate, every: Sequence[Candidate]) -> Candidate | None:
+        whole = _one(plane, a, b)
+        return whole if whole and _is_free(whole.mosaic, [c for c in every if c not in (a, b)]) else None
+
+    return merged(found, one)
 
 
 def _one(plane: NDArray[np.float32], a: Candidate, b: Candidate) -> Candidate | None:
