@@ -25,6 +25,7 @@ export function start() {
   });
   $("restore").addEventListener("click", () => {
     const picture = current();
+    if (!picture || !isPossible(picture)) return;
     work(picture, () => api.restore(picture.id, [...picture.chosen], picture.cellValue || null));
   });
   $("cell-value").addEventListener("change", () => {
@@ -42,6 +43,8 @@ export function start() {
 
 export const cellOf = (text) => (text === "" || text === undefined ? null : Number(text));
 
+const isPossible = (picture) => !isBusy(picture) && picture.chosen.size > 0;
+
 export function render() {
   const picture = current();
   if (!picture?.size) {
@@ -54,7 +57,9 @@ export function render() {
   list(picture);
   const busy = isBusy(picture);
   const count = picture.chosen.size;
-  $("restore").disabled = busy || count === 0;
+  // not "disabled", which would take the keyboard's place in the page away while something is done
+  if (isPossible(picture)) $("restore").removeAttribute("aria-disabled");
+  else $("restore").setAttribute("aria-disabled", "true");
   $("cell-value").disabled = busy;
   if (document.activeElement !== $("cell-value")) $("cell-value").value = picture.cellValue;
   const again = picture.result && String([...picture.chosen].sort()) === String([...picture.result.areas].sort());
