@@ -32,7 +32,8 @@ def test_many_files_killed_at_ten_moments_are_as_if_never_interrupted(tmp_path: 
     command = ("restore", root, "-o", parts, *options)
     struck = cases.killed(command, moments, KILLS, COUNT // (KILLS + 1), parts / MANIFEST)
     done = cases.call(*command, code=1)
-    print(f"{COUNT} files, workers {workers}, {struck} kills that struck; {one.stdout.strip()}; resumed: {done.stdout.strip()}")
+    print(f"{COUNT} files, workers {workers}, {struck} kills that struck; {one.stdout.strip()}")
+    print(f"resumed: {done.stdout.strip()}")
     assert struck == KILLS
     assert json.loads(done.stdout)["summary"]["earlier"] > COUNT // 4
     assert cases.content(parts) == cases.content(whole)  # hidden files too: no stray one
