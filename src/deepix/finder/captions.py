@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from deepix.finder.fast_filters import dilated, filled
+from deepix.finder.fast_filters import dilated, eroded, filled, largest
 from deepix.finder.geometry import bounds
 from deepix.mosaic import Mosaic
 from deepix.mosaic.boxes import Box, grown
@@ -102,19 +102,17 @@ class View:
     ----------
     pixels : float32 (H, W, C), levels 0 … 255
     m : the mosaic, in pixels of the window
+    tolerance : what the file leaves of one colour
     """
 
     pixels: Floats
     m: Mosaic
+    tolerance: Tolerance
 
     @classmethod
-    def of(cls, pixels: Array, m: Mosaic, box: Box) -> View:
+    def of(cls, pixels: Array, m: Mosaic, box: Box, tolerance: Tolerance) -> View:
         """Return the view of a part of a picture, (H, W) or (H, W, C), uint8, uint16 or float32 in levels of 255."""
-        part = pixels[box]
-        planes = part.reshape(*part.shape[:2], -1)[..., :3].astype(np.float32)
-        if pixels.dtype == np.uint16:
-            planes /= 257
-        return cls(planes, m.moved(-box[1].start, -box[0].start))
+        return cls(_levels(pixels[box]), m.moved(-box[1].start, -box[0].start), tolerance)
 
     @cached_property
     def area(self) -> Mask:
@@ -132,8 +130,7 @@ class View:
     def labels(self) -> NDArray[np.int64]:
         """The number of the grid's cell that each pixel of the window lies in: (H, W)."""
         height, width = self.pixels.shape[:2]
-        rows, columns = self.m.grid.rows(0, height), self.m.grid.columns(0, width)
-        return np.asarray((rows - rows[0])[:, None] * (columns[-1] - columns[0] + 1) + columns - columns[0], np.int64)
+        return _labels_of(self.m, (slice(0, height), slice(0, width)))
 
     @cached_property
     def exact(self) -> Cells:
@@ -141,12 +138,9 @@ class View:
         return Cells.of(self, self.area, EXACT)
 
     @cached_property
-    def tolerance(self) -> Tolerance:
-        """What the file leaves of one colour."""
-        cells = self.exact
-        whole = cells.number[cells.number > 0]
-        intact = cells.own[cells.number > 0] >= 0.9 * whole
-        return EXACT if whole.size and float(intact.mean()) >= INTACT else LOSSY
+    def planes(self) -> list[Floats]:
+        """The channels, each by itself: (H, W)."""
+        return [np.ascontiguousarray(self.pixels[..., c]) for c in range(self.pixels.shape[2])]
 
     def is_of(self, colour: Floats) -> Mask:
         """Return which pixels are of a colour: bool (H, W)."""
@@ -154,22 +148,28 @@ class View:
             result = self.codes == codes(colour[None, None])
             result[result] = (self.pixels[result] == colour).all(axis=1)
             return np.asarray(result)
-        off = np.abs(self.pixels - colour)
-        return np.asarray(np.logical_and.reduce([off[..., c] <= self.tolerance.same for c in range(off.shape[2])]))
+        first, *more = (np.abs(plane - level) for plane, level in zip(self.planes, colour, strict=True))
+        result = first <= self.tolerance.same
+        for off in more:
+            result &= off <= self.tolerance.same
+        return np.asarray(result)
 
     def frequent(self, where: Mask, least: int = FREQUENT) -> Iterator[Floats]:
         """Yield the most frequent colours in a part of the window, (C,)."""
+        if not where.any():
+            return
         pixels = self.pixels[where]
         if self.tolerance is EXACT:
             code = self.codes[where]
+            colours, number = np.unique(code, return_counts=True)
         else:
-            code = codes(np.floor(pixels[:, None] / self.tolerance.same))[:, 0]
-        _, first, number = np.unique(code, return_index=True, return_counts=True)
+            code, number = _coarse(pixels, self.tolerance.same)
+            colours = np.arange(len(number))
         for k in np.argsort(-number, kind="stable")[:COLOURS]:
             if number[k] < least:
                 break
-            colour = pixels[first[k]]
-            yield colour if self.tolerance is EXACT else np.median(pixels[code == code[first[k]]], axis=0)
+            its = code == colours[k]
+            yield pixels[np.argmax(its)] if self.tolerance is EXACT else np.median(pixels[its], axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,24 +199,49 @@ class Cells:
         number = np.bincount(labels, minlength=count)
         colour = np.zeros((count, pixels.shape[1]), np.float32)
         if tolerance is EXACT:
-            values = view.codes[where]
-            keys = labels << 24 | values
-            order = np.argsort(keys, kind="stable")
-            labels = labels[order]
-            first = np.flatnonzero(np.diff(keys[order], prepend=-1) != 0)
-            run = np.diff(first, append=len(order))
-            best = np.lexsort((run, labels[first]))
-            best = best[np.flatnonzero(np.diff(labels[first][best], append=-1) != 0)]
-            own = np.zeros(count, np.int64)
-            own[labels[first[best]]] = run[best]
-            colour[labels[first[best]]] = pixels[order[first[best]]]
+            keys = labels << 24 | view.codes[where]
+            most, own = _most_frequent(keys, count)
+            its = np.flatnonzero(most[labels] == keys)[::-1]  # so that the first of a colour's pixels are set last
+            colour[labels[its]] = pixels[its]
             return cls(colour, own, number)
+        middle = (np.cumsum(number) - number + number // 2)[number > 0]
+        same = np.ones(len(labels), bool)
         for c in range(pixels.shape[1]):
-            order = np.lexsort((pixels[:, c], labels))
-            middle = (np.cumsum(number) - number + number // 2)[number > 0]
-            colour[number > 0, c] = pixels[order[middle], c]
-        same = np.abs(pixels - colour[labels]).max(axis=1) <= tolerance.same
+            # levels are not negative, so that their bits are in the same order
+            keys = np.sort(labels << 32 | pixels[:, c].astype(np.float32).view(np.int32))
+            colour[number > 0, c] = (keys[middle] & 0xFFFFFFFF).astype(np.int32).view(np.float32)
+            same &= np.abs(pixels[:, c] - colour[labels, c]) <= tolerance.same
         return cls(colour, np.bincount(labels[same], minlength=count), number)
+
+
+def tolerance_of(pixels: Array, m: Mosaic) -> Tolerance:
+    """Return what a file leaves of one colour, as most cells of a mosaic in it show.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, C), uint8, uint16 or float32 in levels of 255
+    m : a mosaic in it
+    """
+    keys = _labels_of(m, m.box) << 24 | codes(_levels(pixels[m.box]))
+    keys = keys.ravel() if m.mask is None else keys[m.mask]
+    count = int(keys.max() >> 24) + 1
+    own, number = _most_frequent(keys, count)[1], np.bincount(keys >> 24)
+    intact = own[number > 0] >= 0.9 * number[number > 0]
+    return EXACT if float(intact.mean()) >= INTACT else LOSSY
+
+
+def _labels_of(m: Mosaic, box: Box) -> NDArray[np.int64]:
+    """Return the number of the grid's cell that each pixel of a part of a picture lies in: (H, W)."""
+    rows, columns = m.grid.rows(box[0].start, box[0].stop), m.grid.columns(box[1].start, box[1].stop)
+    return np.asarray((rows - rows[0])[:, None] * (columns[-1] - columns[0] + 1) + columns - columns[0], np.int64)
+
+
+def _levels(pixels: Array) -> Floats:
+    """Return up to three channels of a picture in levels of 255: float32 (H, W, C)."""
+    planes = pixels.reshape(*pixels.shape[:2], -1)[..., :3].astype(np.float32)
+    if pixels.dtype == np.uint16:
+        planes /= 257
+    return np.asarray(planes, np.float32)
 
 
 def codes(pixels: Array) -> NDArray[np.int64]:
@@ -227,7 +252,41 @@ def codes(pixels: Array) -> NDArray[np.int64]:
     return result
 
 
-def captioned(pixels: Array, m: Mosaic, taken: Mask, foreign: Mask) -> tuple[Mosaic, Mask] | None:
+def _most_frequent(keys: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the most frequent key of each cell, and how often it is there; of several the greatest: both (cells,).
+
+    Parameters
+    ----------
+    keys : a cell's number and 24 bits of colour for each pixel
+    count : of cells
+    """
+    keys = np.sort(keys)
+    first = np.flatnonzero(np.diff(keys, prepend=-1) != 0)
+    run = np.diff(first, append=len(keys))
+    cell = keys[first] >> 24
+    # runs are in the order of cells, then colours
+    most, own = np.full(count, -1, np.int64), np.zeros(count, np.int64)
+    start = np.flatnonzero(np.diff(cell, prepend=-1) != 0)
+    its = cell[start]
+    own[its] = np.maximum.reduceat(run, start)
+    best = run == own[cell]
+    most[cell[best]] = keys[first[best]]
+    return most, own
+
+
+def _coarse(pixels: Floats, by: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return numbers of colours, (N,) of (N, C), that are told in steps of so many levels, and how many have each."""
+    levels = np.floor(pixels / by).astype(np.int64)
+    side = int(levels.max()) + 1
+    code = levels[:, 0]
+    for c in range(1, levels.shape[1]):
+        code = code * side + levels[:, c]
+    return code, np.bincount(code)
+
+
+def captioned(
+    pixels: Array, m: Mosaic, taken: Mask, foreign: Mask, tolerance: Tolerance | None = None
+) -> tuple[Mosaic, Mask] | None:
     """Return a mosaic without the captions over it, and these and those beside it, (H, W); None if there are none.
 
     Parameters
@@ -236,11 +295,12 @@ def captioned(pixels: Array, m: Mosaic, taken: Mask, foreign: Mask) -> tuple[Mos
     m : a mosaic in it
     taken : bool (H, W), the areas of all others
     foreign : bool (H, W), what is known to be drawn: frames
+    tolerance : what the file leaves of one colour; None: `tolerance_of`
     """
     if m.grid.blended or min(m.width, m.height) < 2:
         return None
     box = grown(m.box, REACH, pixels.shape)
-    view = View.of(pixels, m, box)
+    view = View.of(pixels, m, box, tolerance or tolerance_of(pixels, m))
     drawn = _labels(view)
     area = view.area & ~drawn
     if not area.any():
@@ -268,7 +328,7 @@ def _labels(view: View) -> Mask:
     result = np.zeros(view.area.shape, bool)
     near = dilated(view.area, NEAR)
     box = bounds(near)
-    border = near & ~ndimage.binary_erosion(view.area, EIGHT, iterations=2)
+    border = near & ~eroded(view.area, 2)
     inside = np.zeros_like(near)
     inside[box] = True
     border |= inside & ~view.area
@@ -277,15 +337,12 @@ def _labels(view: View) -> Mask:
         if not _is_large(alike):
             continue
         numbers, count = ndimage.label(alike, EIGHT)
-        sizes, touching = np.bincount(numbers.ravel()), np.unique(numbers[border & alike])
-        touching = touching[sizes[touching] >= LEAST]
-        boxes = ndimage.find_objects(numbers, count) if touching.size else []
-        for number in touching.tolist():
+        boxes = ndimage.find_objects(numbers, count)
+        for number in np.unique(numbers[border & alike]).tolist():
             rows, columns = box = boxes[number - 1]
             if rows.stop - rows.start < LABEL[0] or columns.stop - columns.start < LABEL[1]:
                 continue
-            other = np.abs(view.pixels[box] - colour).max(axis=2) >= view.tolerance.contrast
-            if _is_label(numbers[box] == number, other):
+            if _is_label(view, box, numbers[box] == number, colour):
                 result[rows, columns] = True
     return result
 
@@ -297,14 +354,17 @@ def _is_large(there: Mask) -> bool:
     return all(np.count_nonzero(there.any(axis=1 - k)) >= LABEL[k] for k in (0, 1))
 
 
-def _is_label(there: Mask, other: Mask) -> bool:
+def _is_label(view: View, box: Box, there: Mask, colour: Floats) -> bool:
     """Whether pixels of one colour, in their box, are those of a label around letters, of quite another colour."""
-    if there.shape[0] < LABEL[0] or there.shape[1] < LABEL[1]:
-        return False
-    if float(other.mean()) < WRITTEN[0] or 1 - float(there.mean()) > WRITTEN[1]:
+    if np.count_nonzero(there) < LEAST or 1 - float(there.mean()) > WRITTEN[1]:
         return False
     sides = [float(side.mean()) for side in (there[0], there[-1], there[:, 0], there[:, -1])]
-    return min(sides) >= EDGED / 2 and float(np.mean(sides)) >= EDGED
+    if min(sides) < EDGED / 2 or float(np.mean(sides)) < EDGED:
+        return False
+    other = np.zeros(there.shape, bool)
+    for plane, level in zip(view.planes, colour, strict=True):
+        other |= np.abs(plane[box] - level) >= view.tolerance.contrast
+    return float(other.mean()) >= WRITTEN[0]
 
 
 def _grown(view: View, area: Mask, drawn: Mask) -> Mask:
@@ -385,12 +445,14 @@ def _shown(view: View, where: Mask) -> Cells:
     return view.exact if known else Cells.of(view, where, view.tolerance)
 
 
-def _cells(view: View, where: Mask) -> tuple[Floats, Mask, Mask]:
-    """Return the colours of cells as a part of a window shows them, where it does, and its pixels of them: (H, W)."""
-    cells = _shown(view, where)
-    alive = cells.alive
-    colour, seen = cells.colour[view.labels], alive[view.labels]
-    return colour, seen, seen & where & (np.abs(view.pixels - colour).max(axis=2) <= view.tolerance.same)
+def _cells(view: View, where: Mask, cells: Cells | None = None) -> tuple[Floats, Mask, Mask]:
+    """Return the colours of cells as a part of their area shows them, where it does, and its pixels of them: (H, W)."""
+    cells, box = cells or _shown(view, where), view.m.box
+    labels, off = view.labels[box], np.zeros(where.shape, np.float32)
+    colour, seen = np.zeros_like(view.pixels), np.zeros_like(where)
+    colour[box], seen[box] = cells.colour[labels], cells.alive[labels]
+    off[box] = largest(np.abs(view.pixels[box] - colour[box]))
+    return colour, seen, where & seen & (off <= view.tolerance.same)
 
 
 def _colours(view: View, inside: Mask) -> list[Floats]:
@@ -398,7 +460,7 @@ def _colours(view: View, inside: Mask) -> list[Floats]:
     cells = _shown(view, inside)
     if view.tolerance is EXACT and (cells.number - cells.own)[cells.alive].sum() < view.tolerance.least:
         return []  # all that is seen of cells is of their colours
-    colour, seen, same = _cells(view, inside)
+    colour, seen, same = _cells(view, inside, cells)
     off = inside & seen & ~same
     if np.count_nonzero(off) < view.tolerance.least or np.count_nonzero(same) < MOSTLY * np.count_nonzero(inside):
         return []
@@ -427,7 +489,7 @@ def _drawn(view: View, inside: Mask, one: Floats) -> Mask:
     mixed[off] = _mixed(view.pixels[off], colour[off], one, tolerance)
     mixed[off] &= (way**2).sum(axis=1) >= tolerance.contrast**2
     if tolerance.spread:  # what files leave along the border of an area is nothing drawn
-        mixed &= ndimage.binary_erosion(inside, EIGHT, iterations=2)
+        mixed &= eroded(inside, 2)
     explained = np.bincount(numbers[mixed], minlength=count + 1)
     found = (explained >= np.maximum(tolerance.explained * size, tolerance.least))[numbers] & off
     found |= pure & dilated(found, 1)

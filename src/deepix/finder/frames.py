@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepix.finder.captions import EXACT, View
+from deepix.finder.captions import EXACT, Tolerance, tolerance_of
+from deepix.finder.fast_filters import largest
 from deepix.finder.luminance import luminance
 from deepix.mosaic import Mosaic
 from deepix.mosaic.boxes import Box, grown
@@ -47,20 +48,21 @@ LEAST = 8
 """The least width and height, in pixels, of what a frame leaves of an area."""
 
 
-def framed(pixels: Array, m: Mosaic) -> tuple[Mosaic, Mask] | None:
+def framed(pixels: Array, m: Mosaic, tolerance: Tolerance | None = None) -> tuple[Mosaic, Mask] | None:
     """Return a mosaic without the frame that touches it, and the frame's pixels, (H, W); None if there is no frame.
 
     Parameters
     ----------
     pixels : (H, W) or (H, W, C), levels 0 … 255: gray, or colour with R, G, B first
     m : a rectangle in it, or nearly one; others have no frame
+    tolerance : what the file leaves of one colour; None: `captions.tolerance_of`
     """
     if min(m.width, m.height) < LEAST or (m.mask is not None and m.mask.mean() < NEARLY):
         return None
     near = NEAR + math.ceil(max(m.grid.width, m.grid.height))
     window = grown(m.box, WIDEST + near, pixels.shape)
     planes, here = _opponent(pixels[window]), m.moved(-window[1].start, -window[0].start)
-    if View.of(pixels, m, m.box).tolerance is EXACT:
+    if (tolerance or tolerance_of(pixels, m)) is EXACT:
         planes *= SAME / SAME_EXACT  # what was drawn has kept its colour as well
     sides = [_lines(planes, here, side, near) for side in SIDES]
     seen = ([line.colour for line in lines if line.colour is not None] for lines in sides)
@@ -75,7 +77,7 @@ def framed(pixels: Array, m: Mosaic) -> tuple[Mosaic, Mask] | None:
             frame[outer] = True
             frame[inner] = False
             alike = np.zeros(frame.shape, bool)
-            alike[window] = np.abs(planes - colour).max(axis=2) <= 1
+            alike[window] = largest(np.abs(planes - colour)) <= 1
             frame |= _corners_of(inner, pixels.shape) & alike
             ends = [_end(m, side, lines, run[0]) for side, lines, run in zip(SIDES, sides, runs, strict=True)]
             return _within(m, _box(m, ends), frame), frame
@@ -158,7 +160,7 @@ def _lines(planes: NDArray[np.float32], m: Mosaic, side: tuple[int, int], near: 
     there = (at >= 0) & (at < len(here))
     pixels = here[at[there]]
     colours = np.median(pixels, axis=1)
-    alike = (np.abs(pixels - colours[:, None]).max(axis=2) <= 1).mean(axis=1) >= ALL
+    alike = (largest(np.abs(pixels - colours[:, None])) <= 1).mean(axis=1) >= ALL
     return [
         _Line(int(far), line, colour if one else None)
         for far, line, colour, one in zip(by[there], pixels, colours, alike, strict=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepix.finder.candidates import Candidate
-from deepix.finder.captions import captioned
+from deepix.finder.captions import captioned, tolerance_of
 from deepix.finder.frames import framed
 from deepix.finder.geometry import without
 from deepix.mosaic import Mosaic, unknown
@@ -27,12 +27,14 @@ def with_overlays(found: Sequence[Candidate], pixels: NDArray[Any]) -> list[Mosa
     foreign, own = np.zeros(pixels.shape[:2], bool), np.zeros(pixels.shape[:2], bool)
     for k, c in enumerate(found):
         others = mosaics[:k] + mosaics[k + 1 :]
-        frame = framed(pixels, c.mosaic)
+        tolerance = tolerance_of(pixels, c.mosaic)
+        frame = framed(pixels, c.mosaic, tolerance)
         inside = None if frame is None else without(frame[0], others, 1.0)
         if frame is not None and inside is not None:
             mosaics[k] = inside
             foreign |= frame[1]
-        written = captioned(pixels, mosaics[k], unknown(others, pixels.shape), foreign)
+        same = tolerance if mosaics[k] is c.mosaic else None
+        written = captioned(pixels, mosaics[k], unknown(others, pixels.shape), foreign, same)
         if written is not None:
             mosaics[k] = written[0]
             foreign |= written[1]
