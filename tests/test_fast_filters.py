@@ -44,6 +44,15 @@ def test_masks_grow_and_lose_their_holes():
     np.testing.assert_array_equal(fast_filters.filled(mask), ndimage.binary_fill_holes(mask))
 
 
+def test_masks_grow_along_rows_and_columns():
+    mask = blob(5, (40, 50), 4)
+    np.testing.assert_array_equal(fast_filters.grown_along(mask, 5), ndimage.binary_dilation(mask, iterations=5))
+
+
+def test_masks_of_nothing_have_no_holes():
+    assert not fast_filters.filled(np.zeros((7, 9), bool)).any()
+
+
 @pytest.mark.parametrize("by", [1, 2, 5])
 def test_masks_shrink_also_from_the_edges(by):
     mask = blob(by, (60, 90), 4)

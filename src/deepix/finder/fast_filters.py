@@ -34,13 +34,33 @@ COSINES = np.array(
 
 def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return a mask, (H, W), without holes: `ndimage.binary_fill_holes`."""
-    labels, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
-    return np.asarray(labels != labels[0, 0])[1:-1, 1:-1]
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return np.zeros(mask.shape, bool)
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    outside = np.ones((box[0].stop - box[0].start + 2, box[1].stop - box[1].start + 2), bool)
+    outside[1:-1, 1:-1] = ~mask[box]
+    labels, _ = ndimage.label(outside)
+    result = np.zeros(mask.shape, bool)
+    result[box] = (labels != labels[0, 0])[1:-1, 1:-1]
+    return result
 
 
 def dilated(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     """Return a mask, (H, W), grown by so many pixels in all directions, diagonals too: `ndimage.binary_dilation`."""
     return _over_squares(np.logical_or, _framed(mask, by), 2 * by + 1)
+
+
+def grown_along(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """Return a mask, (H, W), grown by so many pixels along rows and columns together: `ndimage.binary_dilation`."""
+    result = mask.copy()
+    for _ in range(by):
+        before = result.copy()
+        result[1:] |= before[:-1]
+        result[:-1] |= before[1:]
+        result[:, 1:] |= before[:, :-1]
+        result[:, :-1] |= before[:, 1:]
+    return result
 
 
 def eroded(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
