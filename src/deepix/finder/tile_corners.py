@@ -49,6 +49,7 @@ def corners(likelihood: LikelihoodMaps) -> tuple[NDArray[np.int64], NDArray[np.f
     for h in (s for s in SIDES if 2 * s <= height):
         weight_rows = _running(weights[h:] - weights[:-h], 1)
         first_rows = _running(firsts[h:] - firsts[:-h], 1)
+        box = fixed[2 * h :] - fixed[: -2 * h]
         for w in (s for s in SIDES if 2 * s <= width and s <= 2 * h and h <= 2 * s):
             weight = (weight_rows[:, w:] - weight_rows[:, :-w]).astype(np.float32)
             mean = (first_rows[:, w:] - first_rows[:, :-w]).astype(np.float32)
@@ -61,7 +62,6 @@ def corners(likelihood: LikelihoodMaps) -> tuple[NDArray[np.int64], NDArray[np.f
             pair = tile[:-h] + tile[h:]
             value = pair[:, :-w] + pair[:, w:]
             value *= np.float32(0.5)
-            box = fixed[2 * h :] - fixed[: -2 * h]
             value += box[:, 2 * w :] - box[:, : -2 * w]
             y, x = _peaks(value)
             four = mean[y, x], mean[y, x + w], mean[y + h, x], mean[y + h, x + w]
