@@ -42,3 +42,34 @@ def test_masks_grow_and_lose_their_holes():
     mask = ndimage.gaussian_filter(np.random.default_rng(0).random((60, 90)), 3) > 0.5
     np.testing.assert_array_equal(fast_filters.dilated(mask, 4), ndimage.binary_dilation(mask, np.ones((3, 3)), 4))
     np.testing.assert_array_equal(fast_filters.filled(mask), ndimage.binary_fill_holes(mask))
+
+
+def test_masks_grow_along_rows_and_columns():
+    mask = blob(5, (40, 50), 4)
+    np.testing.assert_array_equal(fast_filters.grown_along(mask, 5), ndimage.binary_dilation(mask, iterations=5))
+
+
+def test_masks_of_nothing_have_no_holes():
+    assert not fast_filters.filled(np.zeros((7, 9), bool)).any()
+
+
+@pytest.mark.parametrize("by", [1, 2, 5])
+def test_masks_shrink_also_from_the_edges(by):
+    mask = blob(by, (60, 90), 4)
+    assert fast_filters.eroded(mask, by).any()
+    np.testing.assert_array_equal(fast_filters.eroded(mask, by), ndimage.binary_erosion(mask, np.ones((3, 3)), by))
+
+
+@pytest.mark.parametrize("shape", [(5, 40), (3, 4)])
+def test_small_masks_are_filtered_as_well(shape):
+    mask = np.random.default_rng(4).random(shape) < 0.9
+    eight = np.ones((3, 3))
+    np.testing.assert_array_equal(fast_filters.dilated(mask, 7), ndimage.binary_dilation(mask, eight, 7))
+    np.testing.assert_array_equal(fast_filters.eroded(mask, 3), ndimage.binary_erosion(mask, eight, 3))
+    np.testing.assert_array_equal(fast_filters.opened(mask, 6), ndimage.binary_opening(mask, np.ones((6, 6))))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_largest_along_a_short_axis(channels):
+    values = np.random.default_rng(3).normal(size=(20, 30, channels))
+    np.testing.assert_array_equal(fast_filters.largest(values), values.max(axis=-1))

@@ -9,14 +9,13 @@ is `blended`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from deepix.finder.fast_filters import filled
+from deepix.finder.fast_filters import filled, grown_along
 from deepix.finder.likelihood import BORDER, CUT, TAU, LikelihoodMaps
 from deepix.mosaic import Grid
 
@@ -230,29 +229,41 @@ def _at_lines(
     closing, closed = np.zeros(len(lines)), lines.copy()
     opening[1:] -= edge[lines[1:] - 1]
     closing[:-1] += edge[lines[:-1]]
-    for k, (a, b) in enumerate(pairwise(lines)):
-        ahead, back = slice(a, b), slice(b - 1, a - 1 if a else None, -1)
+    sizes = np.diff(lines)
+    for size in np.unique(sizes):
+        its = np.flatnonzero(sizes == size)
+        ahead = lines[its][:, None] + np.arange(size)
+        back = ahead[:, ::-1]
         begun = _growing(weight[:, ahead], first[:, ahead], fixed[ahead])  # columns a … a + i as one cell
-        ended = _growing(weight[:, back], first[:, back], fixed[back])  # columns b − 1 − i … b − 1
-        whole[k] = begun[-1]
-        if b - a == 1:
+        whole[its] = begun[:, -1]
+        if size == 1:
             continue
-        v = begun[:-1] - cut + edge[a + 1 : b]
-        i = int(v.argmax())
-        if v[i] > closing[k]:
-            closing[k], closed[k] = v[i], a + 1 + i
-        v = ended[:-1] - cut - edge[b - 2 - np.arange(b - a - 1)]
-        i = int(v.argmax())
-        if v[i] > opening[k + 1]:
-            opening[k + 1], opened[k + 1] = v[i], b - 1 - i
+        ended = _growing(weight[:, back], first[:, back], fixed[back])  # columns b − 1 − i … b − 1
+        value, i = _largest(begun[:, :-1] - cut + edge[ahead[:, 1:]])
+        better = value > closing[its]
+        closing[its] = np.where(better, value, closing[its])
+        closed[its] = np.where(better, ahead[:, 0] + 1 + i, closed[its])
+        value, i = _largest(ended[:, :-1] - cut - edge[back[:, 1:]])
+        better = value > opening[its + 1]
+        opening[its + 1] = np.where(better, value, opening[its + 1])
+        opened[its + 1] = np.where(better, back[:, 0] - i, opened[its + 1])
     return whole, (opening, opened), (closing, closed)
 
 
+def _largest(values: Array) -> tuple[Array, Array]:
+    """Return the largest value of each row, and where it is first."""
+    at = values.argmax(axis=1)
+    return values[np.arange(len(at)), at], at
+
+
 def _growing(weight: Array, first: Array, fixed: Array) -> Array:
-    """Return the evidence of cells of the first, the first two, the first three … of some columns, (columns,)."""
-    w, f = np.cumsum(weight, axis=1), np.cumsum(first, axis=1)
+    """Return the evidence of cells of the first, the first two, the first three … of some columns, (cells, columns).
+
+    Sums of rows of cells, (rows, cells, columns), and what does not depend on cells, (cells, columns).
+    """
+    w, f = np.cumsum(weight, axis=2), np.cumsum(first, axis=2)
     cells = 0.5 * f * f / np.maximum(w, 1e-9) - 0.5 * np.log1p(TAU**2 * w)
-    return np.asarray(cells.sum(axis=0) + np.cumsum(fixed))
+    return np.asarray(cells.sum(axis=0) + np.cumsum(fixed, axis=1))
 
 
 def pixel_evidence(likelihood: LikelihoodMaps, grid: Grid, region: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
@@ -288,7 +299,7 @@ def pixel_evidence(likelihood: LikelihoodMaps, grid: Grid, region: NDArray[np.bo
 def mask(likelihood: LikelihoodMaps, grid: Grid, region: NDArray[np.bool_]) -> Area | None:
     """Return the mask that the evidence speaks for, of whole tiles or cutting them, beginning with a region."""
     best: Area | None = None
-    near = ndimage.binary_dilation(region, iterations=UNSURE + 1)
+    near = grown_along(region, UNSURE + 1)
     for _ in range(2):
         e, row, column = pixel_evidence(likelihood, grid, region)
         clipped = np.clip(e, -CLIP, CLIP)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from deepix.finder.cell_colours import EXACT, FEW, Cells, Tolerance, View
-from deepix.finder.fast_filters import dilated, filled
+from deepix.finder.fast_filters import dilated, eroded, filled, largest
 from deepix.finder.geometry import bounds
 from deepix.mosaic import Mosaic
 from deepix.mosaic.boxes import Box, grown, within
@@ -108,7 +108,7 @@ def _labels(view: View) -> Mask:
                 continue
             if not _is_outlined(numbers[box] == number):
                 continue
-            other = np.abs(view.pixels[close][box] - colour).max(axis=2) >= view.tolerance.contrast
+            other = largest(np.abs(view.pixels[close][box] - colour)) >= view.tolerance.contrast
             if float(other.mean()) >= WRITTEN[0]:  # letters, of quite another colour
                 result[close][box] = True
     return result
@@ -125,7 +125,7 @@ def _border(view: View) -> Mask:
         result[top + DEEP : top + height - DEEP, left + DEEP : left + width - DEEP] = False
         return result
     near = dilated(area, NEAR)
-    border = near & ~ndimage.binary_erosion(area, EIGHT, iterations=DEEP)
+    border = near & ~eroded(area, DEEP)
     inside = np.zeros_like(near)
     inside[bounds(near)] = True
     result[close] = border | (inside & ~area)
@@ -284,7 +284,7 @@ def _drawn(view: View, inside: Mask, one: Floats) -> Mask:
     mixed[off] = _mixed(view.pixels[off], colour[off], one, tolerance)
     mixed[off] &= (way**2).sum(axis=1) >= tolerance.contrast**2
     if tolerance.spread:  # what files leave along the border of an area is nothing drawn
-        mixed &= ndimage.binary_erosion(inside, EIGHT, iterations=2)
+        mixed &= eroded(inside, 2)
     explained = np.bincount(numbers[mixed], minlength=count + 1)
     found = (explained >= np.maximum(tolerance.explained * size, tolerance.least))[numbers] & off
     found |= pure & dilated(found, 1)

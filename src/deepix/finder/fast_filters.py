@@ -2,8 +2,10 @@
 
 Each is here because it was measured to be worth it, and is tested against SciPy's (`tests/test_fast_filters.py`):
 
-    filled, dilated    2.5 to 4.5 times as fast as `binary_fill_holes`, `binary_dilation` on masks of 600 x 700 pixels
-    opened             5 to 8 times as fast as `binary_opening` with squares of 10 pixels
+    filled             2.5 to 4.5 times as fast as `binary_fill_holes` on masks of 600 x 700 pixels
+    dilated, eroded    20 to 30 times as fast as `binary_dilation`, `binary_erosion`
+    opened             65 times as fast as `binary_opening` with squares of 10 pixels
+    largest            15 times as fast as NumPy's own maximum along an axis of 3
     block_cosines      as fast as `scipy.fft.dctn`, whose import takes 60 to 90 ms besides SciPy's others
     connected          1 to 4 times as fast as `scipy.sparse.csgraph.connected_components`, import 140 to 220 ms
 """
@@ -32,20 +34,74 @@ COSINES = np.array(
 
 def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return a mask, (H, W), without holes: `ndimage.binary_fill_holes`."""
-    labels, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
-    return np.asarray(labels != labels[0, 0])[1:-1, 1:-1]
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return np.zeros(mask.shape, bool)
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    outside = np.ones((box[0].stop - box[0].start + 2, box[1].stop - box[1].start + 2), bool)
+    outside[1:-1, 1:-1] = ~mask[box]
+    labels, _ = ndimage.label(outside)
+    result = np.zeros(mask.shape, bool)
+    result[box] = (labels != labels[0, 0])[1:-1, 1:-1]
+    return result
 
 
 def dilated(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     """Return a mask, (H, W), grown by so many pixels in all directions, diagonals too: `ndimage.binary_dilation`."""
-    return np.asarray(ndimage.maximum_filter(mask, 2 * by + 1))
+    return _over_squares(np.logical_or, _framed(mask, by), 2 * by + 1)
+
+
+def grown_along(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """Return a mask, (H, W), grown by so many pixels along rows and columns together: `ndimage.binary_dilation`."""
+    result = mask.copy()
+    for _ in range(by):
+        before = result.copy()
+        result[1:] |= before[:-1]
+        result[:-1] |= before[1:]
+        result[:, 1:] |= before[:, :-1]
+        result[:, :-1] |= before[:, 1:]
+    return result
+
+
+def eroded(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """Return a mask, (H, W), without what lies so near to its border, diagonally too: `ndimage.binary_erosion`."""
+    return _over_squares(np.logical_and, _framed(mask, by), 2 * by + 1)
 
 
 def opened(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     """Return what squares of so many pixels cover that fit into a mask, (H, W): `ndimage.binary_opening`."""
-    # the second filter's squares reach as far back as the first one's reach ahead
-    fit = ndimage.minimum_filter(mask, side, mode="constant", cval=0)
-    return np.asarray(ndimage.maximum_filter(fit, side, mode="constant", cval=0, origin=side % 2 - 1))
+    if min(mask.shape) < side:
+        return np.zeros(mask.shape, bool)
+    fit = _over_squares(np.logical_and, mask, side)
+    return _over_squares(np.logical_or, _framed(fit, side - 1), side)
+
+
+def _framed(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """Return a mask with so many pixels of nothing around it."""
+    result = np.zeros((mask.shape[0] + 2 * by, mask.shape[1] + 2 * by), bool)
+    result[by : by + mask.shape[0], by : by + mask.shape[1]] = mask
+    return result
+
+
+def _over_squares(joined: np.ufunc, mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """Return what joins the values in each square of so many pixels in a mask, (H, W): (H − side + 1, W − side + 1)."""
+    for _ in range(2):
+        width = 1
+        while width < side:  # pairs of lines, then pairs of pairs
+            by = min(width, side - width)
+            mask = joined(mask[:-by], mask[by:])
+            width += by
+        mask = mask.T
+    return mask
+
+
+def largest(values: Array) -> Array:
+    """Return the largest along a short last axis, (…, N): `values.max(axis=-1)`."""
+    first, *more = (values[..., k] for k in range(values.shape[-1]))
+    result = first.copy()
+    for one in more:
+        np.maximum(result, one, out=result)
+    return result
 
 
 def block_cosines(blocks: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -353,18 +353,35 @@ def refined_period(strips: NDArray[np.float64], counts: NDArray[np.float64], sta
     From the middle outwards: first the lines of `WINDOW` cells, then twice as many, and so on.
     """
     width = strips.shape[1]
+    running = _Running.of(strips, counts)
     found = start
     reach = WINDOW / 2
     while True:
         first, last = ((edge - found.origin) / found.size for edge in (1, width - 1))
         number = np.arange(max(np.ceil(first), -reach), min(np.floor(last), reach) + 1)
-        fitted = _fitted_lines(_LineSteps.across(strips, counts, found, number), found)
+        fitted = _fitted_lines(_LineSteps.across(running, found, number), found)
         if fitted is None:
             return found
         found = fitted
         if reach * found.size > width:
             return found
         reach *= 2
+
+
+class _Running(NamedTuple):
+    """Strips, (rows of cells, W), and running sums along them: of what they show, and of how much, (rows, W + 1)."""
+
+    strips: Array
+    value: Array
+    there: Array
+
+    @classmethod
+    def of(cls, strips: Array, counts: Array) -> _Running:
+        shape = strips.shape[0], strips.shape[1] + 1
+        value, there, seen = np.zeros(shape), np.zeros(shape, np.int64), counts > 0
+        np.cumsum(strips * seen, axis=1, out=value[:, 1:])
+        np.cumsum(seen, axis=1, out=there[:, 1:])
+        return cls(strips, value, there)
 
 
 @dataclass(frozen=True)
@@ -385,10 +402,9 @@ class _LineSteps:
     sharp: Array
 
     @classmethod
-    def across(cls, strips: Array, counts: Array, found: Period, number: Array) -> _LineSteps:
+    def across(cls, running: _Running, found: Period, number: Array) -> _LineSteps:
+        strips, value, there = running
         size, width = found.size, strips.shape[1]
-        value = np.pad(np.cumsum(strips * (counts > 0), axis=1), ((0, 0), (1, 0)))
-        there = np.pad(np.cumsum(counts > 0, axis=1), ((0, 0), (1, 0)))
         place = found.origin + number * size
         half = min(size / 2 - 0.5, EDGE)
         low = np.floor(place - half + 1e-6).astype(np.int64)
@@ -435,7 +451,7 @@ def sharpness(strips: NDArray[np.float64], counts: NDArray[np.float64], found: P
     """Return how much of the steps across the lines lies between the two pixels beside them: 1 in intact mosaics."""
     width = strips.shape[1]
     number = np.arange(np.ceil((1 - found.origin) / found.size), np.floor((width - 1 - found.origin) / found.size) + 1)
-    steps = _LineSteps.across(strips, counts, found, number)
+    steps = _LineSteps.across(_Running.of(strips, counts), found, number)
     strength = float((steps.step**2).sum())
     return float((steps.step * steps.sharp).sum() / strength) if strength else 0.0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ LARGE = 1.5
 """The least size of coefficients, in levels, that are looked at to find the quality."""
 SPREAD = 0.45
 """Standard deviation, in levels, of what rounding pixels to integers adds to coefficients."""
+PEAK = np.float32(np.sqrt(2 * np.pi) * SPREAD)
+"""By how much a normal density of this standard deviation is lower, in the middle, than 1."""
 ANYWHERE = 0.05
 """The share of coefficients that clipping and the like have moved anywhere."""
 LEAST_FIT = -0.1
@@ -81,9 +84,18 @@ def coefficients(luminance: NDArray[np.float32]) -> NDArray[np.float32]:
     return block_cosines(blocks - np.float32(128))
 
 
+@cache
 def steps_of(quality: int) -> NDArray[np.float64]:
     """Return the steps of luminance at a quality of 50 to 100: float64 (8, 8)."""
-    return np.asarray(np.clip((STEPS_AT_50 * (200 - 2 * quality) + 50) // 100, 1, 255), np.float64)
+    steps = np.asarray(np.clip((STEPS_AT_50 * (200 - 2 * quality) + 50) // 100, 1, 255), np.float64)
+    steps.setflags(write=False)
+    return steps
+
+
+@cache
+def _flat_steps(quality: int) -> NDArray[np.float32]:
+    """Return the steps of a block's 64 coefficients."""
+    return np.asarray(steps_of(quality).ravel(), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,14 +123,26 @@ class Coefficients:
 
     def rest(self, quality: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return how far the values are from multiples of the quality's steps, in units of `SPREAD`, and the steps."""
-        step = steps_of(quality).ravel().astype(np.float32)[self.place]
-        return np.abs(self.value - step * np.rint(self.value / step)) / np.float32(SPREAD), step
+        step = _flat_steps(quality)[self.place]
+        rest = self.value / step
+        np.rint(rest, out=rest)
+        rest *= step
+        np.subtract(self.value, rest, out=rest)
+        np.abs(rest, out=rest)
+        rest /= np.float32(SPREAD)
+        return rest, step
 
     def fit(self, quality: int) -> float:
         """Return the mean log-likelihood ratio of "multiples of the steps, or anything" to "anything", in nats."""
         rest, step = self.rest(quality)
-        density = step / np.float32(np.sqrt(2 * np.pi) * SPREAD) * np.exp(np.float32(-0.5) * rest * rest)
-        return float(np.log((1 - ANYWHERE) * density + ANYWHERE).mean())
+        density = np.float32(-0.5) * rest
+        density *= rest
+        np.exp(density, out=density)
+        step /= PEAK
+        density *= step
+        density *= np.float32(1 - ANYWHERE)
+        density += np.float32(ANYWHERE)
+        return float(np.log(density, out=density).mean())
 
     def odd(self, quality: int) -> NDArray[np.bool_]:
         """Return which values are no multiples of the quality's steps."""

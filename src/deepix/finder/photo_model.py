@@ -45,27 +45,51 @@ def _causal_cost(luminance: NDArray[np.float32], floor: NDArray[np.float32]) -> 
     def shifted(padded: Array, dy: int, dx: int) -> Array:
         return padded[2 + dy : 2 + dy + height, 2 + dx : 2 + dx + width]
 
-    around = ((2, 0), (2, 1))
-    p = np.pad(luminance, around, mode="edge")
+    p = _framed(luminance)
     left, above = shifted(p, 0, -1), shifted(p, -1, 0)
     corner, right = shifted(p, -1, -1), shifted(p, -1, 1)
-    edge = np.clip(left + above - corner, np.minimum(left, above), np.maximum(left, above))
-    mean = left + above
-    mean += np.float32(0.5) * (corner + right + shifted(p, 0, -2) + shifted(p, -2, 0))
+    edge = left + above
+    mean = edge.copy()
+    edge -= corner
+    np.maximum(edge, np.minimum(left, above), out=edge)
+    np.minimum(edge, np.maximum(left, above), out=edge)
+    near = corner + right
+    near += shifted(p, 0, -2)
+    near += shifted(p, -2, 0)
+    near *= np.float32(0.5)
+    mean += near
     mean *= np.float32(0.25)
     results = []
     for prediction in (edge, mean):
-        error = np.abs(luminance - prediction)
-        e = np.pad(error, around, mode="edge")
+        error = np.subtract(luminance, prediction, out=prediction)
+        np.abs(error, out=error)
+        e = _framed(error)
         total = shifted(e, 0, -1) + shifted(e, 0, -2)
         for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (-2, 0)):
             total += shifted(e, dy, dx)
         results.append((error, total))
     (error, total), (other, other_total) = results
-    better = other_total < total
-    error, total = np.where(better, other, error), np.minimum(total, other_total)
+    np.copyto(error, other, where=other_total < total)
+    np.minimum(total, other_total, out=total)
     n = CONTEXT + PRIOR
     total += np.float32(PRIOR) * floor
     np.maximum(total, n * floor, out=total)
-    cost = np.float32(n + 1) * np.log(total + error) - np.float32(n) * np.log(total) - np.float32(np.log(n / 2))
+    error += total
+    cost = np.log(error, out=error)
+    cost *= np.float32(n + 1)
+    np.log(total, out=total)
+    total *= np.float32(n)
+    cost -= total
+    cost -= np.float32(np.log(n / 2))
     return np.asarray(cost, np.float32)
+
+
+def _framed(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return values with the outermost ones repeated: two above and on the left, one on the right."""
+    height, width = values.shape
+    result = np.empty((height + 2, width + 3), np.float32)
+    result[2:, 2:-1] = values
+    result[:2, 2:-1] = values[0]
+    result[:, :2] = result[:, 2:3]
+    result[:, -1] = result[:, -2]
+    return result

@@ -43,13 +43,13 @@ def corners(likelihood: LikelihoodMaps) -> tuple[NDArray[np.int64], NDArray[np.f
     height, width = likelihood.gain.shape
     p, u = likelihood.luminance.astype(np.float64), likelihood.weight.astype(np.float64)
     up = u * p
-    fixed = np.pad((likelihood.gain - 0.5 * up * p).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    weights = np.pad(u.cumsum(axis=0), ((1, 0), (0, 0)))
-    firsts = np.pad(up.cumsum(axis=0), ((1, 0), (0, 0)))
+    fixed = _running(_running(likelihood.gain - 0.5 * up * p, 0), 1)
+    weights, firsts = _running(u, 0), _running(up, 0)
     places, measured = [np.zeros((0, 4), np.int64)], [np.zeros((0, 14))]
     for h in (s for s in SIDES if 2 * s <= height):
-        weight_rows = np.pad((weights[h:] - weights[:-h]).cumsum(axis=1), ((0, 0), (1, 0)))
-        first_rows = np.pad((firsts[h:] - firsts[:-h]).cumsum(axis=1), ((0, 0), (1, 0)))
+        weight_rows = _running(weights[h:] - weights[:-h], 1)
+        first_rows = _running(firsts[h:] - firsts[:-h], 1)
+        box = fixed[2 * h :] - fixed[: -2 * h]
         for w in (s for s in SIDES if 2 * s <= width and s <= 2 * h and h <= 2 * s):
             weight = (weight_rows[:, w:] - weight_rows[:, :-w]).astype(np.float32)
             mean = (first_rows[:, w:] - first_rows[:, :-w]).astype(np.float32)
@@ -62,7 +62,6 @@ def corners(likelihood: LikelihoodMaps) -> tuple[NDArray[np.int64], NDArray[np.f
             pair = tile[:-h] + tile[h:]
             value = pair[:, :-w] + pair[:, w:]
             value *= np.float32(0.5)
-            box = fixed[2 * h :] - fixed[: -2 * h]
             value += box[:, 2 * w :] - box[:, : -2 * w]
             y, x = _peaks(value)
             four = mean[y, x], mean[y, x + w], mean[y + h, x], mean[y + h, x + w]
@@ -72,16 +71,22 @@ def corners(likelihood: LikelihoodMaps) -> tuple[NDArray[np.int64], NDArray[np.f
     return np.concatenate(places), np.concatenate(measured)
 
 
+def _running(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Return the sums of the first values along an axis: of none, one, two …"""
+    total = np.zeros([side + (k == axis) for k, side in enumerate(values.shape)])
+    np.cumsum(values, axis=axis, out=total[1:] if axis == 0 else total[:, 1:])
+    return total
+
+
 def _peaks(value: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return y and x of the largest value in each square of `APART` pixels, of those above `LEAST`."""
     height, width = value.shape
     rows, columns = -(-height // APART), -(-width // APART)
-    room = ((0, rows * APART - height), (0, columns * APART - width))
-    padded = np.pad(value, room, constant_values=-np.inf).reshape(rows, APART, columns, APART)
-    squares = padded.swapaxes(1, 2).reshape(rows, columns, APART * APART)
-    place = squares.argmax(axis=2)
-    j, i = np.nonzero(squares.max(axis=2) > LEAST)
-    dy, dx = np.divmod(place[j, i], APART)
+    padded = np.full((rows * APART, columns * APART), -np.inf, np.float32)
+    padded[:height, :width] = value
+    squares = padded.reshape(rows, APART, columns, APART)
+    j, i = np.nonzero(squares.max(axis=1).max(axis=2) > LEAST)
+    dy, dx = np.divmod(squares[j, :, i].reshape(len(j), APART * APART).argmax(axis=1), APART)
     return j * APART + dy, i * APART + dx
 
 
