@@ -404,3 +404,22 @@ def test_blocks_of_a_coarse_file_that_was_resized_are_no_cells():
     bright = np.clip(skimage.data.coffee()[:240, :320].astype(np.float64) * 0.12 + 200, 0, 255).astype(np.uint8)
     pixels = resized(saved(bright, 12), 1.5, 2)
     assert not find(pixels, lossy=False)
+
+
+@pytest.mark.parametrize(
+    ("area", "out"), [((0, 97, 195, 120), 2), ((4, 97, 195, 120), 2), ((60, 60, 290, 18), 2), ((60, 60, 290, 18), 5)]
+)
+def test_the_frame_of_an_area_at_the_pictures_edge_and_of_a_narrow_one(area, out) -> None:
+    x, y, w, h = area
+    m = Mosaic(x, y, w, h, Mosaic.rectangle(x, y, w, h, (10, 6)).grid)
+    image = Image.fromarray(pixelate(PHOTO, [m]))
+    corners = (x - out, y - out, x + w - 1 + out, y + h - 1 + out)
+    ImageDraw.Draw(image).rectangle(corners, outline=(255, 0, 40), width=5)
+    (found,) = find(np.asarray(image), lossy=False)
+    seen, foreign = np.zeros(PHOTO.shape[:2], bool), np.zeros(PHOTO.shape[:2], bool)
+    seen[found.box], foreign[found.box] = found.area, found.foreign
+    frame = np.any(np.asarray(image) != pixelate(PHOTO, [m]), axis=2)
+    expected = np.zeros_like(seen)
+    expected[m.box] = True
+    assert np.array_equal(seen, expected & ~frame)
+    assert (frame & ~foreign).sum() <= 0.01 * frame.sum()

@@ -17,7 +17,7 @@ from deepix.finder.cell_colours import EXACT, FEW, Cells, Tolerance, View
 from deepix.finder.fast_filters import dilated, eroded, filled, largest
 from deepix.finder.geometry import bounds
 from deepix.mosaic import Mosaic
-from deepix.mosaic.boxes import Box, grown, within
+from deepix.mosaic.boxes import Box, grown, outward, within
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -33,6 +33,8 @@ WRITTEN = 0.02, 0.6
 """The least and the largest share of a label that letters cover."""
 LEAST = round((1 - WRITTEN[1]) * LABEL[0] * LABEL[1])
 """The least number of a label's pixels of its colour."""
+HIDDEN = 0.7
+"""The largest share of an area that labels hide: more of it are cells of the colour of what is beside them."""
 EDGED = 0.85
 """The least share of a label's outline that is of its colour; of each side half of that."""
 CORE = 0.75
@@ -103,15 +105,25 @@ def _labels(view: View) -> Mask:
         touching = touching[sizes[touching] >= LEAST]
         boxes = ndimage.find_objects(numbers, count) if touching.size else []
         for number in touching.tolist():
-            rows, columns = box = boxes[number - 1]
-            if rows.stop - rows.start < LABEL[0] or columns.stop - columns.start < LABEL[1]:
+            box = _outlined(numbers[boxes[number - 1]] == number, view.tolerance)
+            if box is None:
                 continue
-            if not _is_outlined(numbers[box] == number):
-                continue
-            other = largest(np.abs(view.pixels[close][box] - colour)) >= view.tolerance.contrast
-            if float(other.mean()) >= WRITTEN[0]:  # letters, of quite another colour
-                result[close][box] = True
-    return result
+            label = outward(outward(box, boxes[number - 1]), close)
+            other = largest(np.abs(view.pixels[label] - colour)) >= view.tolerance.contrast
+            # letters, of quite another colour
+            if float(other.mean()) >= WRITTEN[0] and not _are_cells_there(view, label):
+                result[label] = True
+    hidden = np.count_nonzero(result & view.area)
+    return result if hidden <= HIDDEN * np.count_nonzero(view.area) else np.zeros_like(result)
+
+
+def _are_cells_there(view: View, label: Box) -> bool:
+    """Whether cells that a label would hide or cut are whole: some are of the colour of what is beside the area."""
+    touched = np.unique(view.labels[label][view.area[label]])
+    if not touched.size:
+        return False
+    cells = view.exact if view.tolerance is EXACT else Cells.of(view, view.area, view.tolerance)
+    return bool(cells.own[touched].sum() >= FLAT * cells.number[touched].sum())
 
 
 def _border(view: View) -> Mask:
@@ -143,12 +155,24 @@ def _is_large(there: Mask) -> bool:
     return True
 
 
-def _is_outlined(there: Mask) -> bool:
-    """Whether pixels of one colour, in their box, are along its sides, and most of it."""
-    if 1 - float(there.mean()) > WRITTEN[1]:
-        return False
-    sides = [float(side.mean()) for side in (there[0], there[-1], there[:, 0], there[:, -1])]
-    return min(sides) >= EDGED / 2 and float(np.mean(sides)) >= EDGED
+def _outlined(there: Mask, tolerance: Tolerance) -> Box | None:
+    """Return the part of their box whose sides, and most of it, are of pixels of one colour; None if there is none.
+
+    In lossy files letters' colours are smeared over a side.
+    """
+    sides = [0, there.shape[0], 0, there.shape[1]]
+    for _ in range(2 * tolerance.spread):
+        part = there[sides[0] : sides[1], sides[2] : sides[3]]
+        if min(part.shape) < min(LABEL):
+            break
+        bad = [float(side.mean()) < EDGED / 2 for side in (part[0], part[-1], part[:, 0], part[:, -1])]
+        sides = [at + by * off for at, by, off in zip(sides, (1, -1, 1, -1), bad, strict=True)]
+    box = slice(sides[0], sides[1]), slice(sides[2], sides[3])
+    there = there[box]
+    if there.shape[0] < LABEL[0] or there.shape[1] < LABEL[1] or 1 - float(there.mean()) > WRITTEN[1]:
+        return None
+    means = [float(side.mean()) for side in (there[0], there[-1], there[:, 0], there[:, -1])]
+    return box if min(means) >= EDGED / 2 and float(np.mean(means)) >= EDGED else None
 
 
 def _grown(view: View, area: Mask, drawn: Mask) -> Mask:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepix.mosaic import Mosaic, white
-from deepix.mosaic.boxes import Box, grown
+from deepix.mosaic.boxes import Box, grown, outward
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -93,8 +93,7 @@ class View:
 
     def within(self, box: Box) -> View:
         """Return the view of a part of this one, in its pixels, as tolerant as this."""
-        rows, columns = (slice(o.start + s.start, o.start + s.stop) for s, o in zip(box, self.box, strict=True))
-        return View(self.raw[box], self.mosaic, (rows, columns), self.tolerance)
+        return View(self.raw[box], self.mosaic, outward(box, self.box), self.tolerance)
 
     @cached_property
     def m(self) -> Mosaic:

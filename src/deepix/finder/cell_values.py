@@ -76,9 +76,11 @@ ENOUGH = {"corner": 3.5, "middle": 3.0, "min": 3.5, "max": 3.5}
 WITNESSES = 8
 """Cells along the border that must be seen beside known pixels: roughness alone tells too little, as where a frame lies
 around the mosaic."""
-PRIOR = 2.0
-"""Logarithm of the odds that a mosaic is of means, before it is looked at: seven to one."""
-SURE_OF_MEANS, LEAST_SURE = 0.6, 0.5
+STEEPNESS, PRIOR = 2.0, 1.0
+"""How doubtful means are: the logarithm of the odds against them, less the latter, times the former, is that of their
+doubt. Chosen on 91 mosaics of means, 97 of samples and 109 of extremes: taken for means and restored all the way, 16
+of the samples came out more than 1 % worse than the mosaic, so 1; means lose a hundredth of what they gain."""
+SURE_OF_MEANS, LEAST_SURE = 0.9, 0.5
 """Above this confidence, means are taken for sure; below the other, restorations come no nearer to the mosaic."""
 
 
@@ -309,11 +311,16 @@ def told(pixels: Array, m: Mosaic, scene: Bools) -> CellValue:
     values = cell_values(pixels, m)
     likelihood, witnesses = likelihoods(pixels, m, scene, values)
     scores = odds(likelihood, witnesses, lattices(pixels, m, scene, values), m.cells.counts.size)
-    best = max(scores, key=lambda kind: scores[kind] - ENOUGH[kind])
-    if scores[best] > ENOUGH[best] and witnesses >= WITNESSES:
+    possible: tuple[str, ...] = EXTREMES if max(OTHERS, key=likelihood.__getitem__) in EXTREMES else tuple(SAMPLES)
+    best = max(possible, key=lambda kind: scores[kind] - ENOUGH[kind])
+    clear = scores[best]
+    if best in EXTREMES:  # the border speaks for samples, too: what of it does tells nothing
+        clear -= _share(witnesses) * max(likelihood[kind] - likelihood["mean"] for kind in SAMPLES)
+        clear = min(clear, scores[best])
+    if clear > ENOUGH[best] and witnesses >= WITNESSES:
         # what was told is never wholly sure
-        return replace(OTHERS[best], confidence=min(_probability(scores[best]), 0.9999))
-    doubt = _probability(max(scores.values()) - PRIOR)
+        return replace(OTHERS[best], confidence=min(_probability(clear), 0.9999))
+    doubt = _probability(STEEPNESS * (max(scores.values()) - PRIOR))
     return MEAN if 1 - doubt > SURE_OF_MEANS else CellValue(confidence=max(1 - doubt, LEAST_SURE))
 
 
@@ -337,7 +344,7 @@ def likelihoods(pixels: Array, m: Mosaic, scene: Bools, values: Floats) -> tuple
 def odds(
     likelihood: dict[str, float], witnesses: int, rough: tuple[Floats, Floats, Floats], cells: int
 ) -> dict[str, float]:
-    """Return the logarithm of the odds against means: of samples, or of all else, whichever is likelier at the border.
+    """Return the logarithm of the odds against means, for each of the other kinds.
 
     Parameters
     ----------
@@ -354,10 +361,14 @@ def odds(
     weight = math.sqrt(cells / (cells + CELLS))
     usual = (np.array(ROUGH_MEANS) + ROUGH_SAMPLES) / 2
     seen = np.concatenate([weight * (inside - between), weight * (inside - usual), [1, weight]])
-    if max(ratio, key=ratio.__getitem__) in EXTREMES:
-        share = min(TEMPERED[0], TEMPERED[1] / math.sqrt(max(witnesses, 1)))
-        return {kind: share * ratio[kind] for kind in EXTREMES}
-    return {kind: float(weights[0] * ratio[kind] + seen @ weights[1:]) for kind, weights in SAMPLED.items()}
+    result = {kind: float(weights[0] * ratio[kind] + seen @ weights[1:]) for kind, weights in SAMPLED.items()}
+    result.update((kind, _share(witnesses) * ratio[kind]) for kind in EXTREMES)
+    return result
+
+
+def _share(witnesses: int) -> float:
+    """Return the share of the likelihoods' ratio that counts for extremes."""
+    return min(TEMPERED[0], TEMPERED[1] / math.sqrt(max(witnesses, 1)))
 
 
 def _probability(log_odds: float) -> float:

@@ -40,7 +40,7 @@ SIDES = ((0, 0), (0, 1), (1, 0), (1, 1))
 KNOWN = 2
 """The least number of sides on which a frame stands out from what is beside it."""
 NEARLY = 0.9
-"""The least share of its box that an area covers which may be a rectangle with pieces of its frame."""
+"""The least share of its box's middle that an area covers which may be a rectangle with pieces of its frame."""
 DIFFERING = 0.25
 """The largest share of two neighbouring lines of pixels of the same cells that differ."""
 LEAST = 8
@@ -56,7 +56,7 @@ def framed(pixels: Array, m: Mosaic, view: View) -> tuple[Mosaic, Mask] | None:
     m : a rectangle in it, or nearly one; others have no frame
     view : of it in the picture
     """
-    if min(m.width, m.height) < LEAST or (m.mask is not None and m.mask.mean() < NEARLY):
+    if min(m.width, m.height) < LEAST or not _is_nearly_rectangle(m):
         return None
     near = NEAR + math.ceil(max(m.grid.width, m.grid.height))
     window = grown(m.box, WIDEST + near, pixels.shape)
@@ -83,6 +83,14 @@ def framed(pixels: Array, m: Mosaic, view: View) -> tuple[Mosaic, Mask] | None:
             ends = [_end(m, side, lines, run[0]) for side, lines, run in zip(SIDES, sides, runs, strict=True)]
             return _within(m, _box(m, ends), frame), frame
     return None
+
+
+def _is_nearly_rectangle(m: Mosaic) -> bool:
+    """Whether a mosaic covers nearly all of its box, but for what a frame may hide along the sides."""
+    if m.mask is None:
+        return True
+    down, across = (min(WIDEST, side // 4) for side in m.mask.shape)
+    return bool(m.mask[down : m.height - down, across : m.width - across].mean() >= NEARLY)
 
 
 def _corners_of(inner: Box, shape: tuple[int, ...]) -> Mask:
@@ -203,7 +211,7 @@ def _runs(sides: Sequence[Sequence[_Line]], colour: Array, near: int) -> list[tu
         if run is None:
             run = _run(lines, colour, near, usual[1] - usual[0])
         here = [line for line in lines if usual[0] <= line.by < usual[1]]
-        if run is None and edge <= NEAR and len(known) == len(sides) - 1:
+        if run is None and edge <= near and len(known) == len(sides) - 1:
             run = edge, edge
         elif run is None and not (here and all(_is(line, colour) for line in here)):
             return None

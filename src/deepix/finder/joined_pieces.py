@@ -23,6 +23,8 @@ APART = 4.0
 """The largest distance between two pieces, in cells."""
 ENDS = 0.25
 """How far apart, in cells, their ends may be, where words do not cut them."""
+CUT = 0.6
+"""The same at one of both sides, where words may have cut a piece."""
 SAME = 9.0
 """How far, in levels, a pixel is at most from the median of its cell that is of the cell's colour."""
 ALIKE = 0.4
@@ -92,7 +94,8 @@ def _between(m: Mosaic, n: Mosaic) -> tuple[int, slice | None]:
     """Return the axis along which one rectangle follows the other, and what lies between; None: nothing that small."""
     for axis, size, other in ((0, m.grid.height, m.grid.width), (1, m.grid.width, m.grid.height)):
         (a, b), (c, d) = ((box[axis], box[1 - axis]) for box in (m.box, n.box))
-        if max(abs(b.start - d.start), abs(b.stop - d.stop)) > ENDS * other:
+        apart = sorted((abs(b.start - d.start), abs(b.stop - d.stop)))
+        if apart[0] > ENDS * other or apart[1] > CUT * other:
             continue
         gap = slice(min(a.stop, c.stop), max(a.start, c.start))
         if 0 < gap.stop - gap.start <= APART * size:

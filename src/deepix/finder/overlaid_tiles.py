@@ -18,7 +18,7 @@ from scipy import ndimage
 from deepix.finder import uneven_tiles
 from deepix.finder.candidates import Candidate
 from deepix.finder.cell_colours import codes, most_frequent
-from deepix.finder.fast_filters import filled, opened
+from deepix.finder.fast_filters import dilated, filled, opened
 from deepix.finder.geometry import covered, is_coarser
 from deepix.finder.grid import Steps
 from deepix.finder.grid_box import GridBox, shared
@@ -57,6 +57,10 @@ CORNERS = 2
 """The least number of an area's corners that are hidden where it is round, not drawn over."""
 LITTLE = 0.04
 """The share of an area, beside other mosaics, that may be hidden by anything."""
+MIDST = 0.9
+"""The least share of what was drawn over a mosaic that lies in its midst if it is of many colours."""
+WIDE = 12
+"""Pixels along a square that fits into what is wider than letters or lines."""
 ONE_COLOUR = 0.08
 """The least share of what was drawn over a mosaic that is of one colour, the edges of letters being of others."""
 MOST = 2.0
@@ -103,13 +107,30 @@ def _followed(
     box = _around(group, across.shape)
     hidden, own = tiles_around(pixels[box], group[0], (box[1].start, box[0].start))
     ignored = np.zeros(across.shape, bool)
-    ignored[box] = hidden
+    ignored[box] = hidden | _strokes(pixels[box], hidden)
     ignored &= ~covered([area.mosaic for area in group], across.shape)
     ignored |= covered([other.mosaic for other in others], across.shape)
     found = _rectangle(pixels, across, down, group[0], others, ignored) if ignored.any() else None
     if found is not None or any(_beside(other, group[0]) for other in others):
         return found
     return _shape(pixels, across, down, group, own, box)
+
+
+def _strokes(pixels: Array, hidden: Mask) -> Mask:
+    """Return the letters or lines that hide some pixels as far as they go, with their soft edges: bool (H, W).
+
+    They are of the most frequent colour there, and narrow: what is beside a mosaic in its cells' colours is not.
+    """
+    values = codes(pixels.reshape(*hidden.shape, -1))
+    colours, number = np.unique(values[hidden], return_counts=True)
+    if not number.size or number.max() < ONE_COLOUR * number.sum():
+        return np.zeros_like(hidden)
+    drawn = values == colours[number.argmax()]
+    labels, count = ndimage.label(drawn, np.ones((3, 3), bool))
+    touching, wide = np.zeros(count + 1, bool), np.zeros(count + 1, bool)
+    touching[labels[drawn & hidden]] = True
+    wide[labels[opened(drawn, WIDE)]] = True
+    return dilated((touching & ~wide)[labels] & drawn, 1)
 
 
 def _rectangle(
@@ -182,7 +203,8 @@ def _whole(across: Steps, down: Steps, fit: GridBox, known: Sequence[GridBox]) -
 def _drawn(pixels: Array, foreign: Mask, fit: GridBox, known: Sequence[GridBox]) -> bool:
     """Whether what hides tiles in an area was drawn, in a few colours: a photo beside a round mosaic has many."""
     left = foreign & ~covered([other.mosaic for other in known], foreign.shape, *fit.box[:2])
-    if not left.any() or (len(known) > 1 and np.count_nonzero(left) <= LITTLE * left.size):
+    few = np.count_nonzero(left) <= LITTLE * left.size
+    if not left.any() or (few and (len(known) > 1 or _is_enclosed(left))):
         return True
     (height, width), (w, h) = left.shape, (int(side) for side in fit.cell)
     corners = (left[:h, :w], left[:h, -w:], left[-h:, :w], left[-h:, -w:])
@@ -190,6 +212,13 @@ def _drawn(pixels: Array, foreign: Mask, fit: GridBox, known: Sequence[GridBox])
         return False
     _, number = np.unique(codes(pixels[left].reshape(np.count_nonzero(left), -1)), return_counts=True)
     return bool(number.max() >= ONE_COLOUR * number.sum())
+
+
+def _is_enclosed(hidden: Mask) -> bool:
+    """Whether what hides tiles of an area lies in its midst: what is beside a mosaic of another shape does not."""
+    down, across = (side // 8 for side in hidden.shape)
+    middle = hidden[down : hidden.shape[0] - down, across : hidden.shape[1] - across]
+    return bool(np.count_nonzero(middle) >= MIDST * np.count_nonzero(hidden))
 
 
 def _is_other(area: GridBox, group: Sequence[GridBox], across: Steps, down: Steps, weaker: bool) -> bool:

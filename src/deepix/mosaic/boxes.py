@@ -41,3 +41,9 @@ def within(box: Box, outer: Box) -> Box:
     """Return the box as an index into another one that holds it."""
     rows, columns = (slice(s.start - o.start, s.stop - o.start) for s, o in zip(box, outer, strict=True))
     return rows, columns
+
+
+def outward(box: Box, outer: Box) -> Box:
+    """Return an index into another box as one into what that lies in: the inverse of `within`."""
+    rows, columns = (slice(o.start + s.start, o.start + s.stop) for s, o in zip(box, outer, strict=True))
+    return rows, columns

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from deepix.inference.models import Models
 from deepix.mosaic import Array, Mosaic, Rounding, cell_values, check, foreign_pixels, project, unknown, white
 from deepix.restorer.cell_means import as_means, as_shown
+from deepix.restorer.deviation import possible
 from deepix.restorer.each import estimate_each
 from deepix.restorer.fill import without_foreign
 from deepix.restorer.lattice import MARGIN, by_pitch, on_lattices, pitch
@@ -95,6 +96,7 @@ def estimate(
         planes, deviations = part.restored(level)
         mask = unknown(part.mosaics, part.shape)
         observed = pixelated[part.box]
+        deviations = possible(deviations, painted[part.box], level)
         paste(result[part.box], project(planes.reshape(observed.shape), observed, part.mosaics, rounding), mask)
         paste(deviation[part.box], deviations, mask)
     if pixelated is not given:
