@@ -15,6 +15,7 @@ from deepix.finder.file_blocks import are_blocks
 from deepix.finder.frames import framed
 from deepix.finder.luminance import luminance
 from deepix.finder.square_cells import squared
+from deepix.finder.thresholds import SURE
 from deepix.finder.uneven_tiles import fitted
 from deepix.mosaic import Mosaic, pixelate
 
@@ -284,6 +285,19 @@ def test_modules_of_a_code_are_no_cells():
     assert not is_drawn(luminance(saved(pixelate(PHOTO, [CODE]), 85)), CODE)
 
 
+def test_uneven_modules_of_a_code_are_no_cells():
+    modules = np.random.default_rng(3).random((33, 33)) < 0.5
+    code = np.array(Image.fromarray((255 * modules).astype(np.uint8)).resize((305, 305), Image.Resampling.NEAREST))
+    lines = np.flatnonzero(np.diff(code, axis=1).any(axis=0)) + 1
+    size = np.diff(lines)
+    start = next(int(lines[k]) for k in range(8, 30) if size[k] == size[k + 1] == size[k + 2] == 9)
+    few = Mosaic.rectangle(start, start, 27, 27, 9)
+    assert is_drawn(luminance(code), few)
+    photo = luminance(PHOTO).copy()
+    photo[few.box] = code[few.box]
+    assert not is_drawn(photo, few)
+
+
 def test_few_cells_in_two_colours_may_be_a_photo():
     plane = np.full((120, 120), 90, np.float32) + np.arange(120, dtype=np.float32) / 40
     plane[20:95] += 80 * (np.arange(75) // 25 % 2)[:, None]
@@ -399,3 +413,42 @@ def test_blocks_of_a_coarse_file_that_was_resized_are_no_cells():
     bright = np.clip(skimage.data.coffee()[:240, :320].astype(np.float64) * 0.12 + 200, 0, 255).astype(np.uint8)
     pixels = resized(saved(bright, 12), 1.5, 2)
     assert not find(pixels, lossy=False)
+
+
+def test_blocks_of_a_coarse_file_that_was_halved_are_no_cells():
+    """A wall in uneven light: flat blocks of 4 x 4 pixels, a level or two apart, and a piece of sharper ones."""
+    rng = np.random.default_rng(0)
+    wall = 120 + np.add.outer(np.arange(40) // 5, np.arange(50) // 6) + rng.integers(0, 3, (40, 50))
+    pixels = wall.repeat(4, axis=0).repeat(4, axis=1)
+    pixels += rng.integers(0, 9, pixels.shape) * (rng.random((40, 50)) < 0.6).repeat(4, axis=0).repeat(4, axis=1)
+    cells = rng.permutation(72).reshape(6, 12).repeat(4, axis=0).repeat(4, axis=1)
+    m = Mosaic.rectangle(80, 40, 48, 24, 4)
+    for contrast in (0.2, 2):
+        pixels[m.box] = 100 + np.rint(contrast * cells)
+        found = intact_tiles.candidates(pixels.astype(np.uint8))
+        assert bool(found) == (contrast > 1)
+    best = max(found, key=lambda c: c.log_ratio).mosaic  # blocks around may go on on its grid
+    assert best.x <= m.x < m.x + m.width <= best.x + best.width
+    assert best.y <= m.y < m.y + m.height <= best.y + best.height
+
+
+def _steps_of_colour():
+    """Return a palette of 64 colours, four levels of each channel."""
+    levels = [60, 110, 160, 210]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([v for r in levels for g in levels for b in levels for v in (r, g, b)])
+    return palette
+
+
+def test_large_cells_in_a_dithered_palette_are_found():
+    """Dots all over hide the steps at the cells' lines."""
+    m = Mosaic.rectangle(130, 60, 260, 156, 26)
+    pixels = np.clip(pixelate(skimage.data.gravel()[:333, :500], [m]) * 0.4 + 90, 0, 255).astype(np.uint8)
+    dithered = Image.fromarray(np.stack([pixels, pixels, 0.9 * pixels], axis=2).astype(np.uint8)).quantize(
+        64, Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG, palette=_steps_of_colour()
+    )
+    found = find(np.asarray(dithered.convert("RGB")), lossy=False)
+    assert len(found) == 1
+    assert overlap(found[0], m) >= 0.9
+    assert (found[0].grid.width, found[0].grid.height) == (26, 26)
+    assert found[0].confidence >= SURE
