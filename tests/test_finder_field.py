@@ -9,13 +9,15 @@ import skimage.data
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from deepix.finder import find, intact_tiles
+from deepix.finder import find, intact_tiles, shifted_grids
+from deepix.finder.areas import with_noise
 from deepix.finder.drawings import is_drawn
 from deepix.finder.file_blocks import are_blocks
 from deepix.finder.frames import framed
+from deepix.finder.grid_box import GridBox
+from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.luminance import luminance
 from deepix.finder.square_cells import squared
-from deepix.finder.thresholds import SURE
 from deepix.finder.uneven_tiles import fitted
 from deepix.mosaic import Mosaic, pixelate
 
@@ -432,23 +434,14 @@ def test_blocks_of_a_coarse_file_that_was_halved_are_no_cells():
     assert best.y <= m.y < m.y + m.height <= best.y + best.height
 
 
-def _steps_of_colour():
-    """Return a palette of 64 colours, four levels of each channel."""
-    levels = [60, 110, 160, 210]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([v for r in levels for g in levels for b in levels for v in (r, g, b)])
-    return palette
-
-
-def test_large_cells_in_a_dithered_palette_are_found():
-    """Dots all over hide the steps at the cells' lines."""
-    m = Mosaic.rectangle(130, 60, 260, 156, 26)
-    pixels = np.clip(pixelate(skimage.data.gravel()[:333, :500], [m]) * 0.4 + 90, 0, 255).astype(np.uint8)
-    dithered = Image.fromarray(np.stack([pixels, pixels, 0.9 * pixels], axis=2).astype(np.uint8)).quantize(
-        64, Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG, palette=_steps_of_colour()
-    )
-    found = find(np.asarray(dithered.convert("RGB")), lossy=False)
-    assert len(found) == 1
-    assert overlap(found[0], m) >= 0.9
-    assert (found[0].grid.width, found[0].grid.height) == (26, 26)
-    assert found[0].confidence >= SURE
+@pytest.mark.parametrize("noise", [1, 6])
+def test_a_grid_is_an_areas_own_where_shifted_cells_explain_less(noise):
+    m = Mosaic.rectangle(100, 80, 120, 96, 12)
+    photo = luminance(PHOTO)
+    smooth = np.add.outer(np.arange(len(photo)), np.arange(photo.shape[1])) / 8
+    dots = np.random.default_rng(0).normal(0, noise, photo.shape)
+    inside = np.zeros(photo.shape, bool)
+    inside[m.box] = True
+    for plane, own in ((luminance(pixelate(PHOTO, [m])), True), (smooth, False), (photo, False)):
+        likelihood = LikelihoodMaps.of(np.asarray(plane + dots, np.float32), 92)
+        assert shifted_grids.is_own(with_noise(likelihood, m.grid, inside), GridBox.of(m)) == own
