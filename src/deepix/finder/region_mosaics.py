@@ -33,7 +33,7 @@ from deepix.finder.map_regions import Region, covers, cut, enlarged, outer_parts
 from deepix.finder.placement import Placed, Window, best, covered
 from deepix.finder.square_cells import coarser
 from deepix.finder.surroundings import without_surroundings
-from deepix.mosaic import Mosaic
+from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -73,6 +73,8 @@ SEEN = 100.0
 OWN = 0.8
 """The confidence, at least, of a rectangle whose grid is its own for sure, whatever its outline in the map and its
 lines are like."""
+NEARLY = 0.5
+"""Pixels by which the lines of a grid move, at most, over a whole area, that is one in whole pixels or nearly."""
 LEAST = 0.05
 """The least confidence of one of which this is asked."""
 LIKELY = 0.25
@@ -369,12 +371,14 @@ def _mosaic(
 
 
 def _is_own(likelihood: LikelihoodMaps, found: Placed) -> bool:
-    """Whether a rectangle about as large as its region has a grid in whole pixels that is its own for sure."""
-    m = Mosaic(*found.area.box, found.grid)
-    if found.area.mask is not None or not found.resembles or found.own < CERTAIN or not whole_pixels(m):
+    """Whether a rectangle about as large as its region has a grid in whole pixels, or nearly, that is its own."""
+    (x, y, w, h), g = found.area.box, found.grid
+    whole = Grid(round(g.x), round(g.y), round(g.width), round(g.height))
+    off = abs(whole.width - g.width) * w / g.width, abs(whole.height - g.height) * h / g.height
+    if found.area.mask is not None or not found.resembles or found.own < CERTAIN or max(off) > NEARLY:
         return False
-    noisy = areas.with_noise(likelihood, found.grid, covered(found.area, likelihood.gain.shape))
-    return shifted_grids.is_own(noisy, GridBox.of(m))
+    noisy = areas.with_noise(likelihood, whole, covered(found.area, likelihood.gain.shape))
+    return shifted_grids.is_own(noisy, GridBox.of(Mosaic(x, y, w, h, whole)))
 
 
 def _likeness(area: Area, inside: Mask) -> float:
