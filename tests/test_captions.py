@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 from deepix.finder.captions import captioned
+from deepix.finder.cell_colours import View
 from deepix.mosaic import Mosaic, pixelate
 
 PHOTO = np.ascontiguousarray(data.astronaut()[:240, 100:400])
@@ -17,7 +18,7 @@ M = Mosaic.rectangle(80, 60, 144, 96, 12)
 def told(pixels, m):
     """Return area and foreign pixels, (H, W) both; None where nothing is drawn."""
     nothing = np.zeros(PHOTO.shape[:2], bool)
-    result = captioned(pixels, m, nothing, nothing)
+    result = captioned(View.of(pixels, m), nothing, nothing)
     if result is None:
         return None
     area = nothing.copy()

@@ -441,14 +441,14 @@ def test_a_broken_promise_writes_nothing(folder, monkeypatch):
 def test_an_interruption_says_what_was_done(folder, tmp_path, monkeypatch):
     from deepix import jobs
 
-    real = jobs.run
+    real = jobs.worked_on
 
     def interrupted(job):
         if job.source.name == "b.png":
             raise KeyboardInterrupt
         return real(job)
 
-    monkeypatch.setattr(jobs, "run", interrupted)
+    monkeypatch.setattr(jobs, "worked_on", interrupted)
     result = deepix("restore", folder, "-o", tmp_path / "out", "--fast", code=130)
     assert result.stderr.splitlines()[-1] == (
         "error: interrupted: 1 restored, 1 with nothing pixelated, 0 failed, 2 not done"
@@ -561,7 +561,7 @@ def test_standard_input_and_output(folder):
 def test_an_interruption_of_the_program_is_one_line_and_code_130(folder):
     code = (
         "import os, signal; from deepix import jobs; "
-        "jobs.run = lambda job: os.kill(os.getpid(), signal.SIGINT); from deepix.cli import main; main()"
+        "jobs.worked_on = lambda job: os.kill(os.getpid(), signal.SIGINT); from deepix.cli import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", code, "find", folder], capture_output=True, text=True)
     assert done.returncode == 130

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from deepix.finder import find, intact_tiles, shifted_grids
 from deepix.finder.areas import with_noise
+from deepix.finder.cell_colours import View
 from deepix.finder.drawings import is_drawn
 from deepix.finder.file_blocks import are_blocks
 from deepix.finder.frames import framed
@@ -166,10 +167,14 @@ def test_a_frame_that_touches_a_mosaic_is_foreign(width, inside, quality):
     assert np.array_equal(foreign, frame & ~expected)
 
 
+def _framed(plane, m):
+    return framed(plane, m, View.of(plane, m))
+
+
 def test_a_mosaic_without_a_frame_has_none():
     for cell in (8, 12, 24):
         m = Mosaic.rectangle(100, 80, 144, 96, cell)
-        assert framed(luminance(pixelate(PHOTO, [m])), m) is None
+        assert _framed(luminance(pixelate(PHOTO, [m])), m) is None
 
 
 def layered(*mosaics):
@@ -348,19 +353,19 @@ def test_cells_alike_are_no_frame() -> None:
     plane = np.random.default_rng(0).uniform(0, 60, (120, 140)).astype(np.float32)
     m = Mosaic.rectangle(20, 30, 96, 64, 32)
     plane[m.box] = 200
-    assert framed(plane, m) is None
+    assert _framed(plane, m) is None
     plane[35:89, 25:111] = 150
-    inside, frame = framed(plane, m) or (m, np.zeros(0))
+    inside, frame = _framed(plane, m) or (m, np.zeros(0))
     assert (inside.x, inside.y, inside.width, inside.height) == (25, 35, 86, 54)
     assert frame.sum() == 96 * 64 - 86 * 54
     mask = np.ones((64, 96), bool)
     mask[8:, :2] = mask[:, -1] = False  # pieces of the frame, not all of it, were taken for cells
-    again = framed(plane, Mosaic(20, 30, 96, 64, m.grid, mask))
+    again = _framed(plane, Mosaic(20, 30, 96, 64, m.grid, mask))
     assert again is not None
     assert again[0] == inside
     assert np.array_equal(again[1], frame)
     mask[:30, :30] = False  # another shape than a rectangle
-    assert framed(plane, Mosaic(20, 30, 96, 64, m.grid, mask)) is None
+    assert _framed(plane, Mosaic(20, 30, 96, 64, m.grid, mask)) is None
 
 
 def resized(pixels, scale, how):

@@ -244,6 +244,12 @@ def test_cells_apart_and_at_a_random_offset() -> None:
     drawn = random_mosaics.draw(20_000, 64, 64, ranges, seeded(5))[:, 0]
     for offset in ((drawn[:, 0] - drawn[:, 4]), (drawn[:, 1] - drawn[:, 5])):
         assert p_value(offset.bincount(minlength=5), np.full(5, 0.2)) > 0.001
+    for share in (0.0, 0.25, 0.75, 1.0):
+        ranges = Ranges(width=(30, 30), height=(30, 30), cell=(2, 16), square=share, corner=False)
+        sizes = random_mosaics.draw(8000, 64, 64, ranges, seeded(7))[:, 0, 6:]
+        assert float((sizes[:, 0] == sizes[:, 1]).double().mean()) == pytest.approx(share + (1 - share) / 15, abs=0.02)
+        for side in sizes.T:  # the heights of all, too
+            assert (torch.bincount(side, minlength=17)[2:] / 8000).tolist() == pytest.approx([1 / 15] * 15, abs=0.015)
     sizes = random_mosaics.draw(1000, 64, 64, Ranges(square=False), seeded(6))[:, 0, 6:]
     assert abs(np.corrcoef(sizes.T.numpy())[0, 1]) < 0.1
 
@@ -303,6 +309,8 @@ def test_wrong_ranges_are_refused(ranges: dict[str, tuple[int, int]]) -> None:
 def test_shares_are_shares() -> None:
     with pytest.raises(ValueError, match=r"must be 0 … 1, not 1\.5"):
         Ranges(shaped=1.5)
+    with pytest.raises(ValueError, match="square cells must be 0"):
+        Ranges(square=-0.1)
 
 
 def test_areas_of_other_shapes_touch_the_sides_of_their_boxes() -> None:

@@ -170,7 +170,7 @@ def _showing(pixels: Array, mosaics: Sequence[Mosaic], options: Options, given: 
     """Return the mosaics with what their cells show: as the options or the first, given ones say, else told."""
     if options.cell_value is not None:
         given = 0
-    return [*mosaics[:given], *finder.with_cell_values(pixels, mosaics, options.cell_value)[given:]]
+    return finder.with_cell_values(pixels, mosaics, options.cell_value, given)
 
 
 def blended(pixels: Array, m: Mosaic) -> Mosaic:

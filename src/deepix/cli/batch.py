@@ -110,14 +110,14 @@ def _work(
     jobs: Sequence[FindJob | RestoreJob], shown: Shown, course: Course, manifest: Manifest | None, tally: _Tally
 ) -> None:
     """Do jobs, and add their results to the tally."""
-    from deepix.jobs import many, run
+    from deepix.jobs import many, worked_on
 
     workers = course.workers
     if workers is None:
         workers = many.workers_that_pay(len(jobs), jobs[0].options.threads) if len(jobs) > 1 else 1
     with (
         closing(_shown(jobs, not shown.quiet and len(jobs) > 1)) as coming,
-        closing(many.results(jobs, workers, watch=manifest, do=run)) as results,
+        closing(many.results(jobs, workers, watch=manifest, work_on=worked_on)) as results,
     ):
         for _ in coming:
             if course.max_errors is not None and tally.failed >= course.max_errors:

@@ -120,7 +120,7 @@ class Beside:
         return cls(**{field.name: along(field.name) for field in fields(cls)})
 
 
-def beside(pixels: Array, m: Mosaic, known: Bools) -> Beside | None:
+def beside(pixels: Array, m: Mosaic, known: Bools, values: Floats) -> Beside | None:
     """Return what lies beside the cells of a mosaic on its four sides; None where nothing does.
 
     Parameters
@@ -128,15 +128,17 @@ def beside(pixels: Array, m: Mosaic, known: Bools) -> Beside | None:
     pixels : (H, W, C), of any unit
     m : in it; its grid is not blended
     known : bool (H, W), where pixels are the scene's own
+    values : (rows, columns, C), what its cells show
     """
-    values = cell_values(pixels, m).reshape(-1, pixels.shape[2])
+    values = values.reshape(-1, pixels.shape[2])
+    inside = m.labels()
     labels = np.full(known.shape, -1)
-    labels[m.box] = m.labels()
-    places = {name: np.nonzero(sampled(m.showing(value))) for name, value in SAMPLES.items()}
+    labels[m.box] = inside
     at = {}
-    for name, (rows, columns) in places.items():
+    for name, value in SAMPLES.items():
+        rows, columns = np.nonzero(sampled(m.showing(value)))
         at[name] = np.zeros((len(values), 2), np.int64)
-        at[name][m.labels()[rows, columns]] = np.stack([rows + m.y, columns + m.x], axis=1)
+        at[name][inside[rows, columns]] = np.stack([rows + m.y, columns + m.x], axis=1)
     sides = []
     for axis, step in ((0, -1), (0, 1), (1, -1), (1, 1)):
         strip = Strip.of(pixels, labels, known, axis, step, (m.grid.height, m.grid.width)[axis])
@@ -273,12 +275,11 @@ def roughness(values: Floats) -> Floats:
     )
 
 
-def lattices(pixels: Array, m: Mosaic, known: Bools) -> tuple[Floats, Floats, Floats]:
+def lattices(pixels: Array, m: Mosaic, known: Bools, values: Floats) -> tuple[Floats, Floats, Floats]:
     """Return `roughness` of a mosaic's cells, and of those around it, pixelated by means and by their middle pixels."""
     around = _around(m, known.shape)
     y, x = around[0].start, around[1].start
-    inside = cell_values(pixels, m)
-    inside[m.cells.counts == 0] = np.nan
+    inside = np.where((m.cells.counts == 0)[..., None], np.nan, values)
     if not known[around].any():
         return roughness(inside), np.full(2, np.nan), np.full(2, np.nan)
     outer = Mosaic.from_mask(known[around], m.grid, x=x, y=y)
@@ -305,8 +306,9 @@ def told(pixels: Array, m: Mosaic, scene: Bools) -> CellValue:
     m : in it; its grid is not blended
     scene : bool (H, W), where pixels are the scene's own
     """
-    likelihood, witnesses = likelihoods(pixels, m, scene)
-    scores = odds(likelihood, witnesses, lattices(pixels, m, scene), m.cells.counts.size)
+    values = cell_values(pixels, m)
+    likelihood, witnesses = likelihoods(pixels, m, scene, values)
+    scores = odds(likelihood, witnesses, lattices(pixels, m, scene, values), m.cells.counts.size)
     best = max(scores, key=lambda kind: scores[kind] - ENOUGH[kind])
     if scores[best] > ENOUGH[best] and witnesses >= WITNESSES:
         # what was told is never wholly sure
@@ -315,10 +317,10 @@ def told(pixels: Array, m: Mosaic, scene: Bools) -> CellValue:
     return MEAN if 1 - doubt > SURE_OF_MEANS else CellValue(confidence=max(1 - doubt, LEAST_SURE))
 
 
-def likelihoods(pixels: Array, m: Mosaic, scene: Bools) -> tuple[dict[str, float], int]:
+def likelihoods(pixels: Array, m: Mosaic, scene: Bools, values: Floats) -> tuple[dict[str, float], int]:
     """Return the logarithm of the likelihood of the cells along the border, for each kind, and how many they are."""
     result = dict.fromkeys(KINDS, 0.0)
-    border = beside(pixels, m, scene)
+    border = beside(pixels, m, scene, values)
     if border is None:
         return result, 0
     for kind in KINDS:
@@ -362,7 +364,9 @@ def _probability(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds)) if log_odds > -500 else 0.0
 
 
-def with_cell_values(pixels: Array, mosaics: Sequence[Mosaic], kind: CellValueKind | None = None) -> list[Mosaic]:
+def with_cell_values(
+    pixels: Array, mosaics: Sequence[Mosaic], kind: CellValueKind | None = None, given: int = 0
+) -> list[Mosaic]:
     """Return mosaics told what their cells show.
 
     Parameters
@@ -371,14 +375,15 @@ def with_cell_values(pixels: Array, mosaics: Sequence[Mosaic], kind: CellValueKi
     mosaics : in it
     kind : what they show, where that is known: then only where samples were taken is told. Blended grids are of means,
         unless it says otherwise
+    given : how many, the first ones, have been told already and stay as they are
     """
+    result = list(mosaics[:given])
     if kind not in (None, "sample"):
-        return [m.showing(CellValue(kind)) for m in mosaics]
-    if not mosaics:  # most pictures have none, and the whole picture in floats is large
-        return []
+        return [*result, *(m.showing(CellValue(kind)) for m in mosaics[given:])]
+    if given >= len(mosaics):  # most pictures have none, and the whole picture in floats is large
+        return result
     scene = known(mosaics, pixels.shape)
-    result = []
-    for m in mosaics:
+    for m in mosaics[given:]:
         # nothing farther away is looked at, and a photo is large
         box = _around(m, scene.shape)
         planes = pixels[box].reshape(*scene[box].shape, -1) * (255 / white(pixels.dtype))
@@ -391,5 +396,5 @@ def with_cell_values(pixels: Array, mosaics: Sequence[Mosaic], kind: CellValueKi
 
 
 def _place_of_samples(pixels: Array, m: Mosaic, scene: Bools) -> CellValue:
-    likelihood, _ = likelihoods(pixels, m, scene)
+    likelihood, _ = likelihoods(pixels, m, scene, cell_values(pixels, m))
     return SAMPLES[max(SAMPLES, key=likelihood.__getitem__)]

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepix.finder.captions import EXACT, Tolerance, tolerance_of
-from deepix.finder.fast_filters import largest
+from deepix.finder.cell_colours import EXACT, View
 from deepix.finder.luminance import luminance
 from deepix.mosaic import Mosaic
 from deepix.mosaic.boxes import Box, grown
@@ -48,22 +47,24 @@ LEAST = 8
 """The least width and height, in pixels, of what a frame leaves of an area."""
 
 
-def framed(pixels: Array, m: Mosaic, tolerance: Tolerance | None = None) -> tuple[Mosaic, Mask] | None:
+def framed(pixels: Array, m: Mosaic, view: View) -> tuple[Mosaic, Mask] | None:
     """Return a mosaic without the frame that touches it, and the frame's pixels, (H, W); None if there is no frame.
 
     Parameters
     ----------
     pixels : (H, W) or (H, W, C), levels 0 … 255: gray, or colour with R, G, B first
     m : a rectangle in it, or nearly one; others have no frame
-    tolerance : what the file leaves of one colour; None: `captions.tolerance_of`
+    view : of it in the picture
     """
     if min(m.width, m.height) < LEAST or (m.mask is not None and m.mask.mean() < NEARLY):
         return None
     near = NEAR + math.ceil(max(m.grid.width, m.grid.height))
     window = grown(m.box, WIDEST + near, pixels.shape)
-    planes, here = _opponent(pixels[window]), m.moved(-window[1].start, -window[0].start)
-    if (tolerance or tolerance_of(pixels, m)) is EXACT:
-        planes *= SAME / SAME_EXACT  # what was drawn has kept its colour as well
+    here = m.moved(-window[1].start, -window[0].start)
+    scale = SAME / SAME_EXACT if view.tolerance is EXACT else 1.0  # what was drawn has kept its colour as well
+    if sum(_has_even(pixels[window], here, side, near, scale) for side in SIDES) < len(SIDES) - 1:
+        return None
+    planes = _opponent(pixels[window]) * np.float32(scale)
     sides = [_lines(planes, here, side, near) for side in SIDES]
     seen = ([line.colour for line in lines if line.colour is not None] for lines in sides)
     fewest = sorted(seen, key=len)[:2]
@@ -77,7 +78,7 @@ def framed(pixels: Array, m: Mosaic, tolerance: Tolerance | None = None) -> tupl
             frame[outer] = True
             frame[inner] = False
             alike = np.zeros(frame.shape, bool)
-            alike[window] = largest(np.abs(planes - colour)) <= 1
+            alike[window] = np.abs(planes - colour).max(axis=2) <= 1
             frame |= _corners_of(inner, pixels.shape) & alike
             ends = [_end(m, side, lines, run[0]) for side, lines, run in zip(SIDES, sides, runs, strict=True)]
             return _within(m, _box(m, ends), frame), frame
@@ -148,22 +149,40 @@ class _Line(NamedTuple):
     colour: Array | None
 
 
-def _lines(planes: NDArray[np.float32], m: Mosaic, side: tuple[int, int], near: int) -> list[_Line]:
-    """Return the lines along a side, one of `SIDES`, from the innermost on; 0 is the area's own outermost."""
+def _has_even(pixels: Array, m: Mosaic, side: tuple[int, int], near: int, scale: float) -> bool:
+    """Whether there is a line along a side whose luminance is that of one colour: without it there is no frame."""
+    _, lines = _along(pixels, m, side, near)
+    light = luminance(lines) if pixels.dtype != np.float32 else lines.reshape(*lines.shape[:2], -1)[..., 0]
+    light = light / SAME * np.float32(scale)
+    return bool(_alike(light[..., None], np.median(light, axis=1)[:, None]).any())
+
+
+def _along(pixels: Array, m: Mosaic, side: tuple[int, int], near: int) -> tuple[NDArray[np.int64], Array]:
+    """Return how far outside the lines along a side lie, (n,), and their pixels, (n, pixels[, C])."""
     axis, last = side
-    here = planes[:, m.x : m.x + m.width] if axis == 0 else planes[m.y : m.y + m.height].swapaxes(0, 1)
+    here = pixels[:, m.x : m.x + m.width] if axis == 0 else pixels[m.y : m.y + m.height].swapaxes(0, 1)
     margin = min(ROUND, here.shape[1] // 4)
     here = here[:, margin : here.shape[1] - margin]
     start, stop = (m.y, m.y + m.height) if axis == 0 else (m.x, m.x + m.width)
     by = np.arange(-WIDEST, WIDEST + near + 1)
     at = stop - 1 + by if last else start - by
     there = (at >= 0) & (at < len(here))
-    pixels = here[at[there]]
+    return by[there], here[at[there]]
+
+
+def _alike(lines: Array, colours: Array) -> NDArray[np.bool_]:
+    """Return which lines, (n, pixels, C), are of their colour, (n, C), but for few pixels."""
+    off = np.abs(lines - colours[:, None]) <= 1
+    return np.asarray(np.logical_and.reduce([off[..., c] for c in range(off.shape[2])]).mean(axis=1) >= ALL)
+
+
+def _lines(planes: NDArray[np.float32], m: Mosaic, side: tuple[int, int], near: int) -> list[_Line]:
+    """Return the lines along a side, one of `SIDES`, from the innermost on; 0 is the area's own outermost."""
+    by, pixels = _along(planes, m, side, near)
     colours = np.median(pixels, axis=1)
-    alike = (largest(np.abs(pixels - colours[:, None])) <= 1).mean(axis=1) >= ALL
     return [
         _Line(int(far), line, colour if one else None)
-        for far, line, colour, one in zip(by[there], pixels, colours, alike, strict=True)
+        for far, line, colour, one in zip(by, pixels, colours, _alike(pixels, colours), strict=True)
     ]
 
 

@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from deepix.finder import uneven_tiles
 from deepix.finder.candidates import Candidate
+from deepix.finder.cell_colours import codes, most_frequent
 from deepix.finder.fast_filters import filled, opened
 from deepix.finder.geometry import covered, is_coarser
 from deepix.finder.grid import Steps
@@ -187,7 +188,7 @@ def _drawn(pixels: Array, foreign: Mask, fit: GridBox, known: Sequence[GridBox])
     corners = (left[:h, :w], left[:h, -w:], left[-h:, :w], left[-h:, -w:])
     if height >= 2 * h and width >= 2 * w and sum(float(corner.mean()) > 0.5 for corner in corners) >= CORNERS:
         return False
-    _, number = np.unique(_codes(pixels)[left], return_counts=True)
+    _, number = np.unique(codes(pixels[left].reshape(np.count_nonzero(left), -1)), return_counts=True)
     return bool(number.max() >= ONE_COLOUR * number.sum())
 
 
@@ -235,17 +236,10 @@ def tiles_around(pixels: Array, area: GridBox, start: tuple[int, int]) -> tuple[
     columns = grid.columns(start[0], start[0] + width)
     rows, columns = rows - rows[0], columns - columns[0]
     shape = int(rows[-1]) + 1, int(columns[-1]) + 1
-    values = _codes(pixels)
+    values = codes(pixels.reshape(height, width, -1))
     cell = (rows[:, None] * shape[1] + columns).ravel()
-    ordered = np.sort(cell * (values.max() + 1) + values.ravel())
-    first = np.flatnonzero(np.diff(ordered, prepend=-1) != 0)
-    run = np.diff(first, append=len(ordered))
-    sorted_cell, sorted_value = np.divmod(ordered[first], values.max() + 1)
-    best = np.lexsort((run, sorted_cell))
-    last = np.flatnonzero(np.diff(sorted_cell[best], append=-1) != 0)
-    chosen = best[last]  # the longest run of each cell, and all cells have one
-    colour, number = sorted_value[chosen].reshape(shape), run[chosen].reshape(shape)
-    size = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+    colour, number = (a.reshape(shape) for a in most_frequent(cell, values.ravel(), shape[0] * shape[1]))
+    size = np.bincount(rows)[:, None] * np.bincount(columns)
     padded = np.pad(colour, 1, constant_values=-1)
     different = [
         colour != padded[1 + dy : 1 + dy + shape[0], 1 + dx : 1 + dx + shape[1]]
@@ -256,16 +250,3 @@ def tiles_around(pixels: Array, area: GridBox, start: tuple[int, int]) -> tuple[
     spread = np.ix_(rows, columns)
     same = values == colour[spread]
     return np.asarray((alive[spread] & ~same) | between[spread]), np.asarray(alive[spread] & same)
-
-
-def _codes(pixels: Array) -> NDArray[np.int64]:
-    """Return one number for each colour, in the colours' order: (H, W); of up to 24 bits."""
-    channels = pixels.reshape(*pixels.shape[:2], -1)
-    bits = 8 * pixels.dtype.itemsize
-    result = channels[..., 0].astype(np.int64)
-    for c in range(1, channels.shape[2]):
-        result <<= bits
-        result |= channels[..., c]
-    if bits > 8:  # so that a cell's number has room beside it
-        result = np.unique(result, return_inverse=True)[1].reshape(result.shape)
-    return result

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepix.finder.candidates import Candidate
-from deepix.finder.captions import captioned, tolerance_of
+from deepix.finder.captions import captioned
+from deepix.finder.cell_colours import View
 from deepix.finder.frames import framed
 from deepix.finder.geometry import without
 from deepix.mosaic import Mosaic, unknown
@@ -27,14 +28,13 @@ def with_overlays(found: Sequence[Candidate], pixels: NDArray[Any]) -> list[Mosa
     foreign, own = np.zeros(pixels.shape[:2], bool), np.zeros(pixels.shape[:2], bool)
     for k, c in enumerate(found):
         others = mosaics[:k] + mosaics[k + 1 :]
-        tolerance = tolerance_of(pixels, c.mosaic)
-        frame = framed(pixels, c.mosaic, tolerance)
+        view = View.of(pixels, c.mosaic)
+        frame = framed(pixels, c.mosaic, view)
         inside = None if frame is None else without(frame[0], others, 1.0)
         if frame is not None and inside is not None:
-            mosaics[k] = inside
+            mosaics[k], view = inside, View.of(pixels, inside)
             foreign |= frame[1]
-        same = tolerance if mosaics[k] is c.mosaic else None
-        written = captioned(pixels, mosaics[k], unknown(others, pixels.shape), foreign, same)
+        written = captioned(view, unknown(others, pixels.shape), foreign)
         if written is not None:
             mosaics[k] = written[0]
             foreign |= written[1]

@@ -4,6 +4,6 @@ inputs.listed ─▶ names.settle ─▶ Job for each file ─▶ run ─▶ Job
 """
 
 from deepix.jobs.job import FindJob, Job, JobResult, RestoreJob
-from deepix.jobs.work import run
+from deepix.jobs.work import run, worked_on
 
-__all__ = ["FindJob", "Job", "JobResult", "RestoreJob", "run"]
+__all__ = ["FindJob", "Job", "JobResult", "RestoreJob", "run", "worked_on"]

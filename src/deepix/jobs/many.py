@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from deepix import files, threads
 from deepix.jobs import memory
 from deepix.jobs.job import FindJob, JobResult, RestoreJob
-from deepix.jobs.work import run
+from deepix.jobs.work import Unwritten, worked_on
 
 AnyJob = FindJob | RestoreJob
 
 PAYS = 8
 """Jobs for each worker at least, unless the user says how many workers: else starting them takes more than it saves."""
+SMALL = 4_000_000
+"""Pixels of a picture that is written while the next one is begun; of a larger one the memory and the result count."""
 BROKEN = "WorkerError"
 """The `error_kind` of a job whose worker ended by itself each time."""
 
@@ -79,7 +84,7 @@ def results(
     *,
     watch: Watch | None = None,
     room: int | None = None,
-    do: Callable[[AnyJob], JobResult] = run,
+    work_on: Callable[[AnyJob], Unwritten] = worked_on,
 ) -> Generator[JobResult, None, None]:
     """Do jobs; yields their results in order.
 
@@ -91,7 +96,7 @@ def results(
     workers : processes at most; with 1, and for a single job, this process does them
     watch : is told of each job
     room : bytes of memory that the workers may take together; None: `deepix.jobs.memory.room`
-    do : what does a job in this process
+    work_on : what does a job in this process, but for what is to be written
 
     Raises
     ------
@@ -103,11 +108,41 @@ def results(
 
         yield from by_workers(jobs, min(workers, len(jobs)), watch, memory.room() if room is None else room)
         return
-    for job in jobs:
-        result = watch.earlier(job)
-        if result is None:
-            begun = watch.begin(job)
+    yield from _in_turn(jobs, watch, work_on)
+
+
+def _in_turn(
+    jobs: Sequence[AnyJob], watch: Watch, work_on: Callable[[AnyJob], Unwritten]
+) -> Generator[JobResult, None, None]:
+    """Do jobs one after the other, each small picture being written while the next one is worked on."""
+    with threads.limit(jobs[0].options.threads if jobs else None, blas=False):
+        pool = threads.pool(1)
+    with pool:
+        writing: Callable[[], JobResult] | None = None
+        for job in jobs:
+            result = watch.earlier(job)
+            if result is None:
+                begun = watch.begin(job)
+                try:
+                    with files.marked(f"{watch.mark}."):
+                        done = work_on(begun)
+                except KeyboardInterrupt:
+                    if writing is not None:
+                        yield writing()  # what is done counts
+                    raise
+            if writing is not None:
+                yield writing()
+                writing = None
+            if result is not None:
+                yield result
+                continue
             with files.marked(f"{watch.mark}."):
-                result = do(begun)
-            result = watch.end(begun, result)
-        yield result
+                written = pool.submit(done.written)
+            writing = partial(_ended, watch, begun, written)
+            if job is jobs[-1] or done.write is None or math.prod(done.result.size or ()) > SMALL:
+                yield writing()
+                writing = None
+
+
+def _ended(watch: Watch, job: AnyJob, written: Future[JobResult]) -> JobResult:
+    return watch.end(job, written.result())

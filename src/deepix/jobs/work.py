@@ -1,4 +1,7 @@
-"""The work: a job in, a record of what became of it out. Nothing is printed, and nothing is kept."""
+"""The work: a job in, a record of what became of it out. Nothing is printed, and nothing is kept.
+
+It has two parts, so that the next job can be begun while what came of one is written.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -38,39 +42,94 @@ def run(job: Job, *, stdin: BinaryIO | None = None, stdout: BinaryIO | None = No
     ------
     TypeError : another kind of job
     """
+    return worked_on(job, stdin=stdin, stdout=stdout).written()
+
+
+def worked_on(job: Job, *, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> Unwritten:
+    """Do a job but for what is to be written, so that the next one can be begun meanwhile.
+
+    Parameters
+    ----------
+    job, stdin, stdout : as of `run`
+
+    Raises
+    ------
+    TypeError : another kind of job
+    """
     if not isinstance(job, FindJob | RestoreJob):
         raise TypeError(f"not a job that can be done: {type(job).__name__}")
     start = time.perf_counter()
+    result, write = _guarded(job, lambda: _with_streams(job, stdin, stdout))
+    return Unwritten(job, replace(result, seconds=time.perf_counter() - start), write)
+
+
+@dataclass(frozen=True)
+class Unwritten:
+    """A job that is done but for what is to be written.
+
+    Attributes
+    ----------
+    job : which
+    result : what became of it, as if nothing was to be written
+    write : writes it, and returns which files these are; None: there is nothing to be written
+    """
+
+    job: Job
+    result: JobResult
+    write: Write | None
+
+    def written(self) -> JobResult:
+        """Write what is to be written, and return the result; whatever goes wrong is in it."""
+        write = self.write
+        if write is None:
+            return self.result
+        start = time.perf_counter()
+        result, _ = _guarded(self.job, lambda: (_with_files(self.result, write()), None))
+        return replace(result, seconds=self.result.seconds + time.perf_counter() - start)
+
+
+Write = Callable[[], dict[str, Path]]
+Done = tuple[JobResult, Write | None]
+"""What became of a job, and what writes its files, if there are any."""
+
+
+def _guarded(job: Job, do: Callable[[], Done]) -> Done:
+    """Do a part of a job; return what it returns, or what went wrong."""
     try:
         with threads.limit(job.options.threads):
-            result = _with_streams(job, stdin, stdout)
+            return do()
     except DeepixError as error:
         text = str(error)
         if job.source != STANDARD and str(job.source) not in text:
             text = f"{job.source}: {text}"
-        result = JobResult(source=job.source, status="failed", error=text, error_kind=type(error).__name__)
+        return JobResult(source=job.source, status="failed", error=text, error_kind=type(error).__name__), None
     except Exception as error:
         # one strange file must not stop the others of a batch; it still counts as a failure
         kind = type(error).__name__
-        result = JobResult(
+        failed = JobResult(
             source=job.source,
             status="failed",
             error=f"{kind}: {error}",
             error_kind=kind,
             traceback=traceback.format_exc(),
         )
-    return replace(result, seconds=time.perf_counter() - start)
+        return failed, None
 
 
-def _do(job: FindJob | RestoreJob) -> JobResult:
+def _with_files(result: JobResult, files: dict[str, Path]) -> JobResult:
+    """Return the result with the files that were written."""
+    return replace(result, written=files, skipped=tuple(what for what in result.skipped if what not in files))
+
+
+def _do(job: FindJob | RestoreJob) -> Done:
     return _restore(job) if isinstance(job, RestoreJob) else _find(job)
 
 
 # ── standard input and output ────────────────────────────────────────────────────────────────────
 
 
-def _with_streams(job: FindJob | RestoreJob, stdin: BinaryIO | None, stdout: BinaryIO | None) -> JobResult:
-    """Do a job whose input or output may be a stream: by files in a folder of its own."""
+def _with_streams(job: FindJob | RestoreJob, stdin: BinaryIO | None, stdout: BinaryIO | None) -> Done:
+    """Do a job; if its input or output is a stream, all of it, by files in a folder of its own."""
     to_stream = isinstance(job, RestoreJob) and job.output == STANDARD
     if job.source != STANDARD and not to_stream:
         return _do(job)
@@ -85,14 +144,16 @@ def _with_streams(job: FindJob | RestoreJob, stdin: BinaryIO | None, stdout: Bin
         if isinstance(inner, RestoreJob) and to_stream:
             inner = replace(inner, output=folder / f"output{job.source.suffix}", as_named=False)
         try:
-            result = _do(inner)
+            result, write = _do(inner)
+            if write is not None:
+                result = _with_files(result, write())
         except DeepixError as error:
             text = str(error).replace(str(inner.source), "standard input") if job.source == STANDARD else str(error)
             raise type(error)(text) from error
         if to_stream and "output" in result.written:
             _send(files.read_bytes(result.written["output"]), stdout)
             result = replace(result, written={**result.written, "output": STANDARD})
-        return replace(result, source=job.source)
+        return replace(result, source=job.source), None
 
 
 def _received(stream: BinaryIO | None) -> bytes:
@@ -121,33 +182,35 @@ def _send(data: bytes, stream: BinaryIO | None) -> None:
 # ── finding ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _find(job: FindJob) -> JobResult:
+def _find(job: FindJob) -> Done:
     if job.overlay:
         _check(job.overlay, job)
     picture = _read(job, _nothing if job.options.fast else session.preload)
-    from deepix import draw, pipeline
+    from deepix import pipeline
 
     located = pipeline.locate(picture, job.options)
-    written = {}
-    if job.overlay:
-        drawn = images.from_pil(draw.overlay(images.preview(picture), located.mosaics))
-        _write(drawn, job.overlay, job)
-        written["overlay"] = job.overlay
-    return JobResult(
+    result = JobResult(
         source=job.source,
         status="done" if located.mosaics else "nothing",
         size=(picture.pixels.shape[1], picture.pixels.shape[0]),
         mosaics=_plain(located.mosaics),
         threshold=pipeline.threshold(job.options),
-        written=written,
         notes=(*picture.notes, *located.notes),
     )
+    return result, None if job.overlay is None else partial(_write_overlay, job, picture, located.mosaics, job.overlay)
+
+
+def _write_overlay(job: FindJob, picture: images.Picture, mosaics: Sequence[Mosaic], path: Path) -> dict[str, Path]:
+    from deepix import draw
+
+    _write(images.from_pil(draw.overlay(images.preview(picture), mosaics)), path, job)
+    return {"overlay": path}
 
 
 # ── restoring ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _restore(job: RestoreJob) -> JobResult:
+def _restore(job: RestoreJob) -> Done:
     if job.uncertainty and job.raw and job.uncertainty.suffix.lower() != ".png":
         raise OutputError(f"{job.uncertainty}: raw uncertainty is written as .png")
     targets = targets_of(job)
@@ -157,8 +220,7 @@ def _restore(job: RestoreJob) -> JobResult:
     from deepix import pipeline
 
     result = pipeline.run(picture, job.options)
-    written = _written(job, picture, result, targets) if result.mosaics else {}
-    return JobResult(
+    done = JobResult(
         source=job.source,
         status="done" if result.mosaics else "unsure" if result.unsure else "nothing",
         size=(picture.pixels.shape[1], picture.pixels.shape[0]),
@@ -170,10 +232,10 @@ def _restore(job: RestoreJob) -> JobResult:
         method=job.options.method,
         consistency=result.consistency,
         noise=result.noise,
-        written=written,
-        skipped=tuple(what for what in targets if what not in written),
+        skipped=tuple(targets),
         notes=(*picture.notes, *_notes(result, job)),
     )
+    return done, partial(_written, job, picture, result, targets) if result.mosaics else None
 
 
 def _open_network(job: RestoreJob) -> None:

@@ -23,8 +23,15 @@ class Cells:
         self.row_index = rows - rows[0]
         self.column_index = columns - columns[0]
         self.mask = mask
-        inside = np.ones((len(rows), len(columns)), bool) if mask is None else mask
-        self.counts: NDArray[np.int64] = self._reduce(inside, np.dtype(np.int64))
+        self.counts: NDArray[np.int64]
+        if mask is None:
+            heights, widths = (
+                np.diff(self._row_starts, append=len(rows)),
+                np.diff(self._column_starts, append=len(columns)),
+            )
+            self.counts = heights[:, None] * widths
+        else:
+            self.counts = self._reduce(mask, np.dtype(np.int64))
 
     def _reduce(self, values: Array, dtype: np.dtype[Any], how: np.ufunc = np.add) -> Array:
         by_row = how.reduceat(values, self._row_starts, axis=0, dtype=dtype)

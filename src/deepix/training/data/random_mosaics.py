@@ -24,21 +24,22 @@ class Ranges:
     Attributes
     ----------
     width, height : of the area, in pixels; what is larger than the picture is not drawn
-    cell : width of a cell, in pixels; its height too if `square`, else drawn apart
+    cell : width of a cell, in pixels; its height too if it is square, else drawn apart
     count : mosaics in a picture; 0 is allowed
+    square : share of the areas whose cells are square
     corner : True: the cells start at the area's top left corner; False: anywhere, so that cells are cut at all sides
     shaped : share of the areas that are no rectangles, see `shaped`; `draw` itself draws their bounding boxes
 
     Raises
     ------
-    ValueError : a range is empty or begins below 1 (`count`: below 0), or `shaped` is no share
+    ValueError : a range is empty or begins below 1 (`count`: below 0), or `square` or `shaped` is no share
     """
 
     width: tuple[int, int] = challenge.AREA
     height: tuple[int, int] = challenge.AREA
     cell: tuple[int, int] = challenge.CELL
     count: tuple[int, int] = (1, 1)
-    square: bool = True
+    square: float = 1.0
     corner: bool = True
     shaped: float = 0.0
 
@@ -47,8 +48,9 @@ class Ranges:
             low, high = getattr(self, name)
             if not least <= low <= high:
                 raise ValueError(f"the range of {name} must be {least} ≤ lowest ≤ highest, not {low} … {high}")
-        if not 0 <= self.shaped <= 1:
-            raise ValueError(f"the share of areas that are no rectangles must be 0 … 1, not {self.shaped}")
+        for name, what in (("square", "areas with square cells"), ("shaped", "areas that are no rectangles")):
+            if not 0 <= (share := getattr(self, name)) <= 1:
+                raise ValueError(f"the share of {what} must be 0 … 1, not {share}")
 
 
 CHALLENGE = Ranges()
@@ -63,10 +65,10 @@ def draw(
 ) -> Tensor:
     """Draw random mosaics for a batch of pictures of height x width pixels.
 
-    Each mosaic's width, height and cell are uniform on their ranges, independently; x and y are uniform where it
-    fits. A picture's first mosaic has just this distribution; each further one has it under the condition that it
-    overlaps none before it. It is drawn up to `TRIES` times and left out if it never fits, so that a picture may
-    have fewer mosaics than the number drawn from `count`.
+    Each mosaic's width, height and cell are uniform on their ranges, independently (a cell's height only where it need
+    not be square); x and y are uniform where it fits. A picture's first mosaic has just this distribution; each further
+    one has it under the condition that it overlaps none before it. It is drawn up to `TRIES` times and left out if it
+    never fits, so that a picture may have fewer mosaics than the number drawn from `count`.
 
     Parameters
     ----------
@@ -118,7 +120,9 @@ def _candidates(uniform: Tensor, height: int, width: int, ranges: Ranges) -> Ten
     x = whole(2, 0, width - w)
     y = whole(3, 0, height - h)
     cell_width = whole(4, *ranges.cell)
-    cell_height = cell_width if ranges.square else whole(5, *ranges.cell)
+    # which share of a height's numbers this one is in, is as random as the height
+    square = (uniform[5] * (ranges.cell[1] - ranges.cell[0] + 1)).frac() < ranges.square
+    cell_height = torch.where(square, cell_width, whole(5, *ranges.cell))
     if ranges.corner:
         grid_x, grid_y = x, y
     else:
