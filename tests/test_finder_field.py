@@ -9,11 +9,14 @@ import skimage.data
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from deepix.finder import find, intact_tiles
+from deepix.finder import find, intact_tiles, shifted_grids
+from deepix.finder.areas import with_noise
 from deepix.finder.cell_colours import View
 from deepix.finder.drawings import is_drawn
 from deepix.finder.file_blocks import are_blocks
 from deepix.finder.frames import framed
+from deepix.finder.grid_box import GridBox
+from deepix.finder.likelihood import LikelihoodMaps
 from deepix.finder.luminance import luminance
 from deepix.finder.square_cells import squared
 from deepix.finder.uneven_tiles import fitted
@@ -289,6 +292,19 @@ def test_modules_of_a_code_are_no_cells():
     assert not is_drawn(luminance(saved(pixelate(PHOTO, [CODE]), 85)), CODE)
 
 
+def test_uneven_modules_of_a_code_are_no_cells():
+    modules = np.random.default_rng(3).random((33, 33)) < 0.5
+    code = np.array(Image.fromarray((255 * modules).astype(np.uint8)).resize((305, 305), Image.Resampling.NEAREST))
+    lines = np.flatnonzero(np.diff(code, axis=1).any(axis=0)) + 1
+    size = np.diff(lines)
+    start = next(int(lines[k]) for k in range(8, 30) if size[k] == size[k + 1] == size[k + 2] == 9)
+    few = Mosaic.rectangle(start, start, 27, 27, 9)
+    assert is_drawn(luminance(code), few)
+    photo = luminance(PHOTO).copy()
+    photo[few.box] = code[few.box]
+    assert not is_drawn(photo, few)
+
+
 def test_few_cells_in_two_colours_may_be_a_photo():
     plane = np.full((120, 120), 90, np.float32) + np.arange(120, dtype=np.float32) / 40
     plane[20:95] += 80 * (np.arange(75) // 25 % 2)[:, None]
@@ -423,3 +439,33 @@ def test_the_frame_of_an_area_at_the_pictures_edge_and_of_a_narrow_one(area, out
     expected[m.box] = True
     assert np.array_equal(seen, expected & ~frame)
     assert (frame & ~foreign).sum() <= 0.01 * frame.sum()
+
+
+def test_blocks_of_a_coarse_file_that_was_halved_are_no_cells():
+    """A wall in uneven light: flat blocks of 4 x 4 pixels, a level or two apart, and a piece of sharper ones."""
+    rng = np.random.default_rng(0)
+    wall = 120 + np.add.outer(np.arange(40) // 5, np.arange(50) // 6) + rng.integers(0, 3, (40, 50))
+    pixels = wall.repeat(4, axis=0).repeat(4, axis=1)
+    pixels += rng.integers(0, 9, pixels.shape) * (rng.random((40, 50)) < 0.6).repeat(4, axis=0).repeat(4, axis=1)
+    cells = rng.permutation(72).reshape(6, 12).repeat(4, axis=0).repeat(4, axis=1)
+    m = Mosaic.rectangle(80, 40, 48, 24, 4)
+    for contrast in (0.2, 2):
+        pixels[m.box] = 100 + np.rint(contrast * cells)
+        found = intact_tiles.candidates(pixels.astype(np.uint8))
+        assert bool(found) == (contrast > 1)
+    best = max(found, key=lambda c: c.log_ratio).mosaic  # blocks around may go on on its grid
+    assert best.x <= m.x < m.x + m.width <= best.x + best.width
+    assert best.y <= m.y < m.y + m.height <= best.y + best.height
+
+
+@pytest.mark.parametrize("noise", [1, 6])
+def test_a_grid_is_an_areas_own_where_shifted_cells_explain_less(noise):
+    m = Mosaic.rectangle(100, 80, 120, 96, 12)
+    photo = luminance(PHOTO)
+    smooth = np.add.outer(np.arange(len(photo)), np.arange(photo.shape[1])) / 8
+    dots = np.random.default_rng(0).normal(0, noise, photo.shape)
+    inside = np.zeros(photo.shape, bool)
+    inside[m.box] = True
+    for plane, own in ((luminance(pixelate(PHOTO, [m])), True), (smooth, False), (photo, False)):
+        likelihood = LikelihoodMaps.of(np.asarray(plane + dots, np.float32), 92)
+        assert shifted_grids.is_own(with_noise(likelihood, m.grid, inside), GridBox.of(m)) == own

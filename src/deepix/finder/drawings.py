@@ -64,6 +64,8 @@ OFTEN = 0.2
 """The least share of neighbouring cells that differ in kind, along each axis of such a code."""
 CODE = 24
 """The least number of cells that tell one."""
+OF_BOTH = 0.5
+"""The least share of the pixels around fewer cells that are of their two colours where they are a part of one."""
 
 
 def is_drawn(plane: NDArray[np.float32], m: Mosaic) -> bool:
@@ -77,7 +79,9 @@ def is_drawn(plane: NDArray[np.float32], m: Mosaic) -> bool:
     means, there = m.cells.mean(plane[m.box]), m.cells.counts > 0
     if min(means.shape) < 2:
         return False
-    if _is_chequerboard(means, there) or _is_code(means, there) or _goes_on(plane, m):
+    if _is_chequerboard(means, there) or _is_code(means, there) or _is_part_of_code(plane, m, means, there):
+        return True
+    if _goes_on(plane, m):
         return True
     corners = there[1:, 1:] & there[1:, :-1] & there[:-1, 1:] & there[:-1, :-1]
     saddle = np.where(corners, np.diff(np.diff(means, axis=0), axis=1), 0)
@@ -114,6 +118,19 @@ def _is_code(means: Array, there: Array) -> bool:
     changes = _changes(kinds[0], there)
     striped = max(changes) > ALTERNATING and kinds[2] >= STRIPED
     return striped or (min(changes) >= OFTEN and kinds[2] >= APART)
+
+
+def _is_part_of_code(plane: NDArray[np.float32], m: Mosaic, means: Array, there: Array) -> bool:
+    """Whether cells have two colours far apart, and most around them is of these: uneven modules of a code."""
+    kinds = _kinds(means, there)
+    if kinds is None or kinds[1] > TWO or kinds[2] < APART:
+        return False
+    box = grown(m.box, int(max(m.grid.width, m.grid.height)), plane.shape)
+    beyond = np.ones(plane[box].shape, bool)
+    beyond[tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(m.box, box, strict=True))] = False
+    around = plane[box][beyond]
+    alike = [np.abs(around - means[there & kind].mean()) <= LEVELS for kind in (kinds[0], ~kinds[0])]
+    return bool(around.size and float((alike[0] | alike[1]).mean()) >= OF_BOTH and min(one.any() for one in alike))
 
 
 def _kinds(means: Array, there: Array) -> tuple[NDArray[np.bool_], float, float] | None:

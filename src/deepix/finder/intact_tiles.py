@@ -49,7 +49,7 @@ LIMIT = 300
 """Proposals, at most, of one picture."""
 FLAT_BLOCKS = 20
 """The least number of tiles, outside of all rectangles, that are blocks of a file: by chance one in thousands lies as
-these do."""
+these do, one in hundreds as blocks that were reduced to half their size."""
 
 
 def candidates(pixels: Array) -> list[Candidate]:
@@ -90,15 +90,28 @@ def candidates(pixels: Array) -> list[Candidate]:
             found.append((log_ratio, fit))
             if log_ratio >= CERTAIN_INTACT:
                 sure.append(fit)
-    if _flat_blocks(tiles, result) >= FLAT_BLOCKS:
-        kept = [k for k, (value, fit) in enumerate(found) if judge(pixels, fit, value, in_blocks=True) > 0.5]
-        result, found = [result[k] for k in kept], [found[k] for k in kept]
+    for side in (SIDE, SIDE // 2):
+        if _flat_blocks(tiles, result, side) >= FLAT_BLOCKS:
+            kept = [
+                k
+                for k, (value, fit) in enumerate(found)
+                if judge(pixels, fit, value, in_blocks=side == SIDE or _lies_on_blocks(fit, side)) > 0.5
+            ]
+            result, found = [result[k] for k in kept], [found[k] for k in kept]
     return result + overlaid_tiles.candidates(pixels, across, down, found)
 
 
-def _flat_blocks(tiles: NDArray[np.int64], found: Sequence[Candidate]) -> int:
-    """Return how many tiles are one or several whole blocks of a file of 8 x 8 pixels, outside of what was found."""
-    blocks = tiles[(tiles % SIDE == 0).all(axis=1)]
+def _lies_on_blocks(area: GridBox, side: int) -> bool:
+    """Whether an area's cells are one or two blocks of a file wide and high, and lie as these do."""
+    return area.even and max(area.cell) <= 2 * side and all(v % side == 0 for v in (*area.cell, *area.origin))
+
+
+def _flat_blocks(tiles: NDArray[np.int64], found: Sequence[Candidate], side: int) -> int:
+    """Return how many tiles are one or several whole blocks of a file, of so many pixels, outside of what was found.
+
+    A picture that was reduced to half its size has such of 4 x 4 pixels.
+    """
+    blocks = tiles[(tiles % side == 0).all(axis=1)]
     x, y = (blocks[:, axis] + blocks[:, axis + 2] // 2 for axis in (0, 1))
     outside = np.ones(len(blocks), bool)
     for m in (c.mosaic for c in found):

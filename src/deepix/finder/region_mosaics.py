@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from scipy import special
 
 from deepix import threads
-from deepix.finder import areas, confidence, layers
+from deepix.finder import areas, confidence, layers, shifted_grids
 from deepix.finder.areas import Area
 from deepix.finder.geometry import covered as covered_by
 from deepix.finder.geometry import whole_pixels, without
+from deepix.finder.grid_box import GridBox
 from deepix.finder.grid_lines import GridFit, fit
 from deepix.finder.jpeg_noise import SIDE, saved_quality
 from deepix.finder.jpeg_noise import USUAL as USUAL_QUALITY
@@ -32,7 +33,7 @@ from deepix.finder.map_regions import Region, covers, cut, enlarged, outer_parts
 from deepix.finder.placement import Placed, Window, best, covered
 from deepix.finder.square_cells import coarser
 from deepix.finder.surroundings import without_surroundings
-from deepix.mosaic import Mosaic
+from deepix.mosaic import Grid, Mosaic
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -40,7 +41,8 @@ Mask = NDArray[np.bool_]
 MARGIN = 16
 """Pixels around a region that are looked at, besides 1.5 cells."""
 FAINT = 0.03
-"""The least contrast of a region's grid lines (`GridFit.confidence`); below it the region is no mosaic."""
+"""The least contrast of a region's grid lines (`GridFit.confidence`); below it the region is none, but where a grid
+is its own for sure."""
 UNPROMISING = -6.0
 """The log-odds of `confidence.promise` below which no area is looked for. In training photos 332 regions of mosaics had
 -4.4 or more, 60 of 81 others less than -6."""
@@ -68,6 +70,13 @@ DRAWN = 0.4
 """The largest share of an area that may have been drawn over."""
 SEEN = 100.0
 """Evidence, in nats, of what may lie over a mosaic: whether it does, its pixels tell."""
+OWN = 0.8
+"""The confidence, at least, of a rectangle whose grid is its own for sure, whatever its outline in the map and its
+lines are like."""
+NEARLY = 0.5
+"""Pixels by which the lines of a grid move, at most, over a whole area, that is one in whole pixels or nearly."""
+LEAST = 0.05
+"""The least confidence of one of which this is asked."""
 LIKELY = 0.25
 """The least confidence of a mosaic in the rest of a region for which the region is cut."""
 SAME_SIZE = 0.03
@@ -89,7 +98,7 @@ class Located(NamedTuple):
     """A mosaic with what speaks for it: evidence in nats, without the map's, and what the confidence was made of.
 
     `resembles` tells whether its area covers most of its region, `rest` what its grid does not explain of its area,
-    `foreign` what of its box was drawn over it.
+    `foreign` what of its box was drawn over it, `own` whether its grid is its own for sure (`shifted_grids`).
     """
 
     log_ratio: float
@@ -98,6 +107,7 @@ class Located(NamedTuple):
     resembles: bool
     rest: Rest | None = None
     foreign: Mask | None = None
+    own: bool = False
 
 
 def located(
@@ -176,9 +186,12 @@ class _Search:
 
     def mosaics(self, region: Region, lines: GridFit, others: float, cuts: int) -> list[Located]:
         """Return the mosaics of a region, of which parts may be cut off, each a region of its own."""
-        if lines.confidence < FAINT or confidence.promise(region, lines) < UNPROMISING:
+        faint = lines.confidence < FAINT
+        if confidence.promise(region, lines) < (PROMISING if faint else UNPROMISING):
             return []
         one = self.one(region, lines, others)
+        if faint and not one.own:
+            return []
         if not cuts:
             return [one]
         first, more = self.parts(region, one, others, cuts)
@@ -345,12 +358,27 @@ def _mosaic(
     # pixels near lines of fractional grids, which do not count, would speak like the others
     share = float(areas.counting(found.grid, inside.shape)[covered(found.area, inside.shape)].mean())
     sure = confidence.probability(measured)
+    own = (lines.confidence < FAINT or LEAST <= sure < OWN) and _is_own(window.likelihood, found)
+    sure = max(sure, OWN) if own else sure
     rest = None
     if sure >= LIKELY:
         its = covered(found.area, inside.shape)
         likelihood = areas.with_noise(window.likelihood, found.grid, its)
         rest = Rest(layers.unexplained(likelihood, found.grid, its), likelihood, int(left), int(top))
-    return Located(found.own / max(share, 0.05), replace(m, confidence=sure), measured, found.resembles, rest)
+    return Located(
+        found.own / max(share, 0.05), replace(m, confidence=sure), measured, found.resembles, rest, None, own
+    )
+
+
+def _is_own(likelihood: LikelihoodMaps, found: Placed) -> bool:
+    """Whether a rectangle about as large as its region has a grid in whole pixels, or nearly, that is its own."""
+    (x, y, w, h), g = found.area.box, found.grid
+    whole = Grid(round(g.x), round(g.y), round(g.width), round(g.height))
+    off = abs(whole.width - g.width) * w / g.width, abs(whole.height - g.height) * h / g.height
+    if found.area.mask is not None or not found.resembles or found.own < CERTAIN or max(off) > NEARLY:
+        return False
+    noisy = areas.with_noise(likelihood, whole, covered(found.area, likelihood.gain.shape))
+    return shifted_grids.is_own(noisy, GridBox.of(Mosaic(x, y, w, h, whole)))
 
 
 def _likeness(area: Area, inside: Mask) -> float:
