@@ -91,14 +91,14 @@ def test_pack_crops(files: dict[str, bytes], tmp_path: Path) -> None:
         "ratio": [1, 1],
         "enlarge": 2,
         "colour": True,
-        "own_size": False,
+        "own_size": 0.0,
         "seed": 3,
     }
-    assert "enlarge 2.0, colour True, own_size False, seed 3" in run("show", output)
+    assert "enlarge 2.0, colour True, own_size 0.0, seed 3" in run("show", output)
     own = tmp_path / "own.npy"
-    run("pack", source, "-o", own, "--jobs", 1, "--quiet", "--crops", 3, "--size", 24, "--own-size")
+    run("pack", source, "-o", own, "--jobs", 1, "--quiet", "--crops", 3, "--size", 24, "--own-size", 1)
     assert open_packed(own).pixels.shape == (12, 24, 24)
-    assert "own_size True" in run("show", own)
+    assert "own_size 1.0" in run("show", own)
 
 
 def test_options_about_crops_need_crops(packed: Path, tmp_path: Path) -> None:

@@ -255,6 +255,15 @@ def test_crops_of_a_photos_own_size_are_parts_of_it() -> None:
         crop(image, Crops(size=513, own_size=True), np.random.default_rng(0))
 
 
+def test_a_share_of_the_crops_is_of_a_photos_own_size() -> None:
+    rng, crops = np.random.default_rng(0), Crops(size=64, scale=(0.2, 0.6), own_size=0.25)
+    sizes = [place(400, 300, crops, rng)[2:] for _ in range(2000)]
+    assert np.mean([size == (64, 64) for size in sizes]) == pytest.approx(0.25, abs=0.03)
+    assert max(width for width, _ in sizes) > 200
+    with pytest.raises(ValueError, match="own pixels must be 0"):
+        Crops(own_size=1.5)
+
+
 def test_places_of_crops() -> None:
     crops = Crops(size=64, scale=(0.2, 0.6), ratio=(0.5, 2))
     rng = np.random.default_rng(0)

@@ -54,8 +54,14 @@ Enlarge = Annotated[
     float | None, typer.Option(min=1, show_default="1", help="Largest factor by which a crop may be enlarged.")
 ]
 OwnSize = Annotated[
-    bool,
-    typer.Option("--own-size", help="Squares of a picture's own pixels, none resized; the three above do not count."),
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        min=0,
+        max=1,
+        show_default="0",
+        help="Share of the crops that are squares of a picture's own pixels, for which the three above do not count.",
+    ),
 ]
 Colour = Annotated[bool, typer.Option("--colour", "--color", help="Keep the colours; otherwise crops are grayscale.")]
 Seed = Annotated[int | None, typer.Option(min=0, show_default="0", help="Seed of the random crops.")]
@@ -76,7 +82,7 @@ def pack(
     scale: Scale = None,
     ratio: Ratio = None,
     enlarge: Enlarge = None,
-    own_size: OwnSize = False,
+    own_size: OwnSize = None,
     colour: Colour = False,
     seed: Seed = None,
     jobs: Jobs = None,
@@ -101,8 +107,8 @@ def pack(
     from deepix.training.data.packed import information_path
     from deepix.training.data.packing import pack as write_packed
 
-    given = {"size": size, "scale": scale, "ratio": ratio, "enlarge": enlarge, "seed": seed}
-    crops = _crops(number, {**given, "own_size": own_size or None, "colour": colour or None})
+    given = {"size": size, "scale": scale, "ratio": ratio, "enlarge": enlarge, "own_size": own_size, "seed": seed}
+    crops = _crops(number, {**given, "colour": colour or None})
     with show_log(quiet), _progress(quiet) as progress:
         report = write_packed(
             sources,

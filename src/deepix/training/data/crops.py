@@ -29,7 +29,8 @@ class Crops:
     size : width and height of the result, in pixels
     scale : least and greatest share of the picture's area
     ratio : least and greatest width : height; other than 1 it distorts
-    own_size : squares of the picture's own pixels, nothing resized; scale, ratio and enlarge do not count
+    own_size : share of the crops that are squares of the picture's own pixels, nothing resized, for which scale, ratio
+        and enlarge do not count
     enlarge : by how much a crop may be enlarged at most; a picture with a shorter side below size / enlarge is skipped
     colour : RGB; else gray by `challenge.to_grayscale`
     seed : picture i of all pictures read draws from the i-th stream of it
@@ -45,7 +46,7 @@ class Crops:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     enlarge: float = 1.0
     colour: bool = False
-    own_size: bool = False
+    own_size: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,6 +58,8 @@ class Crops:
             raise ValueError(f"the ratio must be 0 < least ≤ greatest, not {self.ratio[0]} … {self.ratio[1]}")
         if not 1 <= self.enlarge < math.inf:
             raise ValueError(f"crops can be enlarged by 1 or more, not {self.enlarge}")
+        if not 0 <= self.own_size <= 1:
+            raise ValueError(f"the share of crops of a picture's own pixels must be 0 … 1, not {self.own_size}")
 
     @property
     def smallest(self) -> int:
@@ -93,7 +96,9 @@ def crop(image: Image.Image, crops: Crops, rng: np.random.Generator) -> Bytes:
 
 def place(width: int, height: int, crops: Crops, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """Return x, y, width and height of a random crop of a picture of width x height pixels."""
-    w, h = (crops.size, crops.size) if crops.own_size else _resized(width, height, crops, rng)
+    share = crops.own_size
+    own = rng.random() < share if 0 < share < 1 else share == 1
+    w, h = (crops.size, crops.size) if own else _resized(width, height, crops, rng)
     return int(rng.integers(0, width - w, endpoint=True)), int(rng.integers(0, height - h, endpoint=True)), w, h
 
 
