@@ -8,9 +8,12 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 from deepix.finder import find
+from deepix.finder.candidates import Candidate
 from deepix.finder.captions import captioned
 from deepix.finder.cell_colours import View
-from deepix.mosaic import Mosaic, pixelate
+from deepix.finder.joined_pieces import joined
+from deepix.finder.luminance import luminance
+from deepix.mosaic import Grid, Mosaic, pixelate
 
 PHOTO = np.ascontiguousarray(data.astronaut()[:240, 100:400])
 M = Mosaic.rectangle(80, 60, 144, 96, 12)
@@ -130,3 +133,27 @@ def test_a_label_across_a_mosaic_leaves_one():
     expected[90:125, 40:231] = False
     assert np.array_equal(area, expected)
     assert foreign[90:125, 80:176].all()
+
+
+def test_pieces_beside_words_in_a_lossy_file_are_one_mosaic_with_what_lies_between_them():
+    m = Mosaic.rectangle(80, 40, 96, 144, 12)
+    image = Image.fromarray(pixelate(PHOTO, [m]))
+    ImageDraw.Draw(image).text((84, 86), "quick", fill=(255, 255, 255), font=ImageFont.load_default(34))
+    plane = luminance(np.asarray(image))
+
+    def piece(x, y, width, height, cell, log_ratio):
+        mosaic = Mosaic(x, y, width, height, Grid(80, 40, *cell), confidence=0.99)
+        return Candidate.of_noisy_tiles(log_ratio, mosaic)
+
+    # words have cut an end of the lower piece, and a letter was taken for cells of another size
+    upper, lower = piece(80, 40, 96, 48, (12, 12), 900.0), piece(80, 124, 86, 60, (12, 12), 1000.0)
+    letter = piece(98, 92, 20, 24, (12, 11), 60.0)
+    (found,) = joined(plane, [upper, lower, letter])
+    assert (found.mosaic.x, found.mosaic.y, found.mosaic.height) == (80, 40, 144)
+    assert found.foreign is not None
+    assert found.foreign[48:84].any()
+    # another mosaic, with evidence of its own, keeps its place
+    later = piece(98, 92, 20, 24, (12, 11), 800.0)
+    assert len(joined(plane, [upper, lower, later])) == 3
+    # nor is one that lies far to a side the other's piece
+    assert len(joined(plane, [upper, piece(80, 124, 60, 60, (12, 12), 1000.0)])) == 2

@@ -78,8 +78,8 @@ WITNESSES = 8
 around the mosaic."""
 STEEPNESS, PRIOR = 2.0, 1.0
 """How doubtful means are: the logarithm of the odds against them, less the latter, times the former, is that of their
-doubt. Chosen on 91 mosaics of means, 97 of samples and 109 of extremes: taken for means and restored all the way, 16
-of the samples came out more than 1 % worse than the mosaic, so 1; means lose a hundredth of what they gain."""
+doubt. Chosen on 91 mosaics of means, 97 of samples and 109 of extremes: 1 of the samples comes out more than 1 % worse
+than the mosaic; means are restored to 0.770 of its error, to 0.758 without doubt."""
 SURE_OF_MEANS, LEAST_SURE = 0.9, 0.5
 """Above this confidence, means are taken for sure; below the other, restorations come no nearer to the mosaic."""
 

@@ -23,14 +23,16 @@ APART = 4.0
 """The largest distance between two pieces, in cells."""
 ENDS = 0.25
 """How far apart, in cells, their ends may be, where words do not cut them."""
-CUT = 0.6
+CUT = 0.9
 """The same at one of both sides, where words may have cut a piece."""
 SAME = 9.0
 """How far, in levels, a pixel is at most from the median of its cell that is of the cell's colour."""
 ALIKE = 0.4
 """The least share of such pixels in a cell that can be seen."""
-MOST = 0.8
+MOST = 0.7
 """The least share of cells between two pieces that can be seen."""
+LITTLE = 0.1
+"""The share of the pieces' evidence below which that for cells between them comes of what was drawn."""
 DRAWN = 0.03
 """The least share of pixels between two pieces that are of other colours."""
 
@@ -46,9 +48,20 @@ def joined(plane: NDArray[np.float32], found: Sequence[Candidate]) -> list[Candi
 
     def one(a: Candidate, b: Candidate, every: Sequence[Candidate]) -> Candidate | None:
         whole = _one(plane, a, b)
-        return whole if whole and _is_free(whole.mosaic, [c for c in every if c not in (a, b)]) else None
+        others = [c for c in every if c not in (a, b)]
+        free = whole is not None and all(_is_inside(c, whole) or _is_free(whole.mosaic, [c]) for c in others)
+        return whole if free else None
 
-    return merged(found, one)
+    whole = merged(found, one)
+    return [c for c in whole if not any(o is not c and o.foreign is not None and _is_inside(c, o) for o in whole)]
+
+
+def _is_inside(c: Candidate, whole: Candidate) -> bool:
+    """Whether a candidate is a piece of a joined rectangle: in it, and on its grid or hardly evident."""
+    m, box = c.mosaic, whole.mosaic.box
+    inside = all(o.start <= s.start and s.stop <= o.stop for s, o in zip(m.box, box, strict=True))
+    small = c.log_ratio < LITTLE * whole.log_ratio
+    return inside and (small or (whole_pixels(m) and same_grid(m, whole.mosaic)))
 
 
 def _one(plane: NDArray[np.float32], a: Candidate, b: Candidate) -> Candidate | None:

@@ -121,11 +121,13 @@ def _strokes(pixels: Array, hidden: Mask) -> Mask:
 
     They are of the most frequent colour there, and narrow: what is beside a mosaic in its cells' colours is not.
     """
-    values = codes(pixels.reshape(*hidden.shape, -1))
-    colours, number = np.unique(values[hidden], return_counts=True)
+    planes = pixels.reshape(*hidden.shape, -1)
+    seen = planes[hidden]
+    _, first, number = np.unique(codes(seen), return_index=True, return_counts=True)
     if not number.size or number.max() < ONE_COLOUR * number.sum():
         return np.zeros_like(hidden)
-    drawn = values == colours[number.argmax()]
+    colour = seen[first[number.argmax()]]
+    drawn = np.logical_and.reduce([planes[..., c] == value for c, value in enumerate(colour)])
     labels, count = ndimage.label(drawn, np.ones((3, 3), bool))
     touching, wide = np.zeros(count + 1, bool), np.zeros(count + 1, bool)
     touching[labels[drawn & hidden]] = True
