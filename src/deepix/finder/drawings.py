@@ -123,7 +123,7 @@ def _is_code(means: Array, there: Array) -> bool:
 def _is_part_of_code(plane: NDArray[np.float32], m: Mosaic, means: Array, there: Array) -> bool:
     """Whether cells have two colours far apart, and most around them is of these: uneven modules of a code."""
     kinds = _kinds(means, there)
-    if kinds is None or kinds[1] > TWO or kinds[2] < APART:
+    if kinds is None or kinds[1] > TWO or kinds[2] < APART or min(_changes(kinds[0], there)) < OFTEN:
         return False
     box = grown(m.box, int(max(m.grid.width, m.grid.height)), plane.shape)
     beyond = np.ones(plane[box].shape, bool)
