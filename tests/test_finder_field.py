@@ -325,8 +325,14 @@ def test_flat_blocks_of_a_file_that_were_moved_are_no_cells():
         moved = frame.copy()
         moved[42:90, 59:123] = 100 + np.rint(contrast * cells)
         assert len(intact_tiles.candidates(moved.astype(np.uint8))) == number
+    strip = frame.copy()
+    strip[42:90, 59:75] = 100 + 2 * cells[:, :16]
+    assert not intact_tiles.candidates(strip.astype(np.uint8))
     frame += rng.integers(0, 2, frame.shape)  # without flat blocks around, a mosaic may differ as little
     frame[42:90, 59:123] = 100 + np.rint(0.2 * cells)
+    assert len(intact_tiles.candidates(frame.astype(np.uint8))) == 1
+    frame[42:90, 59:123] = 100 + rng.integers(0, 2, (48, 64))
+    frame[42:90, 59:75] = 100 + 2 * cells[:, :16]
     assert len(intact_tiles.candidates(frame.astype(np.uint8))) == 1
 
 

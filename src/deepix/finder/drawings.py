@@ -123,7 +123,7 @@ def _is_code(means: Array, there: Array) -> bool:
 def _is_part_of_code(plane: NDArray[np.float32], m: Mosaic, means: Array, there: Array) -> bool:
     """Whether cells have two colours far apart, and most around them is of these: uneven modules of a code."""
     kinds = _kinds(means, there)
-    if kinds is None or kinds[1] > TWO or kinds[2] < APART:
+    if kinds is None or kinds[1] > TWO or kinds[2] < APART or min(_changes(kinds[0], there)) < OFTEN:
         return False
     if not all((kinds[0] != kinds[0].take([0], axis=axis)).any() for axis in (0, 1)):
         return False  # stripes, as photos have them

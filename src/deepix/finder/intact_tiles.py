@@ -47,6 +47,10 @@ FAILED = 60
 at most 8 lay before one that did lead to a mosaic; large ones have hundreds of pairs of equal tiles by chance."""
 LIMIT = 300
 """Proposals, at most, of one picture."""
+AMONG_BLOCKS = 600.0
+"""Evidence, in nats, below which an area is not believed in a picture with a file's flat blocks."""
+STRIP = 2.5
+"""The least number of cells across an area of cells as large as these, or smaller, that is believed there."""
 FLAT_BLOCKS = 20
 """The least number of tiles, outside of all rectangles, that are blocks of a file: by chance one in thousands lies as
 these do, one in hundreds as blocks that were reduced to half their size."""
@@ -92,13 +96,21 @@ def candidates(pixels: Array) -> list[Candidate]:
                 sure.append(fit)
     for side in (SIDE, SIDE // 2):
         if _flat_blocks(tiles, result, side) >= FLAT_BLOCKS:
-            kept = [
-                k
-                for k, (value, fit) in enumerate(found)
-                if judge(pixels, fit, value, in_blocks=side == SIDE or _lies_on_blocks(fit, side)) > 0.5
-            ]
+            kept = [k for k, (value, fit) in enumerate(found) if _stands_among_blocks(pixels, fit, value, side)]
             result, found = [result[k] for k in kept], [found[k] for k in kept]
     return result + overlaid_tiles.candidates(pixels, across, down, found)
+
+
+def _stands_among_blocks(pixels: Array, area: GridBox, log_ratio: float, side: int) -> bool:
+    """Whether an area is believed in a picture with flat blocks, of so many pixels, of a file that it once was.
+
+    Films move their blocks, also by parts of a pixel: 7 of their 8 pixels are then alike, or 5 of 8.
+    """
+    if side == SIDE:
+        strip = min(s / c for s, c in zip(area.box[2:], area.cell, strict=True)) < STRIP
+        if log_ratio < AMONG_BLOCKS or (strip and max(area.cell) <= SIDE):
+            return False
+    return judge(pixels, area, log_ratio, in_blocks=side == SIDE or _lies_on_blocks(area, side)) > 0.5
 
 
 def _lies_on_blocks(area: GridBox, side: int) -> bool:
