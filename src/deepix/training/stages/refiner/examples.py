@@ -30,8 +30,8 @@ AREA, CELL = (24, 88), (3, 16)
 """Sides of the areas and of the cells, from and to, in pixels."""
 SCALE, RATIO = (0.04, 0.5), (0.85, 1.18)
 """Shares of a photo that an example shows, at its own size or reduced up to three times; of its width to its height."""
-SQUARE = 0.75
-"""Share of the examples whose cells are square; the others need not be."""
+OBLONG = 4
+"""Cells of every fourth example need not be square."""
 BATCH = 8
 """Examples that are restored at a time."""
 
@@ -112,8 +112,9 @@ def prepare(
     drawn, photo = drawn[chosen], photo[chosen]
     generator = torch.Generator().manual_seed(seed)
     count = len(drawn)
-    ranges = Ranges(width=AREA, height=AREA, cell=CELL, square=SQUARE, corner=False)
-    rectangles = random_mosaics.draw(count, SIDE, SIDE, ranges, generator)
+    rectangles = random_mosaics.draw(count, SIDE, SIDE, _ranges(square=True), generator)
+    oblong = random_mosaics.draw(count, SIDE, SIDE, _ranges(square=False), generator)
+    rectangles[::OBLONG] = oblong[::OBLONG]
     restored, deviation = np.empty((2, count, SIDE, SIDE), np.float16)
     which = (np.arange(count) // BATCH % len(networks)).astype(np.uint8)
     for start in range(0, count, BATCH):
@@ -127,6 +128,10 @@ def prepare(
     )  # fmt: skip
     stored.write(output, examples)
     return examples
+
+
+def _ranges(square: bool) -> Ranges:
+    return Ranges(width=AREA, height=AREA, cell=CELL, square=square, corner=False)
 
 
 def _crops(paths: Sequence[tuple[Path, float]], seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
