@@ -97,10 +97,11 @@ const SHOWN = {
 // What cells were taken to show, and who said so.
 function cellValues(picture, { areas, cellValues: values }) {
   const say = ({ kind, told }) => `${SHOWN[kind]}${told ? " (told from the picture)" : ""}`;
-  const said = values.map(say);
-  if (new Set(said).size === 1) return `Cells were taken to show ${said[0]}.`;
+  if (new Set(values.map(({ kind }) => kind)).size === 1) {
+    return `Cells were taken to show ${say({ kind: values[0].kind, told: values.some(({ told }) => told) })}.`;
+  }
   const count = (id) => picture.areas.findIndex((area) => area.id === id) + 1;
-  return `Cells were taken to show: ${said.map((words, i) => `area ${count(areas[i])}: ${words}`).join("; ")}.`;
+  return `Cells were taken to show: ${values.map((value, i) => `area ${count(areas[i])}: ${say(value)}`).join("; ")}.`;
 }
 
 function promise({ consistency: plain, noise, blended }, refined) {
