@@ -125,8 +125,6 @@ def _is_part_of_code(plane: NDArray[np.float32], m: Mosaic, means: Array, there:
     kinds = _kinds(means, there)
     if kinds is None or kinds[1] > TWO or kinds[2] < APART or min(_changes(kinds[0], there)) < OFTEN:
         return False
-    if not all((kinds[0] != kinds[0].take([0], axis=axis)).any() for axis in (0, 1)):
-        return False  # stripes, as photos have them
     box = grown(m.box, int(max(m.grid.width, m.grid.height)), plane.shape)
     beyond = np.ones(plane[box].shape, bool)
     beyond[tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(m.box, box, strict=True))] = False
