@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from deepix.finder.thresholds import MAP_NOTHING
 from deepix.mosaic import Mosaic
 
 Array = NDArray[Any]
+T = TypeVar("T")
 
 INTACT = 5.0
 """How much the evidence for tiles of exactly one colour counts, that for all others being 1."""
@@ -106,14 +107,12 @@ class Candidate:
         return any(origin % SIDE == 0 == side % SIDE and side <= LARGEST_BLOCK for origin, side in axes)
 
 
-def merged(
-    found: Sequence[Candidate], one: Callable[[Candidate, Candidate, Sequence[Candidate]], Candidate | None]
-) -> list[Candidate]:
-    """Return candidates, two that are pieces of one mosaic as one.
+def merged(found: Sequence[T], one: Callable[[T, T, Sequence[T]], T | None]) -> list[T]:
+    """Return candidates, or mosaics, two that are pieces of one mosaic as one.
 
     Parameters
     ----------
-    found : the candidates
+    found : the candidates, or mosaics
     one : returns what two of them are pieces of, given all of them as they are by then; None if of none
     """
     result = list(found)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deepix.finder.geometry import whole_pixels
 from deepix.finder.grid import SMALLEST
 from deepix.mosaic import Mosaic
-from deepix.mosaic.boxes import grown
+from deepix.mosaic.boxes import grown, within
 
 Array = NDArray[Any]
 
@@ -127,7 +127,7 @@ def _is_part_of_code(plane: NDArray[np.float32], m: Mosaic, means: Array, there:
         return False
     box = grown(m.box, int(max(m.grid.width, m.grid.height)), plane.shape)
     beyond = np.ones(plane[box].shape, bool)
-    beyond[tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(m.box, box, strict=True))] = False
+    beyond[within(m.box, box)] = False
     around = plane[box][beyond]
     alike = [np.abs(around - means[there & kind].mean()) <= LEVELS for kind in (kinds[0], ~kinds[0])]
     return bool(around.size and float((alike[0] | alike[1]).mean()) >= OF_BOTH and min(one.any() for one in alike))
@@ -168,7 +168,7 @@ def _goes_on(plane: NDArray[np.float32], m: Mosaic) -> bool:
     if shaded and min(m.cells.counts.shape) > STRIP:
         return False
     beyond = np.ones(p.shape, bool)
-    beyond[tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(m.box, box, strict=True))] = False
+    beyond[within(m.box, box)] = False
     edges = [
         _edges(p, beyond, axis, int(size), int(origin) - box[axis].start, LEVELS if shaded else 0)
         for axis, size, origin in ((1, m.grid.width, m.grid.x), (0, m.grid.height, m.grid.y))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepix.finder.candidates import Candidate
+from deepix.finder.candidates import Candidate, merged
 from deepix.finder.captions import captioned
 from deepix.finder.cell_colours import View
 from deepix.finder.fast_filters import dilated
@@ -59,16 +59,7 @@ def with_overlays(found: Sequence[Candidate], pixels: NDArray[Any]) -> list[Mosa
 
 def _joined(mosaics: Sequence[Mosaic], foreign: Mask) -> list[Mosaic]:
     """Return mosaics, those on one grid as one that touch, or that only what was drawn between them holds apart."""
-    result: list[Mosaic] = []
-    for m in mosaics:
-        for k, other in enumerate(result):
-            whole = _one(m, other, foreign)
-            if whole is not None:
-                result[k] = whole
-                break
-        else:
-            result.append(m)
-    return sorted(result, key=lambda m: (m.y, m.x))
+    return sorted(merged(mosaics, lambda a, b, _: _one(a, b, foreign)), key=lambda m: (m.y, m.x))
 
 
 def _one(a: Mosaic, b: Mosaic, foreign: Mask) -> Mosaic | None:
